@@ -1,0 +1,219 @@
+"""Training data: packs of labelled images on disk, and the episodes drawn from them.
+
+An episode is a query image and some context images that all show the same structure: the hierarchical
+draw data set → label → subject of UniverSeg and ScribblePrompt, mixed with synthetic tasks and with
+superpixel tasks (ScribblePrompt's synthetic labels).
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.segmentation import felzenszwalb
+from skimage.transform import resize
+
+from models.augment import augment_images, augment_task
+from models.synthetic import sample_task
+
+Images = NDArray[np.float32]
+Masks = NDArray[np.bool_]
+Rng = np.random.Generator
+Licence = Literal["A", "B", "C"]
+
+AVOID_SUBJECT = 0.7
+
+
+@dataclass(frozen=True)
+class Pack:
+    """One data set: images uint8 (N, H, W), labels uint8 (N, H, W) with k for label_names[k - 1].
+
+    Licence classes: A free, B research only, C unknown. Images with the same entry in ``subjects`` show
+    the same patient, slide or sequence; an empty entry means that this is not known.
+    """
+
+    name: str
+    modality: str
+    licence: Licence
+    images: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+    label_names: tuple[str, ...]
+    subjects: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One label of one pack: images float32 (N, H, W) in [0, 1], masks bool (N, H, W)."""
+
+    name: str
+    images: Images
+    masks: Masks
+    subjects: tuple[str, ...]
+
+
+def read_packs(
+    folder: Path, licences: Collection[str], names: Collection[str] | None = None
+) -> list[Pack]:
+    """The packs of ``folder``/*.npz whose licence class is in ``licences``, sorted by name.
+
+    Class and modality come from the table in DATASETS.md, beside the packs or one level above. Raises
+    ValueError for a missing table, a pack that the table does not list and a name without a pack.
+    """
+    table = _read_table(folder)
+    files = {path.stem: path for path in sorted(folder.glob("*.npz"))}
+    if missing := set(names or ()) - set(files):
+        raise ValueError(f"no such packs in {folder}: {', '.join(sorted(missing))}")
+    packs = []
+    for name, path in files.items():
+        if names is not None and name not in names:
+            continue
+        if name not in table:
+            raise ValueError(f"{path} is not in DATASETS.md: add a row with its modality and class")
+        modality, licence = table[name]
+        if licence in licences:
+            packs.append(_read_pack(path, modality, licence))
+    return packs
+
+
+def _read_table(folder: Path) -> dict[str, tuple[str, Licence]]:
+    """Modality and licence class of every pack in the DATASETS.md that belongs to the folder."""
+    candidates = [folder / "DATASETS.md", folder.resolve().parent / "DATASETS.md"]
+    found = next((path for path in candidates if path.is_file()), None)
+    if found is None:
+        raise ValueError(f"no DATASETS.md in or above {folder}: it must give each pack's licence class")
+    rows = [
+        [cell.strip() for cell in line.strip().strip("|").split("|")]
+        for line in found.read_text(encoding="utf-8").splitlines()
+        if line.startswith("|")
+    ]
+    header = rows[0] if rows else []
+    if not {"name", "modality", "class"} <= set(header):
+        raise ValueError(f"{found} needs a table with the columns name, modality and class")
+    name, modality, licence = (header.index(title) for title in ("name", "modality", "class"))
+    table: dict[str, tuple[str, Licence]] = {}
+    for row in rows[2:]:
+        if len(row) != len(header) or row[licence] not in ("A", "B", "C"):
+            raise ValueError(f"{found}: row {row[0]!r} is broken, or its class is not A, B or C")
+        table[row[name]] = (row[modality], cast(Licence, row[licence]))
+    return table
+
+
+def _read_pack(path: Path, modality: str, licence: Licence) -> Pack:
+    with np.load(path, allow_pickle=False) as arrays:
+        return Pack(
+            name=path.stem,
+            modality=modality,
+            licence=licence,
+            images=arrays["images"],
+            labels=arrays["labels"],
+            label_names=tuple(str(name) for name in arrays["label_names"]),
+            subjects=tuple(str(subject) for subject in arrays["subject"]),
+        )
+
+
+def tasks_of(pack: Pack, *, min_images: int = 2, min_pixels: int = 16) -> list[Task]:
+    """The labels of a pack as tasks, each over the images that hold at least ``min_pixels`` of it.
+
+    Labels left with fewer than ``min_images`` images are dropped.
+    """
+    tasks = []
+    for value, label in enumerate(pack.label_names, start=1):
+        held = _holding(pack, value, min_pixels)
+        if held.size >= min_images:
+            task = Task(
+                name=f"{pack.name}/{label}",
+                images=_as_float(pack.images[held]),
+                masks=pack.labels[held] == value,
+                subjects=tuple(pack.subjects[i] for i in held),
+            )
+            tasks.append(task)
+    return tasks
+
+
+def _holding(pack: Pack, value: int, min_pixels: int) -> NDArray[np.intp]:
+    """Indices of the images that hold at least ``min_pixels`` pixels of a label."""
+    return np.flatnonzero(np.count_nonzero(pack.labels == value, axis=(1, 2)) >= min_pixels)
+
+
+def _as_float(images: NDArray[np.uint8]) -> Images:
+    return images.astype(np.float32) / np.float32(255)
+
+
+class EpisodeSampler:
+    """Draws augmented episodes from packs, from synthetic tasks and from superpixel tasks."""
+
+    def __init__(
+        self,
+        packs: Sequence[Pack],
+        *,
+        synthetic_share: float,
+        superpixel_share: float,
+        side: int = 128,
+        min_pixels: int = 16,
+    ) -> None:
+        """The shares are probabilities of a draw; what they leave goes to the labels of the packs.
+
+        Raises ValueError for shares that are none, and for packs that hold no label where one is needed.
+        """
+        if min(synthetic_share, superpixel_share) < 0 or synthetic_share + superpixel_share > 1:
+            raise ValueError("synthetic_share and superpixel_share must be ≥ 0 and sum to at most 1")
+        self._packs = list(packs)
+        self._synthetic = synthetic_share
+        self._superpixel = superpixel_share
+        self._side = side
+        # For every pack with any usable label: (label value, indices of the images that hold it).
+        self._labels: list[tuple[Pack, list[tuple[int, NDArray[np.intp]]]]] = []
+        for pack in self._packs:
+            held = [(k, _holding(pack, k, min_pixels)) for k in range(1, len(pack.label_names) + 1)]
+            usable = [(value, images) for value, images in held if images.size >= 2]
+            if usable:
+                self._labels.append((pack, usable))
+        if not self._labels and synthetic_share < 1:
+            raise ValueError("no pack holds a usable label: give packs or set synthetic_share to 1")
+
+    def draw(self, rng: Rng, context_size: int) -> tuple[Images, Masks]:
+        """One episode: images (1 + context_size, side, side) in [0, 1] and masks; the query is first."""
+        kind = rng.random()
+        if kind < self._synthetic:
+            images, masks = sample_task(rng, 1 + context_size, self._side)
+        elif kind < self._synthetic + self._superpixel:
+            images, masks = self._superpixels(rng, 1 + context_size)
+        else:
+            images, masks = self._real(rng, context_size)
+        return augment_images(rng, *augment_task(rng, images, masks))
+
+    def _real(self, rng: Rng, context_size: int) -> tuple[Images, Masks]:
+        """A data set, one of its labels, a query and its context, each drawn uniformly."""
+        pack, labels = self._labels[int(rng.integers(len(self._labels)))]
+        value, held = labels[int(rng.integers(len(labels)))]
+        query = int(rng.choice(held))
+        others = held[held != query]
+        subject = pack.subjects[query]
+        if subject and rng.random() < AVOID_SUBJECT:
+            strangers = np.array([i for i in others if pack.subjects[i] != subject], np.intp)
+            if strangers.size >= context_size:
+                others = strangers
+        context = rng.choice(others, context_size, replace=context_size > others.size)
+        chosen = np.concatenate([[query], context]).astype(np.intp)
+        return self._sized(_as_float(pack.images[chosen]), pack.labels[chosen] == value)
+
+    def _superpixels(self, rng: Rng, count: int) -> tuple[Images, Masks]:
+        """One superpixel of one real image, ``count`` times over; augmentation makes them differ."""
+        pack = self._labels[int(rng.integers(len(self._labels)))][0]
+        image = _as_float(pack.images[int(rng.integers(len(pack.images)))])
+        pieces = felzenszwalb(image, scale=float(rng.integers(1, 500)), sigma=0.5, min_size=32)
+        shares = np.bincount(pieces.ravel()) / pieces.size
+        usable = np.flatnonzero((shares > 0.004) & (shares < 0.6))
+        piece = int(rng.choice(usable)) if usable.size else int(shares.argmin())
+        images, masks = self._sized(image[None], (pieces == piece)[None])
+        return np.repeat(images, count, 0), np.repeat(masks, count, 0)
+
+    def _sized(self, images: Images, masks: Masks) -> tuple[Images, Masks]:
+        """Images and masks brought to the sampler's side."""
+        shape = (len(images), self._side, self._side)
+        if images.shape == shape:
+            return images, masks
+        resized = resize(images, shape, order=1, anti_aliasing=True).astype(np.float32)
+        return resized, resize(masks.astype(np.float32), shape, order=1, anti_aliasing=True) >= 0.5

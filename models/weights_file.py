@@ -1,0 +1,57 @@
+"""Weights at rest: safetensors with the network's configuration in the header, half precision, checksummed."""
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from models.memory import ContextMemory, MemoryConfig
+
+
+def save_weights(network: ContextMemory, path: Path) -> str:
+    """Writes the weights as float16, whole or not at all; returns the file's SHA-256."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {name: t.detach().cpu().half().contiguous() for name, t in network.state_dict().items()}
+    draft = path.with_suffix(".draft")
+    save_file(tensors, draft, metadata={"config": json.dumps(asdict(network.config))})
+    draft.replace(path)
+    return sha256_of(path)
+
+
+def load_weights(path: Path) -> ContextMemory:
+    """The network whose configuration and float32 weights the file holds, in evaluation mode.
+
+    Raises ValueError, with what is wrong, for a file that is missing, damaged, of another network
+    or holds values that are not finite.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{path} cannot be read as safetensors: {error}") from error
+    if "config" not in header:
+        raise ValueError(f"{path} does not say which network it holds (no config in its header)")
+    config = MemoryConfig(**{k: _frozen(v) for k, v in json.loads(header["config"]).items()})
+    network = ContextMemory(config)
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise ValueError(f"{path} holds the weights of another network: {error}") from error
+    if broken := [name for name, t in tensors.items() if not torch.isfinite(t).all()]:
+        raise ValueError(f"{path} holds values that are not finite, in {broken[0]}")
+    return network.eval()
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _frozen(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value

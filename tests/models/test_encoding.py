@@ -1,0 +1,124 @@
+"""Images, masks and prompts into the model square and back."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.encoding import BOX, NEGATIVE, POSITIVE, SIDE, Frame, encode_prompts, grey_plane, mask_square
+from models.prompts import Box, Click, Prompt, Scribble
+
+sizes = st.integers(1, 700)
+
+
+@given(height=sizes, width=sizes)
+def test_an_image_of_any_size_fits_the_square_with_its_aspect(height: int, width: int) -> None:
+    frame = Frame(height, width)
+    rows, columns = frame.inner
+    assert max(rows, columns) == SIDE
+    assert abs(rows - height * frame.scale) <= 1 and abs(columns - width * frame.scale) <= 1
+    square = frame.into_square(np.ones((height, width), np.float32))
+    assert square.shape == (1, 1, SIDE, SIDE)
+    assert frame.out_of_square(square).shape == (height, width)
+
+
+def test_a_mask_comes_back_where_it_was() -> None:
+    frame = Frame(300, 200)
+    mask = np.zeros((300, 200), bool)
+    mask[60:180, 30:110] = True
+    back = frame.out_of_square(mask_square(frame, mask)) > 0.5
+    assert (back & mask).sum() / (back | mask).sum() > 0.95
+
+
+def test_a_single_pixel_of_a_large_mask_survives_the_square() -> None:
+    mask = np.zeros((2000, 3000), bool)
+    mask[1234, 777] = True
+    assert mask_square(Frame(2000, 3000), mask).sum() >= 1
+
+
+def test_an_empty_mask_stays_empty() -> None:
+    assert mask_square(Frame(50, 60), np.zeros((50, 60), bool)).sum() == 0
+
+
+def test_the_padding_belongs_to_no_mask() -> None:
+    assert mask_square(Frame(64, 128), np.ones((64, 128), bool)).sum() == 64 * 128
+
+
+def test_a_mask_of_another_size_is_refused() -> None:
+    with pytest.raises(ValueError, match="the mask is"):
+        mask_square(Frame(50, 60), np.zeros((60, 50), bool))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.float32, np.float64])
+def test_every_depth_is_scaled_to_its_own_range(dtype: type) -> None:
+    plane = grey_plane(np.arange(12, dtype=dtype).reshape(3, 4) * 20)
+    assert plane.dtype == np.float32
+    assert plane.min() == 0 and plane.max() == 1
+
+
+def test_colour_becomes_luma() -> None:
+    image = np.zeros((2, 3, 3), np.uint8)
+    image[0, 0], image[0, 1] = (255, 255, 255), (0, 255, 0)
+    assert grey_plane(image)[0, 1] == pytest.approx(0.587, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [np.full((4, 4), 7, np.uint8), np.full((4, 4), np.nan, np.float32), np.full((1, 9), np.inf)],
+    ids=["constant", "all NaN", "all infinite"],
+)
+def test_an_image_without_contrast_becomes_zero(image: np.ndarray) -> None:
+    assert not grey_plane(image).any()
+
+
+def test_values_that_are_not_finite_count_as_the_darkest() -> None:
+    plane = grey_plane(np.array([[np.nan, 1.0], [2.0, -np.inf]]))
+    np.testing.assert_allclose(plane, [[0, 0], [1, 0]])
+
+
+def test_the_range_of_float64_does_not_overflow() -> None:
+    plane = grey_plane(np.array([[-1e308, 1e308]]))
+    np.testing.assert_allclose(plane, [[0, 1]])
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (4,), (4, 4, 2), (2, 4, 4, 3)])
+def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="shape"):
+        grey_plane(np.zeros(shape))
+
+
+@given(
+    x=st.floats(0, 400), y=st.floats(0, 250), positive=st.booleans()
+)
+def test_a_click_inks_the_cell_under_it_and_only_its_own_sign(x: float, y: float, positive: bool) -> None:
+    frame = Frame(250, 400)
+    channels = encode_prompts([Click(x, y, positive)], frame)
+    own, other = (POSITIVE, NEGATIVE) if positive else (NEGATIVE, POSITIVE)
+    row, column = (min(SIDE - 1, int(a * frame.scale)) for a in (y, x))
+    assert channels[own, row, column] == 1
+    assert not channels[other].any() and not channels[BOX].any()
+
+
+def test_a_stroke_is_inked_along_its_whole_line() -> None:
+    channels = encode_prompts([Scribble([(10, 20), (100, 20)], width=4)], Frame(128, 128))
+    assert (channels[POSITIVE, 20, 10:100] == 1).all()
+    assert not channels[POSITIVE, 26:].any()
+
+
+def test_the_newer_of_two_signs_wins_where_they_overlap() -> None:
+    line = [(10.0, 64.0), (118.0, 64.0)]
+    prompts: list[Prompt] = [Scribble(line, 6, True), Scribble([(64.0, 10.0), (64.0, 118.0)], 6, False)]
+    channels = encode_prompts(prompts, Frame(128, 128))
+    assert channels[NEGATIVE, 64, 64] == 1 and channels[POSITIVE, 64, 64] == 0
+    assert channels[POSITIVE, 64, 20] == 1
+
+
+def test_a_box_fills_its_area_whichever_corner_comes_first() -> None:
+    forward = encode_prompts([Box(10, 20, 30, 60)], Frame(128, 128))
+    backward = encode_prompts([Box(30, 60, 10, 20)], Frame(128, 128))
+    np.testing.assert_array_equal(forward, backward)
+    assert forward[BOX].sum() == 20 * 40 and forward[BOX, 20, 10] == 1
+
+
+def test_a_box_smaller_than_a_cell_still_shows() -> None:
+    assert encode_prompts([Box(2999, 1999, 3000, 2000)], Frame(2000, 3000))[BOX].sum() == 1

@@ -1,0 +1,98 @@
+"""The context-memory network: what its passes promise, on random weights."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from models.memory import ContextMemory, Memory
+
+
+@pytest.fixture(scope="module")
+def network() -> ContextMemory:
+    torch.manual_seed(0)
+    return ContextMemory().eval()
+
+
+def tasks(b: int, s: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    torch.manual_seed(1)
+    query, context = torch.rand(b, 1, 128, 128), torch.rand(b, s, 1, 128, 128)
+    masks = (torch.rand(b, s, 1, 128, 128) > 0.7).float()
+    return query, context, masks, torch.rand(b, 4, 128, 128)
+
+
+def part(memory: Memory, order: list[int]) -> Memory:
+    """The memory's entries in another order, cut out and joined again."""
+    s = len(memory)
+
+    def pick(cells: Tensor) -> Tensor:
+        return torch.cat([cells.chunk(s, dim=2)[i] for i in order], dim=2)
+
+    return Memory(
+        tuple(pick(k) for k in memory.keys),
+        tuple(pick(v) for v in memory.values),
+        tuple(p[:, order] for p in memory.prototypes),
+        memory.areas[:, order],
+    )
+
+
+@torch.no_grad()
+def test_the_answer_has_one_logit_per_pixel_with_and_without_context(network: ContextMemory) -> None:
+    query, images, masks, prompts = tasks(2, 3)
+    assert network(query, (images, masks), prompts).shape == (2, 1, 128, 128)
+    assert network(query, None, prompts).shape == (2, 1, 128, 128)
+
+
+@torch.no_grad()
+def test_the_order_of_the_context_does_not_matter(network: ContextMemory) -> None:
+    query, images, masks, prompts = tasks(1, 4)
+    straight = network(query, (images, masks), prompts)
+    order = torch.tensor([2, 0, 3, 1])
+    shuffled = network(query, (images[:, order], masks[:, order]), prompts)
+    torch.testing.assert_close(straight, shuffled, atol=1e-4, rtol=0)
+
+
+@torch.no_grad()
+def test_a_memory_grown_entry_by_entry_equals_one_made_at_once(network: ContextMemory) -> None:
+    query, images, masks, prompts = tasks(1, 3)
+    grown: Memory | None = None
+    for i in range(3):
+        entry = network.remember(network.encode(images[:, i]), masks[:, i])
+        grown = entry if grown is None else grown.extended(entry)
+    assert grown is not None and len(grown) == 3
+    opened = network.open(network.encode(query), grown)
+    at_once = network(query, (images, masks), prompts)
+    torch.testing.assert_close(network.decode(opened, prompts), at_once, atol=1e-4, rtol=0)
+
+
+@torch.no_grad()
+def test_an_entry_can_be_left_out_again(network: ContextMemory) -> None:
+    query, images, masks, prompts = tasks(1, 3)
+    memory = network.remember_all(images, masks)
+    features = network.encode(query)
+    without = network.decode(network.open(features, part(memory, [0, 2])), prompts)
+    never = network(query, (images[:, [0, 2]], masks[:, [0, 2]]), prompts)
+    torch.testing.assert_close(without, never, atol=1e-4, rtol=0)
+
+
+@torch.no_grad()
+def test_tasks_in_a_batch_do_not_see_each_other(network: ContextMemory) -> None:
+    query, images, masks, prompts = tasks(2, 2)
+    both = network(query, (images, masks), prompts)
+    alone = network(query[1:], (images[1:], masks[1:]), prompts[1:])
+    torch.testing.assert_close(both[1:], alone, atol=1e-4, rtol=0)
+
+
+@torch.no_grad()
+def test_the_context_masks_change_the_answer(network: ContextMemory) -> None:
+    query, images, masks, prompts = tasks(1, 2)
+    asked = network(query, (images, masks), prompts)
+    other = network(query, (images, 1 - masks), prompts)
+    assert not torch.allclose(asked, other, atol=1e-3)
+
+
+def test_every_parameter_learns_from_an_interaction_with_context(network: ContextMemory) -> None:
+    query, images, masks, prompts = tasks(1, 2)
+    network(query, (images, masks), prompts).square().mean().backward()
+    idle = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()]
+    network.zero_grad()
+    assert idle == []

@@ -1,0 +1,98 @@
+"""The Predictor: any image in, a mask of its own size out."""
+
+import numpy as np
+import pytest
+
+from models.predictor import Predictor
+from models.prompts import Box, Click, Scribble
+
+rng = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        rng.integers(0, 255, (200, 300, 3)).astype(np.uint8),
+        rng.integers(0, 4000, (37, 81)).astype(np.uint16),
+        rng.normal(size=(128, 128)).astype(np.float32),
+        rng.integers(0, 255, (1, 50)).astype(np.uint8),
+        np.full((40, 30), 9, np.uint8),
+        np.full((40, 30), np.nan, np.float32),
+        np.zeros((1, 1), np.uint8),
+    ],
+    ids=["colour", "16 bit", "float", "one row", "constant", "all NaN", "one pixel"],
+)
+def test_any_image_gets_a_finite_mask_of_its_own_size(predictor: Predictor, image: np.ndarray) -> None:
+    encoded = predictor.encode_image(image)
+    result = predictor.predict(encoded, [Click(0.5, 0.5)], context=predictor.encode_context([]))
+    assert result.mask.shape == result.probability.shape == image.shape[:2]
+    assert result.mask.dtype == np.bool_ and result.probability.dtype == np.float32
+    assert np.isfinite(result.probability).all()
+    assert 0 <= result.uncertainty <= 1
+
+
+def test_every_kind_of_prompt_changes_the_answer(predictor: Predictor) -> None:
+    image, context = _scene(predictor)
+    bare = predictor.predict(image, [], context=context)
+    for prompt in (Click(20, 30), Scribble([(5, 5), (60, 50)], 3, False), Box(10, 10, 40, 40)):
+        prompted = predictor.predict(image, [prompt], context=context)
+        assert not np.allclose(bare.probability, prompted.probability), prompt
+
+
+def test_the_previous_state_changes_the_answer(predictor: Predictor) -> None:
+    image, context = _scene(predictor)
+    first = predictor.predict(image, [Click(20, 30)], context=context)
+    again = predictor.predict(image, [Click(20, 30)], context=context, previous=first.state)
+    assert not np.array_equal(first.probability, again.probability)
+
+
+def test_the_same_question_gets_the_same_answer(predictor: Predictor) -> None:
+    image, context = _scene(predictor)
+    answers = [predictor.predict(image, [Click(20, 30)], context=context) for _ in range(2)]
+    np.testing.assert_array_equal(answers[0].probability, answers[1].probability)
+
+
+def test_a_context_extended_pair_by_pair_equals_one_encoded_at_once(predictor: Predictor) -> None:
+    pairs = [(rng.random((60, 80)), rng.random((60, 80)) > 0.5) for _ in range(3)]
+    grown = predictor.encode_context([])
+    for pair in pairs:
+        grown = predictor.extend_context(grown, *pair)
+    at_once = predictor.encode_context(pairs)
+    assert len(grown) == len(at_once) == 3
+    image = predictor.encode_image(rng.random((60, 80)))
+    a, b = (predictor.predict(image, [], context=c).probability for c in (grown, at_once))
+    np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_another_context_is_read_anew(predictor: Predictor) -> None:
+    image, context = _scene(predictor)
+    first = predictor.predict(image, [], context=context)
+    other = predictor.extend_context(context, rng.random((50, 70)), np.ones((50, 70), bool))
+    second = predictor.predict(image, [], context=other)
+    back = predictor.predict(image, [], context=context)
+    assert not np.allclose(first.probability, second.probability)
+    np.testing.assert_array_equal(first.probability, back.probability)
+
+
+def test_with_nothing_to_go_on_the_mask_is_empty_and_wholly_uncertain(predictor: Predictor) -> None:
+    image = predictor.encode_image(rng.random((50, 70)))
+    result = predictor.predict(image, [], context=predictor.encode_context([]))
+    assert not result.mask.any() and result.uncertainty == 1
+
+
+@pytest.mark.parametrize("click", [Click(-1, 5), Click(71, 5), Click(5, 50.5), Click(float("nan"), 5)])
+def test_a_prompt_outside_the_image_is_refused(predictor: Predictor, click: Click) -> None:
+    image, context = _scene(predictor)
+    with pytest.raises(ValueError, match="outside the image of 70 x 50"):
+        predictor.predict(image, [click], context=context)
+
+
+def test_a_context_mask_of_another_size_is_refused(predictor: Predictor) -> None:
+    with pytest.raises(ValueError, match="the mask is"):
+        predictor.encode_context([(np.zeros((5, 6)), np.zeros((6, 5), bool))])
+
+
+def _scene(predictor: Predictor):  # type: ignore[no-untyped-def]
+    image = np.random.default_rng(1).random((50, 70))
+    context = predictor.encode_context([(image, image > 0.5)])
+    return predictor.encode_image(image[::-1].copy()), context

@@ -1,0 +1,90 @@
+"""Models by name, and weights files that are not what they say."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from models.memory import ContextMemory, MemoryConfig
+from models.prompts import Click
+from models.registry import MODELS, WEIGHTS, load
+from models.weights_file import load_weights, save_weights
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_loads_and_follows_a_click(name: str) -> None:
+    predictor = load(name)
+    y, x = np.mgrid[:96, :96]
+    disc = np.hypot(y - 40, x - 50) < 18
+    image = predictor.encode_image(np.where(disc, 200, 60).astype(np.uint8))
+    result = predictor.predict(image, [Click(50.5, 40.5)], context=predictor.encode_context([]))
+    assert (result.mask & disc).sum() / (result.mask | disc).sum() > 0.6
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_ships_with_a_card(name: str) -> None:
+    assert (WEIGHTS / f"{name}.md").is_file()
+
+
+def test_weights_come_back_as_they_were_saved(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    network = ContextMemory(MemoryConfig(widths=(8, 16, 16, 16, 32)))
+    digest = save_weights(network, tmp_path / "w.safetensors")
+    again = load_weights(tmp_path / "w.safetensors")
+    assert again.config == network.config
+    for name, tensor in network.state_dict().items():
+        torch.testing.assert_close(again.state_dict()[name], tensor, atol=1e-3, rtol=1e-3)
+    assert load("memory-v1", weights=tmp_path / "w.safetensors").weights_sha256 == digest
+
+
+def test_an_unknown_name_lists_the_models() -> None:
+    with pytest.raises(ValueError, match="choose one of: .*memory-v1"):
+        load("unet-9000")
+
+
+def test_a_damaged_shipped_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shipped = MODELS["memory-v1"].file
+    damaged = bytearray((WEIGHTS / shipped).read_bytes())
+    damaged[-1] ^= 1
+    (tmp_path / shipped).write_bytes(damaged)
+    monkeypatch.setattr("models.registry.WEIGHTS", tmp_path)
+    with pytest.raises(ValueError, match="is damaged"):
+        load("memory-v1")
+
+
+def _good(path: Path) -> dict[str, torch.Tensor]:
+    return {k: v.clone() for k, v in ContextMemory().state_dict().items()}
+
+
+def test_files_that_are_not_this_models_weights_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    with pytest.raises(ValueError, match="no weights file"):
+        load("memory-v1", weights=path)
+    path.write_bytes(b"not safetensors at all")
+    with pytest.raises(ValueError, match="cannot be read as safetensors"):
+        load("memory-v1", weights=path)
+    save_file(_good(path), path)
+    with pytest.raises(ValueError, match="which network"):
+        load("memory-v1", weights=path)
+    save_weights(ContextMemory(), path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ValueError, match="cannot be read as safetensors"):
+        load("memory-v1", weights=path)
+
+
+def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    save_file({"head.weight": torch.zeros(3)}, path, metadata={"config": "{}"})
+    with pytest.raises(ValueError, match="another network"):
+        load("memory-v1", weights=path)
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    network = ContextMemory()
+    with torch.no_grad():
+        network.head.bias.fill_(float("nan"))
+    save_weights(network, tmp_path / "w.safetensors")
+    with pytest.raises(ValueError, match=r"not finite, in head\.bias"):
+        load("memory-v1", weights=tmp_path / "w.safetensors")
