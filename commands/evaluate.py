@@ -29,9 +29,7 @@ class Score:
     untouched: dict[int, float]
 
 
-def evaluate(
-    predictor: Predictor, tasks: Sequence[Task], protocol: Protocol, *, seeds: int
-) -> list[Score]:
+def evaluate(predictor: Predictor, tasks: Sequence[Task], protocol: Protocol, *, seeds: int) -> list[Score]:
     """A score per task, over ``seeds`` orders of its images."""
     plain = replace(protocol, use_context=False)
     scores = []

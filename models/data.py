@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,9 +54,7 @@ class Task:
     subjects: tuple[str, ...]
 
 
-def read_packs(
-    folder: Path, licences: Collection[str], names: Collection[str] | None = None
-) -> list[Pack]:
+def read_packs(folder: Path, licences: Collection[str], names: Collection[str] | None = None) -> list[Pack]:
     """The packs of ``folder``/*.npz whose licence class is in ``licences``, sorted by name.
 
     Class and modality come from the table in DATASETS.md, beside the packs or one level above. Raises
@@ -73,7 +72,7 @@ def read_packs(
             raise ValueError(f"{path} is not in DATASETS.md: add a row with its modality and class")
         modality, licence = table[name]
         if licence in licences:
-            packs.append(_read_pack(path, modality, licence))
+            packs.append(read_pack(path, modality, licence))
     return packs
 
 
@@ -100,17 +99,26 @@ def _read_table(folder: Path) -> dict[str, tuple[str, Licence]]:
     return table
 
 
-def _read_pack(path: Path, modality: str, licence: Licence) -> Pack:
-    with np.load(path, allow_pickle=False) as arrays:
-        return Pack(
-            name=path.stem,
-            modality=modality,
-            licence=licence,
-            images=arrays["images"],
-            labels=arrays["labels"],
-            label_names=tuple(str(name) for name in arrays["label_names"]),
-            subjects=tuple(str(subject) for subject in arrays["subject"]),
-        )
+def read_pack(path: Path, modality: str = "unknown", licence: Licence = "C") -> Pack:
+    """One pack file; ValueError, with what is wrong, for one that is not a pack."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            pack = Pack(
+                name=path.stem,
+                modality=modality,
+                licence=licence,
+                images=arrays["images"],
+                labels=arrays["labels"],
+                label_names=tuple(str(name) for name in arrays["label_names"]),
+                subjects=tuple(str(subject) for subject in arrays["subject"]),
+            )
+    except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
+        raise ValueError(
+            f"{path} is not a pack (an .npz of images, labels, label_names, subject): {error}"
+        ) from error
+    if pack.images.ndim != 3 or pack.images.shape != pack.labels.shape:
+        raise ValueError(f"{path}: images {pack.images.shape} and labels {pack.labels.shape} differ")
+    return pack
 
 
 def tasks_of(pack: Pack, *, min_images: int = 2, min_pixels: int = 16) -> list[Task]:

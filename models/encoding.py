@@ -56,9 +56,7 @@ class Frame:
         rows, columns = self.inner
         inner = square[..., :rows, :columns]
         if (self.height, self.width) != self.inner:
-            inner = F.interpolate(
-                inner, (self.height, self.width), mode="bilinear", align_corners=False
-            )
+            inner = F.interpolate(inner, (self.height, self.width), mode="bilinear", align_corners=False)
         return np.asarray(inner[0, 0].float().cpu().numpy(), dtype=np.float32)
 
 
@@ -72,9 +70,7 @@ def grey_plane(image: ArrayLike) -> Floats:
     if array.ndim == 3 and array.shape[2] == 3:
         array = array.astype(np.float32) @ LUMA
     if array.ndim != 2 or array.size == 0:
-        raise ValueError(
-            f"an image has shape (H, W) or (H, W, 3) and at least one pixel, not {array.shape}"
-        )
+        raise ValueError(f"an image has shape (H, W) or (H, W, 3) and at least one pixel, not {array.shape}")
     # Scale in float64: float64 and 32-bit integer sources overflow or lose contrast otherwise.
     plane = array.astype(np.float64)
     finite = np.isfinite(plane)

@@ -85,7 +85,7 @@ def _annotate_one(
 def untouched_dice(
     predictor: Predictor, task: Task, sizes: Sequence[int], seed: int, *, queries: int = 8
 ) -> dict[int, float]:
-    """Mean Dice of predictions from a context of S true masks alone, for each S that the task has images for."""
+    """Mean Dice of predictions from S true masks alone, for each S that the task has images for."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(task.images))
     asked, others = order[:queries], order[queries:]

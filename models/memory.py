@@ -1,4 +1,4 @@
-"""The default network: every accepted pair becomes a memory once, and no interaction ever pays for the context again.
+"""The default network: every accepted pair becomes a memory once; no interaction pays for it again.
 
 Four passes, from rare to frequent (close to a space-time memory network, Oh et al. 2019, with the
 in-context task of UniverSeg and MultiverSeg):
@@ -187,7 +187,7 @@ class ContextMemory(nn.Module):
 
     def remember(self, features: Sequence[Tensor], masks: Tensor) -> Memory:
         """features of B images, masks (B, 1, H, W) in [0, 1] -> a memory of one entry each."""
-        written = [self.readers[str(level)].write(features[level], masks) for level in READ_LEVELS]
+        written = [self._reader(level).write(features[level], masks) for level in READ_LEVELS]
         sides = torch.cat([masks, 1 - masks], dim=1)  # (B, 2, H, W)
         prototypes = []
         for level, f in enumerate(features):
@@ -228,7 +228,8 @@ class ContextMemory(nn.Module):
                 affinity = opened.affinities[SPREAD_LEVELS.index(level)]
                 parts.append(_spread(affinity, F.max_pool2d(ink, 2**level)))
             decoded = self.decoder[level](torch.cat(parts, dim=1))
-        return self.head(decoded)
+        logits: Tensor = self.head(decoded)
+        return logits
 
     def forward(self, images: Tensor, context: tuple[Tensor, Tensor] | None, prompts: Tensor) -> Tensor:
         """images (B, 1, H, W), context images and masks (B, S, 1, H, W), prompts (B, 4, H, W) -> logits."""
@@ -250,8 +251,12 @@ class ContextMemory(nn.Module):
         if memory is None:
             return torch.zeros_like(features)
         index = READ_LEVELS.index(level)
-        found: Tensor = self.readers[str(level)].read(features, memory.keys[index], memory.values[index])
-        return found
+        return self._reader(level).read(features, memory.keys[index], memory.values[index])
+
+    def _reader(self, level: int) -> Reader:
+        reader = self.readers[str(level)]
+        assert isinstance(reader, Reader)
+        return reader
 
     def _likeness(self, features: Tensor, memory: Memory | None, level: int) -> Tensor:
         """Cosine to the context's mean foreground and background, and its mean area: (B, 3, h, w)."""
@@ -269,7 +274,7 @@ class ContextMemory(nn.Module):
 
 
 def _spread(affinity: Tensor, ink: Tensor) -> Tensor:
-    """affinity (B, cells, cells), ink (B, 2, h, w) -> (B, 3, h, w): log reach of either ink, and their balance."""
+    """affinity (B, cells, cells), ink (B, 2, h, w) -> (B, 3, h, w): log reach of either, and balance."""
     b, _, h, w = ink.shape
     reach = torch.log((ink.flatten(2) @ affinity.transpose(1, 2)).view(b, 2, h, w) + 1e-4) / 4 + 1
     return torch.cat([reach, reach[:, :1] - reach[:, 1:]], dim=1)

@@ -1,9 +1,10 @@
-"""Predictor: any image in, a mask at the image's own size out; images and contexts are encoded once, prompted often.
+"""Predictor: any image in, a mask of its size out; what is encoded once can be prompted often.
 
 It keeps no current image: ``encode_image`` and ``encode_context`` return handles that are passed back.
 Which context to use, and when to predict, is decided by the caller.
 """
 
+import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -19,7 +20,7 @@ from models.prompts import Prompt, all_inside
 State = NDArray[np.float16]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Context:
     """Encoded accepted pairs of one label; a new one is made for every extension."""
 
@@ -35,12 +36,13 @@ class EncodedImage:
 
     frame: Frame
     features: tuple[Tensor, ...]
-    _opened: tuple[Context, Opened] | None = field(default=None, repr=False)
+    # Weak, or every image ever opened would keep the whole memory of its day alive.
+    _opened: tuple[weakref.ref[Context], Opened] | None = field(default=None, repr=False)
 
     def opened_with(self, context: Context, network: ContextMemory) -> Opened:
         """The context is read at the first prediction with it, not at every interaction."""
-        if self._opened is None or self._opened[0] is not context:
-            self._opened = (context, network.open(self.features, context.memory))
+        if self._opened is None or self._opened[0]() is not context:
+            self._opened = (weakref.ref(context), network.open(self.features, context.memory))
         return self._opened[1]
 
     def forget_context(self) -> None:
@@ -85,12 +87,12 @@ class Predictor:
             context = self.extend_context(context, image, mask)
         return context
 
-    def extend_context(self, context: Context, image: ArrayLike, mask: ArrayLike) -> Context:
-        """The context with one more pair; costs one encoding, however large the context is.
+    def extend_context(self, context: Context, image: ArrayLike | EncodedImage, mask: ArrayLike) -> Context:
+        """The context with one more pair; costs one encoding, or none for an image encoded already.
 
         Raises ValueError when image and mask differ in size.
         """
-        encoded = self.encode_image(image)
+        encoded = image if isinstance(image, EncodedImage) else self.encode_image(image)
         square = mask_square(encoded.frame, np.asarray(mask, dtype=np.bool_))
         with torch.inference_mode():
             entry = self.network.remember(encoded.features, square.to(self.device))
@@ -112,9 +114,7 @@ class Predictor:
         """
         frame = image.frame
         if not all_inside(prompts, width=frame.width, height=frame.height):
-            raise ValueError(
-                f"a prompt lies outside the image of {frame.width} x {frame.height} pixels"
-            )
+            raise ValueError(f"a prompt lies outside the image of {frame.width} x {frame.height} pixels")
         if not prompts and not len(context):
             return _nothing(frame)
         with torch.inference_mode():
@@ -131,7 +131,7 @@ class Predictor:
 
 
 def _result(frame: Frame, logits: Tensor) -> Result:
-    probability = 1 / (1 + np.exp(-frame.out_of_square(logits)))
+    probability = frame.out_of_square(torch.sigmoid(logits))
     mask = probability > 0.5
     total = float(probability.sum()) + float(mask.sum())
     expected_dice = 2 * float(probability[mask].sum()) / total if total else 0.0

@@ -58,8 +58,4 @@ def anchor_points(prompt: Prompt) -> list[tuple[float, float]]:
 
 def all_inside(prompts: Iterable[Prompt], *, width: int, height: int) -> bool:
     """Whether every anchor point lies on an image of ``width`` x ``height`` pixels (NaN does not)."""
-    return all(
-        0 <= x <= width and 0 <= y <= height
-        for prompt in prompts
-        for x, y in anchor_points(prompt)
-    )
+    return all(0 <= x <= width and 0 <= y <= height for prompt in prompts for x, y in anchor_points(prompt))

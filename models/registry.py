@@ -19,7 +19,11 @@ class Model:
 
 
 MODELS = {
-    "memory-v1": Model("memory-v1.safetensors", "7efd37259301903c5ea54755ae49815f4b6755c1bb1925bf4612c9fde4754425", "Apache-2.0"),
+    "memory-v1": Model(
+        "memory-v1.safetensors",
+        "7efd37259301903c5ea54755ae49815f4b6755c1bb1925bf4612c9fde4754425",
+        "Apache-2.0",
+    ),
 }
 
 

@@ -33,9 +33,7 @@ def sample_task(rng: Rng, count: int, side: int = 128) -> tuple[Images, Masks]:
     return sample_family(rng, family, count, side)
 
 
-def sample_family(
-    rng: Rng, family: "Family", count: int, side: int
-) -> tuple[Images, Masks]:
+def sample_family(rng: Rng, family: "Family", count: int, side: int) -> tuple[Images, Masks]:
     """A task of one family; draws again while the foreground is degenerate."""
     for _ in range(ATTEMPTS):
         labels, target = family(rng, count, side)
@@ -126,9 +124,7 @@ def _cells(rng: Rng, count: int, side: int) -> Anatomy:
     return labels, target
 
 
-def _scatter(
-    rng: Rng, image: Labels, kind: int, look: tuple[int, float, float, float, float]
-) -> None:
+def _scatter(rng: Rng, image: Labels, kind: int, look: tuple[int, float, float, float, float]) -> None:
     """Paints blobs into one label map; ``look``: number, radius, its spread, flatness, lobedness."""
     number, radius, spread, flatness, lobes = look
     side = image.shape[0]
@@ -147,7 +143,9 @@ def _scatter(
         bound = size * size
         if lobes > 0.03:
             angle = np.arctan2(across, along)
-            bound = bound * (1 + lobes * np.cos(2 * angle + turn * 5) + lobes * np.cos(3 * angle + turn * 9)) ** 2
+            bound = (
+                bound * (1 + lobes * np.cos(2 * angle + turn * 5) + lobes * np.cos(3 * angle + turn * 9)) ** 2
+            )
         patch[along * along + across * across < bound] = kind
 
 
@@ -201,9 +199,7 @@ def _vessels(rng: Rng, count: int, side: int) -> Anatomy:
     return labels, 2
 
 
-def _grow(
-    rng: Rng, image: Labels, start: tuple[float, float, float], look: tuple[float, float]
-) -> None:
+def _grow(rng: Rng, image: Labels, start: tuple[float, float, float], look: tuple[float, float]) -> None:
     """Draws one tree as label 2; ``start``: row, column, heading; ``look``: half width, bend."""
     side = image.shape[0]
     branches = [(*start, look[0])]

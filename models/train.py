@@ -269,7 +269,9 @@ def train(
     if checkpoint.exists():
         trainer.restore(checkpoint)
     loader = DataLoader(
-        Episodes(sampler, recipe, trainer.step), batch_size=None, num_workers=loaders,
+        Episodes(sampler, recipe, trainer.step),
+        batch_size=None,
+        num_workers=loaders,
         prefetch_factor=4 if loaders else None,
     )
     _run(trainer, loader, out, minutes * 60)
@@ -290,7 +292,11 @@ def _run(trainer: Trainer, loader: DataLoader[Batch], out: Path, limit: float) -
             bar.update(round(trainer.seconds) - bar.n)
             done = trainer.seconds >= limit
             if len(losses) == 50 or done:
-                row = {"step": trainer.step, "seconds": round(trainer.seconds), "loss": round(float(np.mean(losses)), 4)}
+                row = {
+                    "step": trainer.step,
+                    "seconds": round(trainer.seconds),
+                    "loss": round(float(np.mean(losses)), 4),
+                }
                 if batch.images.shape[1] > 1:
                     on_device = Batch(batch.images.to(trainer.device), batch.masks.to(trainer.device))
                     row["collapse_meter"] = round(collapse_meter(trainer.average, on_device), 4)

@@ -1,9 +1,10 @@
-"""Weights at rest: safetensors with the network's configuration in the header, half precision, checksummed."""
+"""Weights at rest: half-precision safetensors with the network's configuration in the header."""
 
 import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -36,8 +37,7 @@ def load_weights(path: Path) -> ContextMemory:
         raise ValueError(f"{path} cannot be read as safetensors: {error}") from error
     if "config" not in header:
         raise ValueError(f"{path} does not say which network it holds (no config in its header)")
-    config = MemoryConfig(**{k: _frozen(v) for k, v in json.loads(header["config"]).items()})
-    network = ContextMemory(config)
+    network = ContextMemory(_config(json.loads(header["config"])))
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
@@ -53,5 +53,6 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _frozen(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
+def _config(written: dict[str, Any]) -> MemoryConfig:
+    """The configuration as it was saved: JSON has lists where it has tuples."""
+    return MemoryConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in written.items()})

@@ -87,9 +87,7 @@ def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
         grey_plane(np.zeros(shape))
 
 
-@given(
-    x=st.floats(0, 400), y=st.floats(0, 250), positive=st.booleans()
-)
+@given(x=st.floats(0, 400), y=st.floats(0, 250), positive=st.booleans())
 def test_a_click_inks_the_cell_under_it_and_only_its_own_sign(x: float, y: float, positive: bool) -> None:
     frame = Frame(250, 400)
     channels = encode_prompts([Click(x, y, positive)], frame)

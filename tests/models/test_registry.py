@@ -40,7 +40,7 @@ def test_weights_come_back_as_they_were_saved(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_lists_the_models() -> None:
-    with pytest.raises(ValueError, match="choose one of: .*memory-v1"):
+    with pytest.raises(ValueError, match=r"choose one of: .*memory-v1"):
         load("unet-9000")
 
 

@@ -1,0 +1,27 @@
+"""Reads about people: whose token is this."""
+
+from hashlib import sha256
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from service.clock import now
+from service.tables import Token, User
+
+
+def digest_of(token: str) -> str:
+    """What is stored of a token: it holds 256 random bits, so a plain SHA-256 cannot be undone."""
+    return sha256(token.encode()).hexdigest()
+
+
+def user_of_token(session: Session, token: str) -> User | None:
+    """The owner of a token that is neither revoked nor expired."""
+    return session.scalars(
+        select(User)
+        .join(Token, Token.user_id == User.id)
+        .where(
+            Token.digest == digest_of(token),
+            Token.revoked_at.is_(None),
+            or_(Token.expires_at.is_(None), Token.expires_at > now()),
+        )
+    ).first()

@@ -1,0 +1,217 @@
+"""The rules of annotating: interactions, what the network returned, submitting, skipping."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
+
+from models.prompts import Prompt, all_inside
+from service.annotations import queries
+from service.annotations.queries import Work, channel_of
+from service.clock import now
+from service.context.actions import add_entry
+from service.db import on_commit
+from service.errors import NotOpen, PredictionMissing, PromptOutside, VersionStale
+from service.events import Events
+from service.jobs import Job, Jobs
+from service.queue.queries import ahead
+from service.tables import Annotation, Interaction, Lease, Prediction, State
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the network returned for a piece of work; mask and state are in the storage already."""
+
+    mask_digest: str
+    state_digest: str
+    weights_sha256: str
+    network_ms: float
+    uncertainty: float
+
+
+def add_interaction(
+    session: Session,
+    jobs: Jobs,
+    annotation: Annotation,
+    user_id: int,
+    prompts: Sequence[Prompt],
+) -> Interaction:
+    """The next step of an open annotation, with its prediction on the way."""
+    require_open(annotation)
+    image = annotation.image
+    if not all_inside(prompts, width=image.width, height=image.height):
+        raise PromptOutside(
+            f"The image is {image.width} x {image.height} pixels; x runs from 0 to {image.width}, "
+            f"y from 0 to {image.height}."
+        )
+    interaction = Interaction(
+        annotation_id=annotation.id,
+        n=queries.newest_n(session, annotation.id) + 1,
+        user_id=user_id,
+        prompts=tuple(prompts),
+    )
+    session.add(interaction)
+    annotation.version += 1
+    session.flush()
+    on_commit(session, partial(jobs.send, Job.PREDICT, interaction.id))
+    return interaction
+
+
+def ask_for_missing(session: Session, jobs: Jobs, annotation: Annotation) -> bool:
+    """Send for what a person who opens the annotation should see; whether anything is missing."""
+    steps = queries.interactions(session, annotation.id)
+    if not steps:
+        if annotation.first_failure or queries.has_current_first(session, annotation):
+            return False
+        send = partial(jobs.send, Job.PREDICT_FIRST, annotation.id, urgent=True)
+        on_commit(session, send)
+        return True
+    newest = queries.newest_predictions(session, annotation.id, up_to=steps[-1].n, count=1)
+    if steps[-1].failed_at or (newest and newest[0].n == steps[-1].n):
+        return False
+    on_commit(session, partial(jobs.send, Job.PREDICT, steps[-1].id))
+    return True
+
+
+def count_attempt(session: Session, job: Job, row_id: int, limit: int, *, events: Events) -> bool:
+    """Whether to try once more; counted before the work, so that work that kills its worker counts.
+
+    Over the limit the step is marked as failed, for good, and those who wait for it are told.
+    """
+    if job is Job.PREDICT:
+        interaction = session.get(Interaction, row_id, with_for_update=True)
+        if interaction is None or interaction.failed_at is not None:
+            return False
+        if interaction.attempts < limit:
+            interaction.attempts += 1
+            return True
+        interaction.failed_at = now()
+        interaction.failure = _gave_up(interaction.attempts)
+        annotation = queries.annotation(session, interaction.annotation_id, lock=True)
+        _fail(session, events, annotation, interaction.n, interaction.failure)
+        return False
+    annotation = queries.annotation(session, row_id, lock=True)
+    if annotation.first_failure is not None:
+        return False
+    if annotation.first_attempts < limit:
+        annotation.first_attempts += 1
+        return True
+    annotation.first_failure = _gave_up(annotation.first_attempts)
+    _fail(session, events, annotation, 0, annotation.first_failure)
+    return False
+
+
+def _gave_up(attempts: int) -> str:
+    return f"The network failed on this image {attempts} times, so it was not tried again."
+
+
+def _fail(session: Session, events: Events, annotation: Annotation, n: int, detail: str) -> None:
+    annotation.version += 1
+    event = {"kind": "failed", "annotation_id": annotation.id, "n": n, "detail": detail}
+    on_commit(session, partial(events.publish, channel_of(annotation.id), event))
+
+
+def record_prediction(session: Session, work: Work, outcome: Outcome, *, events: Events) -> Prediction | None:
+    """Keep what the network returned, once; None when it comes too late to be of use."""
+    annotation = queries.annotation(session, work.annotation_id, lock=True)
+    if annotation.state is not State.OPEN or _too_late(session, work):
+        return None
+    prediction = Prediction(
+        annotation_id=work.annotation_id,
+        n=work.n,
+        model=work.model,
+        weights_sha256=outcome.weights_sha256,
+        context_version=work.context_version,
+        context_size=len(work.context),
+        mask_digest=outcome.mask_digest,
+        state_digest=outcome.state_digest,
+        network_ms=outcome.network_ms,
+        uncertainty=outcome.uncertainty,
+    )
+    session.add(prediction)
+    annotation.version += 1
+    if work.n == 0:
+        annotation.first_attempts = 0
+    session.flush()
+    event = {
+        "kind": "predicted",
+        "annotation_id": annotation.id,
+        "n": work.n,
+        "prediction_id": prediction.id,
+        "context_version": work.context_version,
+        "version": annotation.version,
+    }
+    on_commit(session, partial(events.publish, channel_of(annotation.id), event))
+    return prediction
+
+
+def _too_late(session: Session, work: Work) -> bool:
+    """Whether somebody has drawn since, or the prediction is there already, or a newer one is."""
+    if queries.newest_n(session, work.annotation_id) != work.n:
+        return True
+    newest = queries.newest_predictions(session, work.annotation_id, up_to=work.n, count=1)
+    if not newest or newest[0].n != work.n:
+        return False
+    return work.n > 0 or newest[0].context_version >= work.context_version
+
+
+def submit(session: Session, jobs: Jobs, annotation: Annotation, user_id: int, *, predict_ahead: int) -> None:
+    """Accept the mask that is there (a project without review accepts on submit).
+
+    The accepted prediction is pinned, the pair enters the context, and the next annotations of
+    the queue are predicted with it before anybody opens them.
+    """
+    require_open(annotation)
+    newest = queries.newest_n(session, annotation.id)
+    predictions = queries.newest_predictions(session, annotation.id, up_to=newest, count=1)
+    if not predictions:
+        raise PredictionMissing("There is no mask yet. Wait for the prediction, or add a prompt.")
+    if predictions[0].n != newest:
+        raise PredictionMissing(
+            f"Interaction {newest} has no prediction yet. Wait for it, or add another prompt."
+        )
+    annotation.state = State.ACCEPTED
+    annotation.mask_digest = predictions[0].mask_digest
+    annotation.accepted_prediction_id = predictions[0].id
+    annotation.accepted_at = now()
+    annotation.accepted_by = user_id
+    _close(session, annotation)
+    add_entry(session, annotation, predictions[0].mask_digest)
+    _predict_ahead(session, jobs, annotation.label_id, predict_ahead)
+
+
+def skip(session: Session, jobs: Jobs, annotation: Annotation, reason: str, *, predict_ahead: int) -> None:
+    """Set an open annotation aside, with the reason."""
+    require_open(annotation)
+    annotation.state = State.SKIPPED
+    annotation.skip_reason = reason
+    _close(session, annotation)
+    _predict_ahead(session, jobs, annotation.label_id, predict_ahead)
+
+
+def require_version(annotation: Annotation, if_match: str) -> None:
+    """That the caller has seen the annotation as it is now."""
+    if if_match.strip().strip('"') != str(annotation.version):
+        raise VersionStale(
+            f"You saw {if_match}, it is at version {annotation.version} now. Look at it again.",
+            version=annotation.version,
+        )
+
+
+def require_open(annotation: Annotation) -> None:
+    """That the annotation can still be changed."""
+    if annotation.state is not State.OPEN:
+        raise NotOpen(f"The annotation is {annotation.state}, so it cannot be changed.")
+
+
+def _close(session: Session, annotation: Annotation) -> None:
+    annotation.version += 1
+    session.execute(delete(Lease).where(Lease.annotation_id == annotation.id))
+    session.flush()
+
+
+def _predict_ahead(session: Session, jobs: Jobs, label_id: int, count: int) -> None:
+    for annotation_id in ahead(session, label_id, count):
+        on_commit(session, partial(jobs.send, Job.PREDICT_FIRST, annotation_id))

@@ -1,0 +1,194 @@
+"""Reads about annotations: one with all that belongs to it, and what waits for a worker."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Select, exists, func, select
+from sqlalchemy.orm import Session, aliased, joinedload
+
+from models.prompts import Prompt
+from service.clock import now
+from service.context.queries import ContextPair, pairs, version_in_use
+from service.errors import NotFound
+from service.jobs import Job
+from service.queue.queries import ahead
+from service.tables import Annotation, Interaction, Label, Lease, Prediction, State
+
+# Older interactions without a prediction are sent again when somebody opens the annotation; the
+# bound keeps the sweep's query as small after a year as on the first day.
+LOST_WITHIN = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """All that a worker needs to know to predict one step of one annotation."""
+
+    annotation_id: int
+    label_id: int
+    image_id: int
+    image_digest: str
+    n: int
+    prompts: tuple[Prompt, ...]
+    previous_state_digest: str | None
+    model: str
+    context_version: int
+    context: tuple[ContextPair, ...]
+
+
+def channel_of(annotation_id: int) -> str:
+    """The event channel of an annotation."""
+    return f"annotation:{annotation_id}"
+
+
+def annotation(session: Session, annotation_id: int, *, lock: bool = False) -> Annotation:
+    """The annotation with image, label and project; NotFound when there is none."""
+    statement = (
+        select(Annotation)
+        .where(Annotation.id == annotation_id)
+        .options(
+            joinedload(Annotation.image, innerjoin=True),
+            joinedload(Annotation.label, innerjoin=True).joinedload(Label.project, innerjoin=True),
+        )
+    )
+    if lock:
+        statement = statement.with_for_update(of=Annotation).execution_options(populate_existing=True)
+    found = session.scalars(statement).first()
+    if found is None:
+        raise NotFound(f"There is no annotation {annotation_id}.")
+    return found
+
+
+def interactions(session: Session, annotation_id: int) -> Sequence[Interaction]:
+    """All interactions of an annotation, in order."""
+    return session.scalars(
+        select(Interaction).where(Interaction.annotation_id == annotation_id).order_by(Interaction.n)
+    ).all()
+
+
+def newest_n(session: Session, annotation_id: int) -> int:
+    """The number of the newest interaction; 0 when there is none."""
+    statement = select(func.max(Interaction.n)).where(Interaction.annotation_id == annotation_id)
+    return session.scalar(statement) or 0
+
+
+def newest_predictions(
+    session: Session, annotation_id: int, *, up_to: int, count: int
+) -> Sequence[Prediction]:
+    """The newest ``count`` predictions for interaction ``up_to`` or earlier, newest first."""
+    return session.scalars(
+        select(Prediction)
+        .where(Prediction.annotation_id == annotation_id, Prediction.n <= up_to)
+        .order_by(Prediction.n.desc(), Prediction.context_version.desc(), Prediction.id.desc())
+        .limit(count)
+    ).all()
+
+
+def work_on_interaction(session: Session, interaction_id: int) -> Work | None:
+    """What to predict for an interaction; None when nobody waits for it any more."""
+    interaction = session.get(Interaction, interaction_id)
+    if interaction is None or interaction.failed_at is not None:
+        return None
+    subject = annotation(session, interaction.annotation_id)
+    steps = interactions(session, subject.id)
+    if subject.state is not State.OPEN or steps[-1].n != interaction.n:
+        return None
+    earlier = newest_predictions(session, subject.id, up_to=interaction.n, count=1)
+    if earlier and earlier[0].n == interaction.n:
+        return None
+    return _work(session, subject, steps, earlier[0].state_digest if earlier else None)
+
+
+def work_on_first(session: Session, annotation_id: int) -> Work | None:
+    """What to predict before anybody has drawn; None when it is there, or somebody has drawn."""
+    subject = session.get(Annotation, annotation_id)
+    if subject is None or subject.state is not State.OPEN or subject.first_failure is not None:
+        return None
+    subject = annotation(session, annotation_id)
+    if newest_n(session, annotation_id):
+        return None
+    if has_current_first(session, subject):
+        return None
+    return _work(session, subject, (), None)
+
+
+def has_current_first(session: Session, subject: Annotation) -> bool:
+    """Whether there is a prediction without prompts, made with the context as it is now."""
+    newest = newest_predictions(session, subject.id, up_to=0, count=1)
+    return bool(newest) and newest[0].context_version >= version_in_use(subject.label)
+
+
+def _work(session: Session, subject: Annotation, steps: Sequence[Interaction], state: str | None) -> Work:
+    version = version_in_use(subject.label)
+    return Work(
+        annotation_id=subject.id,
+        label_id=subject.label_id,
+        image_id=subject.image_id,
+        image_digest=subject.image.digest,
+        n=steps[-1].n if steps else 0,
+        prompts=tuple(prompt for step in steps for prompt in step.prompts),
+        previous_state_digest=state,
+        model=subject.label.project.model,
+        context_version=version,
+        context=pairs(session, subject.label_id, version) if version else (),
+    )
+
+
+def lost_work(session: Session, older_than: datetime, *, predict_ahead: int) -> list[tuple[Job, int]]:
+    """Jobs that should have been done by now: asked for before ``older_than``, without a result."""
+    lost = [(Job.PREDICT, row) for row in session.scalars(_unanswered(older_than))]
+    lost += [(Job.PREDICT_FIRST, row) for row in session.scalars(_opened_without_mask(older_than))]
+    for label_id in session.scalars(_labels_at_work()).all():
+        lost += [(Job.PREDICT_FIRST, row) for row in ahead(session, label_id, predict_ahead)]
+    return lost
+
+
+def _unanswered(older_than: datetime) -> Select[int]:
+    """The newest interactions of open annotations that have no prediction and have not failed."""
+    later = aliased(Interaction)
+    return (
+        select(Interaction.id)
+        .join(Annotation, Annotation.id == Interaction.annotation_id)
+        .where(
+            Annotation.state == State.OPEN,
+            Interaction.created_at < older_than,
+            Interaction.created_at > older_than - LOST_WITHIN,
+            Interaction.failed_at.is_(None),
+            ~exists().where(
+                Prediction.annotation_id == Interaction.annotation_id,
+                Prediction.n == Interaction.n,
+            ),
+            ~exists().where(later.annotation_id == Interaction.annotation_id, later.n > Interaction.n),
+        )
+        .order_by(Interaction.id)
+    )
+
+
+def _opened_without_mask(older_than: datetime) -> Select[int]:
+    """Annotations that somebody looks at, untouched and without any prediction.
+
+    One with a prediction of an older context is left alone: a new mask would appear under the
+    eyes of the person who is judging the one that is there.
+    """
+    return (
+        select(Annotation.id)
+        .join(Lease, Lease.annotation_id == Annotation.id)
+        .where(
+            Annotation.state == State.OPEN,
+            Annotation.opened_at < older_than,
+            Annotation.first_failure.is_(None),
+            Lease.expires_at > now(),
+            ~exists().where(Prediction.annotation_id == Annotation.id),
+            ~exists().where(Interaction.annotation_id == Annotation.id),
+        )
+    )
+
+
+def _labels_at_work() -> Select[int]:
+    """Labels that somebody is annotating now."""
+    return (
+        select(Annotation.label_id)
+        .join(Lease, Lease.annotation_id == Annotation.id)
+        .where(Lease.expires_at > now())
+        .distinct()
+    )

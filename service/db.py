@@ -1,0 +1,99 @@
+"""The engine, and the one place where a transaction begins and ends."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Delete, Engine, Update, create_engine, event, make_url
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
+
+logger = logging.getLogger(__name__)
+
+# As many connections as the API has worker threads, so that no request queues for one.
+POOL = {"pool_size": 10, "max_overflow": 30}
+SQLITE_BUSY_MS = 30_000
+
+Insert = sqlite.Insert | postgresql.Insert
+INSERTS: dict[str, Callable[[type[DeclarativeBase]], Insert]] = {
+    "sqlite": sqlite.insert,
+    "postgresql": postgresql.insert,
+}
+
+
+def open_engine(url: str) -> Engine:
+    """An engine for ``sqlite:///path`` or ``postgresql://…`` (always through psycopg 3)."""
+    parsed = make_url(url)
+    match parsed.get_backend_name():
+        case "sqlite":
+            if parsed.database and parsed.database != ":memory:":
+                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            engine = create_engine(parsed, connect_args={"timeout": SQLITE_BUSY_MS / 1000}, **POOL)
+            _prepare_sqlite(engine)
+            return engine
+        case "postgresql":
+            psycopg = parsed.set(drivername="postgresql+psycopg")
+            return create_engine(psycopg, pool_pre_ping=True, **POOL)
+        case other:
+            raise ValueError(f"The database must be sqlite or postgresql, not {other}.")
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver must not begin on its own: we do, below
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A transaction that reads and then writes must hold the write lock from the start: one
+        # that upgrades later is refused at once, whatever the busy timeout.
+        reads = connection.get_execution_options().get("reads_only", False)
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def make_sessions(engine: Engine) -> sessionmaker[Session]:
+    return sessionmaker(engine, expire_on_commit=False)
+
+
+@contextmanager
+def unit_of_work(sessions: sessionmaker[Session]) -> Iterator[Session]:
+    """One transaction: commit, then the ``on_commit`` calls; after an error roll back instead."""
+    with sessions() as session:
+        with session.begin():
+            yield session
+        for call in session.info.pop("on_commit", ()):
+            try:
+                call()
+            except Exception:
+                # The row is safe and the answer is true; the sweep sends again what was lost.
+                logger.exception("send.failed")
+
+
+@contextmanager
+def reading(sessions: sessionmaker[Session]) -> Iterator[Session]:
+    """One transaction that only reads: on SQLite it takes no write lock and waits for nobody."""
+    with sessions() as session:
+        session.connection(execution_options={"reads_only": True})
+        yield session
+
+
+def on_commit(session: Session, call: Callable[[], None]) -> None:
+    """Make ``call`` once the transaction is committed; used for jobs and events alike."""
+    session.info.setdefault("on_commit", []).append(call)
+
+
+def insert_into(session: Session, table: type[DeclarativeBase]) -> Insert:
+    """An INSERT that knows ``on_conflict_do_nothing`` and ``on_conflict_do_update``.
+
+    On PostgreSQL it waits for a concurrent insert of the same key to end, one way or the other.
+    """
+    return INSERTS[session.get_bind().dialect.name](table)
+
+
+def rows_changed(session: Session, statement: Insert | Update | Delete) -> int:
+    """Execute ``statement`` and say how many rows it touched."""
+    return session.connection().execute(statement).rowcount

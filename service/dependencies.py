@@ -1,0 +1,114 @@
+"""What a route can ask for: who is calling, the ports, the house rules, one unit of work."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, Header, Path, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlalchemy.orm import Session, sessionmaker
+
+from service import idempotency
+from service.accounts.queries import user_of_token
+from service.db import reading
+from service.errors import LeaseRequired, NotAuthenticated, VersionRequired
+from service.events import Events as EventsPort
+from service.idempotency import Once
+from service.jobs import Jobs as JobsPort
+from service.storage import Storage as StoragePort
+from service.tables import User
+
+LONGEST_WAIT = 30.0
+LARGEST_ID = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class HouseRules:
+    """The settings that the features go by."""
+
+    model: str
+    lease_seconds: float
+    predict_ahead: int
+    max_image_pixels: int
+
+
+def _from_state(name: str) -> Callable[[Request], Any]:
+    # Async although it awaits nothing: a plain function would cost a trip to the thread pool.
+    async def read(request: Request) -> Any:
+        return getattr(request.app.state, name)
+
+    return read
+
+
+Sessions = Annotated[sessionmaker[Session], Depends(_from_state("sessions"))]
+Storage = Annotated[StoragePort, Depends(_from_state("storage"))]
+Jobs = Annotated[JobsPort, Depends(_from_state("jobs"))]
+Events = Annotated[EventsPort, Depends(_from_state("events"))]
+Rules = Annotated[HouseRules, Depends(_from_state("rules"))]
+
+# What a path may name; anything larger is no id of ours, and no integer of PostgreSQL's.
+Id = Annotated[int, Path(ge=1, le=LARGEST_ID)]
+
+
+def _caller(
+    sessions: Sessions,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))],
+) -> User:
+    if bearer is None:
+        raise NotAuthenticated("Send your token as `Authorization: Bearer acc_…`.")
+    with reading(sessions) as session:
+        user = user_of_token(session, bearer.credentials)
+    if user is None:
+        raise NotAuthenticated("This token is unknown, revoked or expired.")
+    return user
+
+
+Caller = Annotated[User, Depends(_caller)]
+
+
+async def _once(
+    request: Request,
+    sessions: Sessions,
+    caller: Caller,
+    key: Annotated[str | None, Header(alias="Idempotency-Key")] = None,
+) -> Once:
+    key = idempotency.checked_key(key)
+    digest = await idempotency.digest_of(request) if key else ""
+    return Once(sessions, caller.id, key, digest)
+
+
+Transaction = Annotated[Once, Depends(_once)]
+
+
+async def _lease_token(token: Annotated[str | None, Header(alias="Lease-Token")] = None) -> str:
+    if not token:
+        raise LeaseRequired("Send the token of your lease, from `next`, as `Lease-Token`.")
+    return token
+
+
+LeaseToken = Annotated[str, Depends(_lease_token)]
+
+
+async def _if_match(version: Annotated[str | None, Header(alias="If-Match")] = None) -> str:
+    if not version:
+        raise VersionRequired("Send the version of the annotation that you saw as `If-Match`.")
+    return version
+
+
+IfMatch = Annotated[str, Depends(_if_match)]
+
+
+async def _wait(request: Request) -> float:
+    """Seconds of ``Prefer: wait=…``; what cannot be read is ignored, as RFC 7240 has it."""
+    for preference in ",".join(request.headers.getlist("prefer")).split(","):
+        name, _, value = preference.partition("=")
+        if name.strip().lower() == "wait":
+            try:
+                seconds = float(value.strip().strip('"'))
+            except ValueError:
+                return 0.0
+            return min(seconds, LONGEST_WAIT) if seconds > 0 else 0.0
+    return 0.0
+
+
+Wait = Annotated[float, Depends(_wait)]

@@ -1,0 +1,203 @@
+"""One tree of errors, each with a status, a code and a sentence; and the one mapper to HTTP."""
+
+# ruff: noqa: N818  (what is raised reads as what happened: `raise LeaseLost`)
+
+import logging
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+
+logger = logging.getLogger(__name__)
+
+
+class AccrueError(Exception):
+    """A request that cannot be answered, and why; ``extra`` goes into the answer as it is."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal"
+    title: ClassVar[str] = "Something went wrong on our side"
+    headers: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, detail: str, **extra: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.extra = extra
+
+
+class NotAuthenticated(AccrueError):
+    status, code, title = 401, "not_authenticated", "Who is asking?"
+    headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": "Bearer"}
+
+
+class NotFound(AccrueError):
+    status, code, title = 404, "not_found", "There is no such thing"
+
+
+class Conflict(AccrueError):
+    status, code, title = 409, "conflict", "Something else was there first"
+
+
+class NameTaken(Conflict):
+    code, title = "name_taken", "That name is taken"
+
+
+class NotOpen(Conflict):
+    code, title = "annotation_not_open", "The annotation is not open"
+
+
+class PredictionMissing(Conflict):
+    code, title = "prediction_missing", "There is no mask to accept yet"
+
+
+class LeaseLost(Conflict):
+    code, title = "lease_lost", "Somebody else holds the lease now"
+
+
+class LeaseExpired(AccrueError):
+    status, code, title = 410, "lease_expired", "Your lease has ended"
+
+
+class VersionStale(AccrueError):
+    status, code, title = 412, "version_stale", "The annotation has changed since you saw it"
+
+
+class LeaseRequired(AccrueError):
+    status, code, title = 428, "lease_required", "A lease is required"
+
+
+class VersionRequired(AccrueError):
+    status, code, title = 428, "version_required", "If-Match is required"
+
+
+class Invalid(AccrueError):
+    status, code, title = 422, "invalid", "The request cannot be understood"
+
+
+class PromptOutside(Invalid):
+    code, title = "prompt_outside", "A prompt lies outside the image"
+
+
+class KeyInvalid(Invalid):
+    code, title = "idempotency_key_invalid", "The Idempotency-Key cannot be used"
+
+
+class KeyReused(Invalid):
+    code, title = "idempotency_key_reused", "The Idempotency-Key belongs to another request"
+
+
+class ImagesRefused(Invalid):
+    code, title = "images_refused", "None of the files can be used"
+
+
+class ImageRefused(Invalid):
+    """One file of an upload; told beside the others, not as the answer."""
+
+    code, title = "image_refused", "The file cannot be used"
+
+
+class ImageEmpty(ImageRefused):
+    code, title = "image_empty", "The file is empty"
+
+
+class ImageUnknown(ImageRefused):
+    code, title = "image_unknown", "The file is not an image we read"
+
+
+class ImageTooLarge(ImageRefused):
+    code, title = "image_too_large", "The image has too many pixels"
+
+
+class ImageDamaged(ImageRefused):
+    code, title = "image_damaged", "The image is damaged"
+
+
+class Busy(AccrueError):
+    status, code, title = 503, "busy", "The database does not answer just now"
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
+
+
+# The answers that the framework gives by itself: wrong path, wrong method, body too large …
+FRAMEWORK_CODES = {
+    400: "bad_request",
+    401: "not_authenticated",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    415: "media_type_unsupported",
+}
+
+
+def problem(
+    status: int, code: str, title: str, detail: str, extra: Mapping[str, Any] | None = None
+) -> JSONResponse:
+    """An ``application/problem+json`` answer (RFC 9457)."""
+    content = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    return JSONResponse(
+        {**content, "code": code, **(extra or {})},
+        status_code=status,
+        media_type="application/problem+json",
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of ``app`` leave as a problem."""
+    app.add_exception_handler(AccrueError, _known)
+    app.add_exception_handler(HTTPException, _framework)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(IntegrityError, _already_there)
+    app.add_exception_handler(OperationalError, _database_away)
+    app.add_exception_handler(PoolTimeout, _database_away)
+    app.add_exception_handler(Exception, _unknown)
+
+
+async def _known(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, AccrueError)
+    answer = problem(error.status, error.code, error.title, error.detail, error.extra)
+    answer.headers.update(error.headers)
+    return answer
+
+
+async def _framework(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    code = FRAMEWORK_CODES.get(error.status_code, f"http_{error.status_code}")
+    title = code.replace("_", " ").capitalize()
+    answer = problem(error.status_code, code, title, str(error.detail))
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def _invalid(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    # Not the input itself: it may be huge, or hold what JSON cannot say.
+    errors = [
+        {"where": [str(step) for step in each["loc"]], "what": str(each["msg"])} for each in error.errors()
+    ]
+    first = errors[0]
+    detail = f"{'.'.join(first['where'])}: {first['what']}"
+    return problem(Invalid.status, Invalid.code, Invalid.title, detail, {"errors": errors})
+
+
+async def _already_there(request: Request, error: Exception) -> JSONResponse:
+    logger.info("row.refused", exc_info=error)
+    return await _known(request, Conflict("What you send is there already, or refers to what is gone."))
+
+
+async def _database_away(request: Request, error: Exception) -> JSONResponse:
+    logger.error("database.away", exc_info=error)
+    return await _known(request, Busy("Nothing was changed. Please send the request again."))
+
+
+async def _unknown(request: Request, error: Exception) -> JSONResponse:
+    logger.error("request.failed %s %s", request.method, request.url.path, exc_info=error)
+    return problem(
+        AccrueError.status,
+        AccrueError.code,
+        AccrueError.title,
+        "Nothing was changed. The cause is in the log of the service.",
+    )

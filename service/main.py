@@ -1,0 +1,141 @@
+"""The API's composition root: settings in, application out."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis
+from fastapi import APIRouter, FastAPI
+from fastapi.staticfiles import StaticFiles
+from sqlalchemy import Engine
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service import errors, health
+from service.accounts import routes as accounts
+from service.annotations import routes as annotations
+from service.context import routes as context
+from service.db import make_sessions, open_engine
+from service.dependencies import HouseRules
+from service.events import Events, RedisEvents, redis_py_url
+from service.images import routes as images
+from service.jobs import CeleryJobs, Jobs
+from service.metrics import routes as metrics
+from service.projects import routes as projects
+from service.queue import routes as queue
+from service.settings import Settings
+from service.storage import Storage, open_storage
+
+WEB = Path(__file__).parent.parent / "web"
+FEATURES = (accounts, projects, queue, annotations, context, metrics)
+LARGEST_JSON = 4 * 1024 * 1024
+
+# Nothing from elsewhere, nothing inline, and nobody may frame the page.
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
+        "form-action 'self'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What the API reaches the rest of the world through."""
+
+    engine: Engine
+    storage: Storage
+    jobs: Jobs
+    events: Events
+    pulse: Callable[[], bool]  # whether a worker has consumed a job of late
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The application of an installation, by its settings."""
+    settings = settings or Settings()
+    jobs = CeleryJobs(settings.resolved_redis_url)
+    events = RedisEvents(settings.resolved_redis_url)
+    broker = redis.Redis.from_url(
+        redis_py_url(settings.resolved_redis_url), socket_connect_timeout=2, socket_timeout=2
+    )
+    ports = Ports(
+        engine=open_engine(settings.resolved_database_url),
+        storage=open_storage(settings.resolved_storage_url),
+        jobs=jobs,
+        events=events,
+        pulse=lambda: bool(broker.exists(health.PULSE_KEY)),
+    )
+    rules = HouseRules(
+        model=settings.model,
+        lease_seconds=settings.lease_seconds,
+        predict_ahead=settings.predict_ahead,
+        max_image_pixels=settings.max_image_pixels,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await events.close()
+        jobs.close()
+        broker.close()
+        ports.engine.dispose()
+
+    app = assemble(ports, rules, largest_upload=settings.max_upload_bytes)
+    app.router.lifespan_context = lifespan
+    return app
+
+
+def assemble(ports: Ports, rules: HouseRules, *, largest_upload: int) -> FastAPI:
+    """The application over the given ports."""
+    app = FastAPI(
+        title="Accrue",
+        openapi_url="/api/openapi.json",
+        docs_url=None,  # its page would load scripts from elsewhere
+        redoc_url=None,
+        max_body_size=LARGEST_JSON,
+    )
+    app.state.engine = ports.engine
+    app.state.sessions = make_sessions(ports.engine)
+    app.state.storage = ports.storage
+    app.state.jobs = ports.jobs
+    app.state.events = ports.events
+    app.state.pulse = ports.pulse
+    app.state.rules = rules
+    api = APIRouter(prefix="/api")
+    for feature in FEATURES:
+        api.include_router(feature.router)
+    api.include_router(images.router, max_body_size=largest_upload)
+    app.include_router(api)
+    app.include_router(health.router)
+    if WEB.is_dir():
+        app.mount("/", StaticFiles(directory=WEB, html=True), name="web")
+    errors.install(app)
+    app.add_middleware(SafeHeaders)
+    return app
+
+
+class SafeHeaders:
+    """Middleware that puts ``HEADERS`` on every answer and lets no cache answer unasked."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_safely(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+                headers.setdefault("Cache-Control", "no-cache")
+            await send(message)
+
+        await self._app(scope, receive, send_safely)

@@ -1,0 +1,68 @@
+"""Masks on the wire and at rest: 1-bit PNG, and the packed bits of the box that changed."""
+
+import base64
+import io
+import zlib
+from typing import TypedDict
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+Mask = npt.NDArray[np.bool_]
+
+
+class Change(TypedDict):
+    """The pixels of ``box`` = [x0, y0, x1, y1) as base64(zlib(bits)), most significant bit first.
+
+    Rows are not padded: the bits of the whole box follow each other.
+    """
+
+    box: list[int]
+    bits: str
+
+
+def to_png(mask: Mask) -> bytes:
+    """The (H, W) mask as a 1-bit PNG, white where True."""
+    stream = io.BytesIO()
+    Image.fromarray(mask).save(stream, format="PNG", compress_level=1)
+    return stream.getvalue()
+
+
+def from_png(data: bytes) -> Mask:
+    """The (H, W) mask in a PNG that ``to_png`` wrote."""
+    with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+        return np.asarray(image.convert("1"), dtype=np.bool_)
+
+
+def encode_change(previous: Mask | None, mask: Mask) -> Change:
+    """What turns ``previous`` into ``mask``: the changed box; without a previous the whole image.
+
+    The whole image can be applied to anything; a changed box only to the mask it was made from.
+    """
+    x0, y0, x1, y1 = _changed_box(previous, mask)
+    bits = np.packbits(mask[y0:y1, x0:x1]).tobytes()
+    return Change(box=[x0, y0, x1, y1], bits=base64.b64encode(zlib.compress(bits, 1)).decode("ascii"))
+
+
+def apply_change(previous: Mask | None, change: Change, *, shape: tuple[int, int]) -> Mask:
+    """The (H, W) = ``shape`` mask that ``change`` makes of ``previous`` (None: an empty mask)."""
+    x0, y0, x1, y1 = change["box"]
+    height, width = y1 - y0, x1 - x0
+    packed = np.frombuffer(zlib.decompress(base64.b64decode(change["bits"])), dtype=np.uint8)
+    mask = np.zeros(shape, dtype=np.bool_) if previous is None else previous.copy()
+    mask[y0:y1, x0:x1] = np.unpackbits(packed, count=height * width).reshape(height, width)
+    return mask
+
+
+def _changed_box(previous: Mask | None, mask: Mask) -> tuple[int, int, int, int]:
+    """[x0, y0, x1, y1) around every differing pixel; all zeros when there is none."""
+    height, width = mask.shape
+    if previous is None:
+        return 0, 0, width, height
+    changed = previous != mask
+    rows = np.flatnonzero(changed.any(axis=1))
+    if rows.size == 0:
+        return 0, 0, 0, 0
+    columns = np.flatnonzero(changed[rows[0] : rows[-1] + 1].any(axis=0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

@@ -1,0 +1,48 @@
+"""The rules of projects and labels; every image has one annotation per label, always."""
+
+from sqlalchemy import insert, literal, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from service.errors import Invalid, NameTaken
+from service.projects import queries
+from service.tables import Annotation, Image, Label, Project, State
+
+
+def create_project(
+    session: Session, name: str, user_id: int, *, model: str, use_context: bool, installed: str
+) -> Project:
+    """A new, empty project; its model must be the one that this installation runs."""
+    if model != installed:
+        raise Invalid(f"There is no model {model!r} here; this installation runs {installed!r}.")
+    project = Project(name=name, model=model, use_context=use_context, created_by=user_id)
+    _add_named(session, project, f"There is a project {name!r} already.")
+    return project
+
+
+def create_label(session: Session, project_id: int, name: str) -> Label:
+    """A new label, with an open annotation for every image that the project has."""
+    # The lock keeps an upload from adding images between the two statements below.
+    queries.project(session, project_id, lock=True)
+    label = Label(project_id=project_id, name=name, context_version=0)
+    _add_named(session, label, f"The project has a label {name!r} already.")
+    columns = {
+        "label_id": literal(label.id),
+        "image_id": Image.id,
+        "position": Image.id,
+        "state": literal(State.OPEN, Annotation.state.type),
+        "version": literal(1),
+        "fence": literal(0),
+        "first_attempts": literal(0),
+    }
+    images = select(*columns.values()).where(Image.project_id == project_id)
+    session.execute(insert(Annotation).from_select(list(columns), images))
+    return label
+
+
+def _add_named(session: Session, row: Project | Label, taken: str) -> None:
+    session.add(row)
+    try:
+        session.flush()
+    except IntegrityError as error:
+        raise NameTaken(taken) from error

@@ -1,0 +1,87 @@
+"""Rows and blobs into what the Predictor takes: images encoded once, contexts extended, both kept."""
+
+import zlib
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from models.predictor import Context, EncodedImage, Predictor, State
+from service.annotations.queries import Work
+from service.context.queries import ContextPair
+from service.images.decode import decode
+from service.masks import from_png
+from service.storage import Storage
+
+# An encoded image that has been opened takes about 8 MB, a context of 256 pairs about 70 MB.
+IMAGES_KEPT = 48
+CONTEXTS_KEPT = 6
+STATE_SHAPE = (128, 128)
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class Recent(Generic[Key, Value]):
+    """The values last used, at most ``limit`` of them."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._values: OrderedDict[Key, Value] = OrderedDict()
+
+    def get(self, key: Key) -> Value | None:
+        if key not in self._values:
+            return None
+        self._values.move_to_end(key)
+        return self._values[key]
+
+    def put(self, key: Key, value: Value) -> None:
+        self._values[key] = value
+        self._values.move_to_end(key)
+        if len(self._values) > self._limit:
+            self._values.popitem(last=False)
+
+
+@dataclass
+class Inputs:
+    """One model's encoded images and contexts; serves one thread."""
+
+    predictor: Predictor
+    storage: Storage
+    images: Recent[str, EncodedImage] = field(default_factory=lambda: Recent(IMAGES_KEPT))
+    contexts: Recent[int, tuple[tuple[ContextPair, ...], Context]] = field(
+        default_factory=lambda: Recent(CONTEXTS_KEPT)
+    )
+
+    def image(self, digest: str) -> EncodedImage:
+        """The image with that digest, encoded; FileNotFoundError when its blob is gone."""
+        encoded = self.images.get(digest)
+        if encoded is None:
+            encoded = self.predictor.encode_image(decode(self.storage.get(digest)))
+            self.images.put(digest, encoded)
+        return encoded
+
+    def context(self, work: Work) -> Context:
+        """The context of the work's label: the one at hand, extended, unless an entry has left it."""
+        kept = self.contexts.get(work.label_id)
+        if kept is None or kept[0] != work.context[: len(kept[0])]:
+            kept = ((), self.predictor.encode_context([]))
+        pairs, context = kept
+        for pair in work.context[len(pairs) :]:
+            mask = from_png(self.storage.get(pair.mask_digest))
+            context = self.predictor.extend_context(context, self.image(pair.image_digest), mask)
+        self.contexts.put(work.label_id, (work.context, context))
+        return context
+
+    def previous(self, work: Work) -> State | None:
+        """The network's state after the step before, None for the first step."""
+        if work.previous_state_digest is None:
+            return None
+        packed = zlib.decompress(self.storage.get(work.previous_state_digest))
+        return np.frombuffer(packed, dtype=np.float16).reshape(STATE_SHAPE)
+
+
+def pack_state(state: State) -> bytes:
+    """A state as ``previous`` reads it back."""
+    return zlib.compress(np.ascontiguousarray(state, dtype=np.float16).tobytes(), 1)
