@@ -9,14 +9,13 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.orm import Session, sessionmaker
 
 from service import idempotency
-from service.accounts.queries import user_of_token
+from service.accounts.queries import Person, user_of_token
 from service.db import reading
 from service.errors import LeaseRequired, NotAuthenticated, VersionRequired
 from service.events import Events as EventsPort
 from service.idempotency import Once
 from service.jobs import Jobs as JobsPort
 from service.storage import Storage as StoragePort
-from service.tables import User
 
 LONGEST_WAIT = 30.0
 LARGEST_ID = 2**31 - 1
@@ -53,7 +52,7 @@ Id = Annotated[int, Path(ge=1, le=LARGEST_ID)]
 def _caller(
     sessions: Sessions,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))],
-) -> User:
+) -> Person:
     if bearer is None:
         raise NotAuthenticated("Send your token as `Authorization: Bearer acc_…`.")
     with reading(sessions) as session:
@@ -63,7 +62,7 @@ def _caller(
     return user
 
 
-Caller = Annotated[User, Depends(_caller)]
+Caller = Annotated[Person, Depends(_caller)]
 
 
 async def _once(

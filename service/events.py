@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -9,7 +10,8 @@ from typing import Any, Protocol
 
 import redis
 import redis.asyncio
-from redis.backoff import ExponentialBackoff
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.retry import Retry
 
 Event = dict[str, Any]
@@ -17,6 +19,9 @@ Stream = AsyncIterator[Event]
 
 PREFIX = "accrue:"
 RECONNECT_SECONDS = 0.5
+PING_SECONDS = 10.0
+
+logger = logging.getLogger(__name__)
 
 
 class Events(Protocol):
@@ -31,30 +36,51 @@ class LocalEvents:
     """Events within one process; ``publish`` may be called from any thread."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, set[tuple[asyncio.AbstractEventLoop, asyncio.Queue[Event]]]]
-        self._waiting = defaultdict(set)
+        self._waiting: dict[str, set[_Mailbox]] = defaultdict(set)
 
     def publish(self, channel: str, event: Event) -> None:
-        for loop, queue in tuple(self._waiting.get(channel, ())):
-            with suppress(RuntimeError):  # that loop has ended, and its subscriber with it
-                loop.call_soon_threadsafe(queue.put_nowait, event)
+        for mailbox in tuple(self._waiting.get(channel, ())):
+            mailbox.put(event)
 
     @asynccontextmanager
     async def subscribe(self, channel: str) -> AsyncIterator[Stream]:
-        entry = (asyncio.get_running_loop(), asyncio.Queue[Event]())
-        self._waiting[channel].add(entry)
+        mailbox = _Mailbox()
+        self._waiting[channel].add(mailbox)
         try:
-            yield _drain(entry[1])
+            yield mailbox.stream()
         finally:
-            self._waiting[channel].discard(entry)
+            self._waiting[channel].discard(mailbox)
             if not self._waiting[channel]:
                 del self._waiting[channel]
+
+    def end_streams(self) -> None:
+        """End every stream that is open now: its reader has to look at the rows and ask again."""
+        for mailboxes in tuple(self._waiting.values()):
+            for mailbox in tuple(mailboxes):
+                mailbox.put(None)
+
+
+class _Mailbox:
+    """The events that one subscriber has not read yet; filled from any thread."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._queue = asyncio.Queue[Event | None]()
+
+    def put(self, event: Event | None) -> None:
+        with suppress(RuntimeError):  # that loop has ended, and its subscriber with it
+            self._loop.call_soon_threadsafe(self._queue.put_nowait, event)
+
+    async def stream(self) -> Stream:
+        while (event := await self._queue.get()) is not None:
+            yield event
 
 
 class RedisEvents:
     """Events between processes over Redis or Valkey: one listening connection for all subscribers.
 
-    The process listens to every channel of ours, so that subscribing costs no round trip.
+    The process listens to every channel of ours, so that subscribing costs no round trip. When
+    that connection breaks, events may have been missed: the open streams end.
     """
 
     def __init__(self, redis_url: str) -> None:
@@ -82,7 +108,11 @@ class RedisEvents:
         async with self._local.subscribe(channel) as stream:
             yield stream
 
+    def end_streams(self) -> None:
+        self._local.end_streams()
+
     async def close(self) -> None:
+        self.end_streams()
         if self._listener is not None:
             self._listener.cancel()
             with suppress(asyncio.CancelledError):
@@ -90,29 +120,34 @@ class RedisEvents:
         self._sender.close()
 
     async def _listen(self) -> None:
-        while True:
-            try:
-                connecting = redis.asyncio.Redis.from_url(self._url, health_check_interval=10)
-                async with connecting as client:
+        # Without retries of its own: redis-py would reconnect and say nothing of what was missed.
+        never = AsyncRetry(NoBackoff(), 0)
+        async with redis.asyncio.Redis.from_url(self._url, retry=never) as client:
+            while True:
+                try:
                     await self._relay(client)
-            except (redis.RedisError, OSError):
+                except (redis.RedisError, OSError) as error:
+                    logger.warning("events.disconnected: %s", error)
                 self._listening.clear()
+                self.end_streams()
                 await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _relay(self, client: redis.asyncio.Redis) -> None:
-        async with client.pubsub(ignore_subscribe_messages=False) as pubsub:
+        async with client.pubsub() as pubsub:
             await pubsub.psubscribe(PREFIX + "*")
-            async for message in pubsub.listen():
+            quiet = 0
+            while quiet < 2:  # the answer to our ping counts: silence means that nobody is there
+                message = await pubsub.get_message(timeout=PING_SECONDS)
+                if message is None:
+                    quiet += 1
+                    await pubsub.ping()
+                    continue
+                quiet = 0
                 if message["type"] == "psubscribe":
                     self._listening.set()
                 elif message["type"] == "pmessage":
                     channel = message["channel"].decode().removeprefix(PREFIX)
                     self._local.publish(channel, json.loads(message["data"]))
-
-
-async def _drain(queue: asyncio.Queue[Event]) -> Stream:
-    while True:
-        yield await queue.get()
 
 
 def redis_py_url(url: str) -> str:

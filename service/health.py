@@ -15,9 +15,6 @@ from service.tables import User
 
 logger = logging.getLogger(__name__)
 
-# Set by a worker each time it has consumed a job, for a short while: it cannot look alive and sleep.
-PULSE_KEY = "accrue:worker"
-
 router = APIRouter(tags=["health"])
 
 

@@ -24,6 +24,9 @@ QUEUES = ("prompt", "next", "io", "batch")
 QUEUE_OF = {Job.PREDICT: "prompt", Job.PREDICT_FIRST: "next", Job.SWEEP: "io"}
 URGENT = "prompt"
 
+# Set by a worker each time it has consumed a sweep, for a short while: it cannot look alive and sleep.
+PULSE_KEY = "accrue:worker"
+
 # Longer than any task takes: until then a message that a dead worker held is not delivered again
 # (the sweep is quicker: it looks at rows).
 VISIBILITY_SECONDS = 300

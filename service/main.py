@@ -9,8 +9,8 @@ import redis
 from fastapi import APIRouter, FastAPI
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy import Engine
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.routing import Match, Mount
+from starlette.types import Scope
 
 from service import errors, health
 from service.accounts import routes as accounts
@@ -20,28 +20,16 @@ from service.db import make_sessions, open_engine
 from service.dependencies import HouseRules
 from service.events import Events, RedisEvents, redis_py_url
 from service.images import routes as images
-from service.jobs import CeleryJobs, Jobs
+from service.jobs import PULSE_KEY, CeleryJobs, Jobs
 from service.metrics import routes as metrics
+from service.middleware import BodyLimit, SafeHeaders
 from service.projects import routes as projects
 from service.queue import routes as queue
 from service.settings import Settings
 from service.storage import Storage, open_storage
 
 WEB = Path(__file__).parent.parent / "web"
-FEATURES = (accounts, projects, queue, annotations, context, metrics)
-LARGEST_JSON = 4 * 1024 * 1024
-
-# Nothing from elsewhere, nothing inline, and nobody may frame the page.
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
-        "form-action 'self'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
+FEATURES = (accounts, projects, images, queue, annotations, context, metrics)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +56,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         storage=open_storage(settings.resolved_storage_url),
         jobs=jobs,
         events=events,
-        pulse=lambda: bool(broker.exists(health.PULSE_KEY)),
+        pulse=lambda: bool(broker.exists(PULSE_KEY)),
     )
     rules = HouseRules(
         model=settings.model,
@@ -97,7 +85,6 @@ def assemble(ports: Ports, rules: HouseRules, *, largest_upload: int) -> FastAPI
         openapi_url="/api/openapi.json",
         docs_url=None,  # its page would load scripts from elsewhere
         redoc_url=None,
-        max_body_size=LARGEST_JSON,
     )
     app.state.engine = ports.engine
     app.state.sessions = make_sessions(ports.engine)
@@ -109,33 +96,20 @@ def assemble(ports: Ports, rules: HouseRules, *, largest_upload: int) -> FastAPI
     api = APIRouter(prefix="/api")
     for feature in FEATURES:
         api.include_router(feature.router)
-    api.include_router(images.router, max_body_size=largest_upload)
     app.include_router(api)
     app.include_router(health.router)
     if WEB.is_dir():
-        app.mount("/", StaticFiles(directory=WEB, html=True), name="web")
+        app.router.routes.append(Page("/", StaticFiles(directory=WEB, html=True)))
     errors.install(app)
+    app.add_middleware(BodyLimit, largest_upload=largest_upload)
     app.add_middleware(SafeHeaders)
     return app
 
 
-class SafeHeaders:
-    """Middleware that puts ``HEADERS`` on every answer and lets no cache answer unasked."""
+class Page(Mount):
+    """The web page, at every path but the API's: there, a wrong method must stay a wrong method."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def send_safely(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
-                headers.setdefault("Cache-Control", "no-cache")
-            await send(message)
-
-        await self._app(scope, receive, send_safely)
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if scope["path"].startswith("/api/"):
+            return Match.NONE, {}
+        return super().matches(scope)

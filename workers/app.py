@@ -15,7 +15,7 @@ from models.prompts import Click
 from models.registry import load
 from service.db import make_sessions, open_engine
 from service.events import RedisEvents, redis_py_url
-from service.jobs import QUEUES, CeleryJobs, Job, open_celery
+from service.jobs import PULSE_KEY, QUEUES, CeleryJobs, Job, open_celery
 from service.settings import Settings
 from service.storage import open_storage
 from workers import sweep
@@ -23,8 +23,6 @@ from workers.predict import Bench, predict
 
 logger = logging.getLogger(__name__)
 
-PULSE_KEY = "accrue:worker"
-# Pulses come from consumed sweeps, so a worker that only looks alive has none after this time.
 PULSE_SECONDS = 30
 
 
@@ -109,3 +107,7 @@ def _warm(name: str, *, device: str) -> Predictor:
     context = predictor.encode_context([(np.eye(128), np.eye(128) > 0)])
     predictor.predict(image, [Click(64.5, 64.5)], context=context)
     return predictor
+
+
+if __name__ == "__main__":
+    run_worker(Settings())

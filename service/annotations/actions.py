@@ -17,7 +17,7 @@ from service.errors import NotOpen, PredictionMissing, PromptOutside, VersionSta
 from service.events import Events
 from service.jobs import Job, Jobs
 from service.queue.queries import ahead
-from service.tables import Annotation, Interaction, Lease, Prediction, State
+from service.tables import Annotation, Image, Interaction, Lease, Prediction, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def add_interaction(
 ) -> Interaction:
     """The next step of an open annotation, with its prediction on the way."""
     require_open(annotation)
-    image = annotation.image
+    image = session.get_one(Image, annotation.image_id)
     if not all_inside(prompts, width=image.width, height=image.height):
         raise PromptOutside(
             f"The image is {image.width} x {image.height} pixels; x runs from 0 to {image.width}, "
@@ -89,10 +89,10 @@ def count_attempt(session: Session, job: Job, row_id: int, limit: int, *, events
             return True
         interaction.failed_at = now()
         interaction.failure = _gave_up(interaction.attempts)
-        annotation = queries.annotation(session, interaction.annotation_id, lock=True)
+        annotation = queries.locked(session, interaction.annotation_id)
         _fail(session, events, annotation, interaction.n, interaction.failure)
         return False
-    annotation = queries.annotation(session, row_id, lock=True)
+    annotation = queries.locked(session, row_id)
     if annotation.first_failure is not None:
         return False
     if annotation.first_attempts < limit:
@@ -115,7 +115,7 @@ def _fail(session: Session, events: Events, annotation: Annotation, n: int, deta
 
 def record_prediction(session: Session, work: Work, outcome: Outcome, *, events: Events) -> Prediction | None:
     """Keep what the network returned, once; None when it comes too late to be of use."""
-    annotation = queries.annotation(session, work.annotation_id, lock=True)
+    annotation = queries.locked(session, work.annotation_id)
     if annotation.state is not State.OPEN or _too_late(session, work):
         return None
     prediction = Prediction(

@@ -41,19 +41,27 @@ def channel_of(annotation_id: int) -> str:
     return f"annotation:{annotation_id}"
 
 
-def annotation(session: Session, annotation_id: int, *, lock: bool = False) -> Annotation:
+def annotation(session: Session, annotation_id: int) -> Annotation:
     """The annotation with image, label and project; NotFound when there is none."""
-    statement = (
+    found = session.scalars(
         select(Annotation)
         .where(Annotation.id == annotation_id)
         .options(
             joinedload(Annotation.image, innerjoin=True),
             joinedload(Annotation.label, innerjoin=True).joinedload(Label.project, innerjoin=True),
         )
-    )
-    if lock:
-        statement = statement.with_for_update(of=Annotation).execution_options(populate_existing=True)
-    found = session.scalars(statement).first()
+        .execution_options(populate_existing=True)
+    ).first()
+    return _there(found, annotation_id)
+
+
+def locked(session: Session, annotation_id: int) -> Annotation:
+    """The annotation alone, nobody else's to change until the commit; NotFound without one."""
+    found = session.get(Annotation, annotation_id, with_for_update=True, populate_existing=True)
+    return _there(found, annotation_id)
+
+
+def _there(found: Annotation | None, annotation_id: int) -> Annotation:
     if found is None:
         raise NotFound(f"There is no annotation {annotation_id}.")
     return found

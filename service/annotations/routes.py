@@ -72,7 +72,7 @@ async def add_interaction(
     """Add a step; with ``Prefer: wait=5`` the answer waits that long for the prediction."""
 
     def effect(session: Session) -> InteractionAnswer:
-        annotation = queries.annotation(session, annotation_id, lock=True)
+        annotation = queries.locked(session, annotation_id)
         require_lease(session, annotation_id, caller.id, token)
         step = actions.add_interaction(session, jobs, annotation, caller.id, new.prompts)
         return InteractionAnswer(interaction=InteractionOut.model_validate(step), version=annotation.version)
@@ -125,7 +125,7 @@ def heartbeat(
 @router.post("/release", status_code=204)
 def release_lease(annotation_id: Id, caller: Caller, token: LeaseToken, transaction: Transaction) -> None:
     def effect(session: Session) -> Nothing:
-        queries.annotation(session, annotation_id, lock=True)
+        queries.locked(session, annotation_id)
         release(session, require_lease(session, annotation_id, caller.id, token))
         return Nothing()
 
@@ -149,7 +149,7 @@ def submit(
     def effect(session: Session) -> AnnotationOut:
         annotation = _held(session, annotation_id, caller.id, token, if_match)
         actions.submit(session, jobs, annotation, caller.id, predict_ahead=rules.predict_ahead)
-        return presentation.seen(session, annotation)
+        return presentation.seen(session, queries.annotation(session, annotation_id))
 
     return _tagged(response, presentation.with_mask(transaction(effect, AnnotationOut), storage))
 
@@ -172,7 +172,7 @@ def skip(
     def effect(session: Session) -> AnnotationOut:
         annotation = _held(session, annotation_id, caller.id, token, if_match)
         actions.skip(session, jobs, annotation, body.reason, predict_ahead=rules.predict_ahead)
-        return presentation.seen(session, annotation)
+        return presentation.seen(session, queries.annotation(session, annotation_id))
 
     return _tagged(response, presentation.with_mask(transaction(effect, AnnotationOut), storage))
 
@@ -209,7 +209,7 @@ async def stream_events(
 
 def _held(session: Session, annotation_id: int, user_id: int, token: str, if_match: str) -> Annotation:
     """The annotation, locked; leased to the caller and just as the caller saw it."""
-    annotation = queries.annotation(session, annotation_id, lock=True)
+    annotation = queries.locked(session, annotation_id)
     actions.require_open(annotation)
     require_lease(session, annotation_id, user_id, token)
     actions.require_version(annotation, if_match)

@@ -85,5 +85,4 @@ def by_label(session: Session, project_id: int) -> Sequence[Row[Any]]:
         .group_by(Label.id)
         .order_by(Label.id)
     )
-    rows: Sequence[Row[Any]] = session.execute(counted).all()
-    return rows
+    return [*session.execute(counted)]

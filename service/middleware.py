@@ -1,0 +1,76 @@
+"""What goes for every request and answer, whatever the route: body limits, safe headers."""
+
+from collections.abc import Mapping
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+LARGEST_JSON = 4 * 1024 * 1024
+
+# Nothing from elsewhere, nothing inline, and nobody may frame the page.
+SAFE_HEADERS: Mapping[str, str] = {
+    "Content-Security-Policy": (
+        "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
+        "form-action 'self'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-cache",
+}
+
+
+class SafeHeaders:
+    """Puts ``SAFE_HEADERS`` on every answer that does not say otherwise."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_safely(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in SAFE_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, send_safely)
+
+
+class BodyLimit:
+    """Reads no more of a body than is allowed, whether or not its length was told.
+
+    The framework has such a limit, but answers in plain text.
+    """
+
+    def __init__(self, app: ASGIApp, largest_upload: int) -> None:
+        self._app = app
+        self._largest_upload = largest_upload
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        upload = headers.get("content-type", "").startswith("multipart/")
+        limit = self._largest_upload if upload else LARGEST_JSON
+        told = headers.get("content-length", "")
+        read = 0
+
+        async def receive_some() -> Message:
+            nonlocal read
+            if told.isdecimal() and int(told) > limit:
+                raise _too_large(limit)
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > limit:
+                raise _too_large(limit)
+            return message
+
+        await self._app(scope, receive_some, send)
+
+
+def _too_large(limit: int) -> HTTPException:
+    return HTTPException(413, f"The body of this request may have at most {limit:,} bytes.")
