@@ -1,31 +1,50 @@
-"""Child processes that die with their parent, however it dies, and are told to stop before they are killed."""
+"""Child processes that die with their parent, however it dies, and are asked to stop before being killed."""
 
 import contextlib
-import ctypes
 import logging
-import signal
+import os
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
 STOP_SECONDS = 10.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
-PR_SET_PDEATHSIG = 1
+# A child that has lived for so long did not end because of how it was started.
+LONG_LIFE = 60.0
 
-_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+# Asks the kernel to be killed with its parent (PR_SET_PDEATHSIG, SIGKILL), which outlives the exec;
+# a parent that is gone by then cannot take it along any more. A program of its own, because code
+# between fork and exec in a process with threads can hang.
+TETHER = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, 9)
+if os.getppid() == int(sys.argv[1]):
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
 
 
-def start(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """A child in its own process group: Ctrl-C reaches the parent alone, which stops it in order.
+def start(command: Sequence[str], environment: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
+    """A child in its own session: Ctrl-C reaches the parent alone, which stops it in order.
 
     The kernel kills it when the thread that started it ends, so that thread must outlive it.
     """
-    return subprocess.Popen(
-        command, env=dict(environment), start_new_session=True, preexec_fn=_die_with_parent
-    )
+    if sys.platform == "linux":
+        command = [sys.executable, "-ISc", TETHER, str(os.getpid()), *command]
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
 
 def stop(child: subprocess.Popen[bytes]) -> None:
@@ -40,20 +59,30 @@ def stop(child: subprocess.Popen[bytes]) -> None:
 
 
 class Kept:
-    """A child that is started again whenever it ends, with growing pauses, until ``stop``."""
+    """A child that is started again whenever it ends or hangs, with growing pauses, until ``stop``."""
 
-    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+        *,
+        hangs: Callable[[], bool],
+    ) -> None:
         self.name = name
-        self._command, self._environment = command, environment
+        self._start = partial(start, command, environment, log)
+        self._log, self._hangs = log, hangs
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name=f"keeps {name}")
         self._child: subprocess.Popen[bytes] | None = None
+        self._thread = threading.Thread(target=self._keep, name=f"keeps {name}", daemon=True)
         self._thread.start()
 
     @property
     def pid(self) -> int | None:
         """The process as it is now; None between two."""
-        return self._child.pid if self._child else None
+        child = self._child
+        return child.pid if child else None
 
     def stop(self) -> None:
         self._stopping.set()
@@ -62,13 +91,18 @@ class Kept:
     def _keep(self) -> None:
         pause = FIRST_PAUSE
         while not self._stopping.is_set():
-            self._child = start(self._command, self._environment)
-            code = self._wait(self._child)
-            if code is None:
-                stop(self._child)
-                return
-            logger.warning("%s.ended code=%d; starting it again in %.1f s", self.name, code, pause)
+            began = time.monotonic()
+            self._child = child = self._start()
+            code = self._wait(child)
             self._child = None
+            if code is None:
+                stop(child)
+                return
+            if time.monotonic() - began > LONG_LIFE:
+                pause = FIRST_PAUSE
+            logger.warning(
+                "%s.ended code=%d log=%s; it starts again in %.1f s", self.name, code, self._log, pause
+            )
             self._stopping.wait(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 
@@ -77,9 +111,6 @@ class Kept:
         while not self._stopping.wait(0.1):
             if (code := child.poll()) is not None:
                 return code
+            if self._hangs():
+                child.kill()
         return None
-
-
-def _die_with_parent() -> None:
-    if _libc is not None:
-        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

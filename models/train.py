@@ -16,10 +16,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
-from tqdm import tqdm
 
 from models.data import EpisodeSampler, read_packs
 from models.encoding import SIDE, Frame, encode_prompts
@@ -30,6 +31,7 @@ from models.simulators import PromptKind, correction, first_prompts, random_clic
 from models.weights_file import save_weights
 
 SQUARE = Frame(SIDE, SIDE)
+LOG_STEPS, SAVE_SECONDS = 50, 300.0
 Rng = np.random.Generator
 
 
@@ -283,29 +285,45 @@ def train(
 
 def _run(trainer: Trainer, loader: DataLoader[Batch], out: Path, limit: float) -> None:
     """The loop: learn, log every 50 steps, save every five minutes, stop when the time is up."""
-    began, saved, losses = time.monotonic() - trainer.seconds, time.monotonic(), []
-    with (out / "log.jsonl").open("a") as log, tqdm(total=round(limit), unit="s", mininterval=2) as bar:
-        bar.update(round(trainer.seconds))
+    began, saved = time.monotonic() - trainer.seconds, time.monotonic()
+    losses: list[float] = []
+    with (out / "log.jsonl").open("a") as log, _progress() as progress:
+        bar = progress.add_task("Training", total=limit, loss="")
         for batch in loader:
             losses.append(trainer.learn(batch, min(1.0, trainer.seconds / limit)))
             trainer.seconds = time.monotonic() - began
-            bar.update(round(trainer.seconds) - bar.n)
             done = trainer.seconds >= limit
-            if len(losses) == 50 or done:
-                row = {
-                    "step": trainer.step,
-                    "seconds": round(trainer.seconds),
-                    "loss": round(float(np.mean(losses)), 4),
-                }
-                if batch.images.shape[1] > 1:
-                    on_device = Batch(batch.images.to(trainer.device), batch.masks.to(trainer.device))
-                    row["collapse_meter"] = round(collapse_meter(trainer.average, on_device), 4)
+            if len(losses) == LOG_STEPS or done:
+                row = _log_row(trainer, batch, losses)
                 log.write(json.dumps(row) + "\n")
                 log.flush()
-                bar.set_postfix(row)
                 losses.clear()
-            if time.monotonic() - saved > 300:
+                progress.update(bar, loss=f"step {row['step']}, loss {row['loss']}")
+            progress.update(bar, completed=trainer.seconds)
+            if time.monotonic() - saved > SAVE_SECONDS:
                 trainer.save(out / "checkpoint.pt")
                 saved = time.monotonic()
             if done:
                 return
+
+
+def _log_row(trainer: Trainer, batch: Batch, losses: list[float]) -> dict[str, float]:
+    row = {
+        "step": trainer.step,
+        "seconds": round(trainer.seconds),
+        "loss": round(float(np.mean(losses)), 4),
+    }
+    if batch.images.shape[1] > 1:
+        batch = Batch(batch.images.to(trainer.device), batch.masks.to(trainer.device))
+        row["collapse_meter"] = round(collapse_meter(trainer.average, batch), 4)
+    return row
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[loss]}"),
+        console=Console(stderr=True),
+    )

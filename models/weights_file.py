@@ -55,4 +55,5 @@ def sha256_of(path: Path) -> str:
 
 def _config(written: dict[str, Any]) -> MemoryConfig:
     """The configuration as it was saved: JSON has lists where it has tuples."""
-    return MemoryConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in written.items()})
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in written.items()}
+    return MemoryConfig(**values)

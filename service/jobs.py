@@ -31,6 +31,9 @@ PULSE_KEY = "accrue:worker"
 # (the sweep is quicker: it looks at rows).
 VISIBILITY_SECONDS = 300
 
+# A sweep that nobody has consumed by then is followed by another: they must not pile up.
+EXPIRES_SECONDS = {Job.SWEEP: 15}
+
 
 class Jobs(Protocol):
     def send(self, job: Job, row_id: int, *, urgent: bool = False) -> None:
@@ -57,7 +60,12 @@ class CeleryJobs:
         queue = URGENT if urgent else QUEUE_OF[job]
         # One retry, for the connection that went stale; the sweep is for the rest.
         self._app.send_task(
-            job, args=(row_id,), queue=queue, ignore_result=True, retry_policy={"max_retries": 1}
+            job.value,
+            args=(row_id,),
+            queue=queue,
+            ignore_result=True,
+            expires=EXPIRES_SECONDS.get(job),
+            retry_policy={"max_retries": 1},
         )
 
     def close(self) -> None:
@@ -75,14 +83,14 @@ def open_celery(redis_url: str) -> Celery:
         worker_enable_remote_control=False,
         worker_send_task_events=False,
         task_default_queue=QUEUES[-1],
-        task_queues=None,
         broker_connection_retry_on_startup=True,
         broker_transport_options={
             "queue_order_strategy": "priority",
             "visibility_timeout": VISIBILITY_SECONDS,
             "health_check_interval": 10,
             "socket_connect_timeout": 2,
-            "socket_keepalive": redis_url.startswith("redis"),
+            "socket_timeout": 10,
+            "socket_keepalive": True,
         },
     )
     return app

@@ -6,14 +6,20 @@ import tempfile
 from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class Storage(Protocol):
-    def put(self, data: bytes) -> str:
-        """Keep ``data`` for good and return its digest."""
+    def put(self, data: bytes, *, durable: bool = True) -> str:
+        """Keep ``data`` and return its digest.
+
+        Without ``durable`` it costs no wait for the disk, and survives a power cut only after ``keep``.
+        """
+
+    def keep(self, digest: str) -> None:
+        """Wait until the bytes with that digest are kept for good."""
 
     def get(self, digest: str) -> bytes:
         """The bytes with that digest; FileNotFoundError when there are none."""
@@ -27,10 +33,13 @@ class MemoryStorage:
     def __init__(self) -> None:
         self._blobs: dict[str, bytes] = {}
 
-    def put(self, data: bytes) -> str:
+    def put(self, data: bytes, *, durable: bool = True) -> str:
         digest = sha256(data).hexdigest()
         self._blobs[digest] = bytes(data)
         return digest
+
+    def keep(self, digest: str) -> None:
+        self.get(digest)
 
     def get(self, digest: str) -> bytes:
         try:
@@ -48,13 +57,19 @@ class LocalStorage:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def put(self, data: bytes) -> str:
+    def put(self, data: bytes, *, durable: bool = True) -> str:
         digest = sha256(data).hexdigest()
         path = self._path(digest)
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._write(path, data)
+            self._write(path, data, durable=durable)
+        elif durable:
+            self.keep(digest)
         return digest
+
+    def keep(self, digest: str) -> None:
+        with self._path(digest).open("rb") as file:
+            os.fsync(file.fileno())
 
     def get(self, digest: str) -> bytes:
         return self._path(digest).read_bytes()
@@ -71,13 +86,14 @@ class LocalStorage:
         return self._folder / digest[:2] / digest
 
     @staticmethod
-    def _write(path: Path, data: bytes) -> None:
+    def _write(path: Path, data: bytes, *, durable: bool) -> None:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
             os.replace(temporary, path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
@@ -89,7 +105,7 @@ def open_storage(url: str) -> Storage:
     parts = urlsplit(url)
     match parts.scheme:
         case "file":
-            return LocalStorage(Path(unquote(parts.netloc + parts.path)))
+            return LocalStorage(Path(parts.netloc + parts.path))
         case "memory":
             return MemoryStorage()
         case other:

@@ -1,14 +1,20 @@
 """The worker process: Celery, the queues it consumes, and the one place that builds what tasks need."""
 
 import logging
+import os
+import socket
+import sys
 import threading
+import time
+from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
 
 import numpy as np
 import redis
+import torch
 from celery import Celery
-from celery.signals import worker_ready, worker_shutting_down
+from celery.signals import task_postrun, worker_ready, worker_shutting_down
 
 from models.predictor import Predictor
 from models.prompts import Click
@@ -18,62 +24,85 @@ from service.events import RedisEvents, redis_py_url
 from service.jobs import PULSE_KEY, QUEUES, CeleryJobs, Job, open_celery
 from service.settings import Settings
 from service.storage import open_storage
-from workers import sweep
-from workers.predict import Bench, predict
+from workers.bench import Bench
+from workers.predict import predict_first, predict_interaction
+from workers.sweep import INTERVAL_SECONDS, sweep
 
 logger = logging.getLogger(__name__)
 
+TASKS: dict[Job, Callable[[Bench, int], None]] = {
+    Job.PREDICT: predict_interaction,
+    Job.PREDICT_FIRST: predict_first,
+    Job.SWEEP: sweep,
+}
 PULSE_SECONDS = 30
+# One small image at a time has no work for more threads; half of the cores are left to the API and
+# the database, because threads of torch that wait for a busy core wait a hundred times longer.
+THREADS = max(1, min(4, (os.cpu_count() or 1) // 2))
 
 
 def create_worker(settings: Settings) -> Celery:
     """The Celery application, its tasks bound to the database, storage and models of ``settings``."""
     app = open_celery(settings.resolved_redis_url)
-    sessions = make_sessions(open_engine(settings.resolved_database_url))
+    jobs = CeleryJobs(settings.resolved_redis_url)
     bench = Bench(
-        sessions=sessions,
+        sessions=make_sessions(open_engine(settings.resolved_database_url)),
         storage=open_storage(settings.resolved_storage_url),
+        jobs=jobs,
         events=RedisEvents(settings.resolved_redis_url),
         load=cache(partial(_warm, device=settings.device)),
         max_attempts=settings.max_attempts,
+        predict_ahead=settings.predict_ahead,
     )
-    jobs = CeleryJobs(settings.resolved_redis_url)
-    broker = redis.Redis.from_url(redis_py_url(settings.resolved_redis_url))
-
-    def predict_interaction(row_id: int) -> None:
-        predict(bench, Job.PREDICT, row_id)
-
-    def predict_first(row_id: int) -> None:
-        predict(bench, Job.PREDICT_FIRST, row_id)
-
-    def run_sweep(_row_id: int) -> None:
-        sweep.sweep(sessions, jobs, predict_ahead=settings.predict_ahead)
-        broker.set(PULSE_KEY, 1, ex=PULSE_SECONDS)
-
-    tasks = {
-        Job.PREDICT: predict_interaction,
-        Job.PREDICT_FIRST: predict_first,
-        Job.SWEEP: run_sweep,
-    }
-    for job, task in tasks.items():
-        app.task(task, name=job.value)
+    for job, body in TASKS.items():
+        app.task(_task(body, bench), name=job.value)
+    _pulse_with_every_task(settings.resolved_redis_url)
     _when_ready(jobs, bench, settings.model)
     return app
 
 
-def run_worker(settings: Settings) -> None:
-    """Consumes until it is told to stop: one task at a time, urgent queues first."""
-    create_worker(settings).worker_main(
-        [
-            "worker",
-            "--pool=solo",
-            "--queues=" + ",".join(QUEUES),
-            "--loglevel=INFO",
-            "--without-gossip",
-            "--without-mingle",
-            "--without-heartbeat",
-        ]
+def _task(body: Callable[[Bench, int], None], bench: Bench) -> Callable[[int], None]:
+    def task(row_id: int) -> None:
+        body(bench, row_id)
+
+    return task
+
+
+def run_worker(settings: Settings) -> int:
+    """Consumes until it is told to stop: one task at a time, urgent queues first.
+
+    Solo, because a network does not survive a fork; several workers are several processes.
+    """
+    # What the operator has set for torch is left alone.
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(THREADS)
+    worker = create_worker(settings).Worker(
+        pool="solo",
+        concurrency=1,
+        hostname=f"accrue-{os.getpid()}@{socket.gethostname()}",
+        queues=QUEUES,
+        loglevel="INFO",
+        quiet=True,
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
     )
+    worker.start()
+    return int(worker.exitcode or 0)
+
+
+def _pulse_with_every_task(redis_url: str) -> None:
+    """Only a worker that consumes has a pulse; with the sweeps, an idle one consumes as well."""
+    broker = redis.Redis.from_url(redis_py_url(redis_url), health_check_interval=10)
+    beaten = 0.0
+
+    def beat(**_: Any) -> None:
+        nonlocal beaten
+        if time.monotonic() - beaten > 1:
+            broker.set(PULSE_KEY, 1, ex=PULSE_SECONDS)
+            beaten = time.monotonic()
+
+    task_postrun.connect(beat, weak=False)
 
 
 def _when_ready(jobs: CeleryJobs, bench: Bench, model: str) -> None:
@@ -86,7 +115,7 @@ def _when_ready(jobs: CeleryJobs, bench: Bench, model: str) -> None:
                 jobs.send(Job.SWEEP, 0)
             except Exception:
                 logger.exception("sweep.not_sent")  # the broker is away; it is asked again soon
-            if stopping.wait(sweep.INTERVAL_SECONDS):
+            if stopping.wait(INTERVAL_SECONDS):
                 return
 
     def start(**_: Any) -> None:
@@ -110,4 +139,4 @@ def _warm(name: str, *, device: str) -> Predictor:
 
 
 if __name__ == "__main__":
-    run_worker(Settings())
+    sys.exit(run_worker(Settings()))

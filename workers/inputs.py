@@ -1,5 +1,6 @@
 """Rows and blobs into what the Predictor takes: images encoded once, contexts extended, both kept."""
 
+import logging
 import zlib
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from service.context.queries import ContextPair
 from service.images.decode import decode
 from service.masks import from_png
 from service.storage import Storage
+
+logger = logging.getLogger(__name__)
 
 # An encoded image that has been opened takes about 8 MB, a context of 256 pairs about 70 MB.
 IMAGES_KEPT = 48
@@ -75,13 +78,21 @@ class Inputs:
         return context
 
     def previous(self, work: Work) -> State | None:
-        """The network's state after the step before, None for the first step."""
+        """The network's state after the step before; None for the first, or when it was lost."""
         if work.previous_state_digest is None:
             return None
-        packed = zlib.decompress(self.storage.get(work.previous_state_digest))
-        return np.frombuffer(packed, dtype=np.float16).reshape(STATE_SHAPE)
+        try:
+            return unpack_state(self.storage.get(work.previous_state_digest))
+        except (FileNotFoundError, ValueError, zlib.error):
+            logger.warning("state.lost annotation=%d n=%d", work.annotation_id, work.n)
+            return None
 
 
 def pack_state(state: State) -> bytes:
     """A state as ``previous`` reads it back."""
     return zlib.compress(np.ascontiguousarray(state, dtype=np.float16).tobytes(), 1)
+
+
+def unpack_state(data: bytes) -> State:
+    """ValueError or zlib.error when ``data`` is not a whole state."""
+    return np.frombuffer(zlib.decompress(data), dtype=np.float16).reshape(STATE_SHAPE)

@@ -3,55 +3,48 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session
 
-from models.predictor import Predictor
 from service.annotations.actions import Outcome, count_attempt, record_prediction
 from service.annotations.queries import Work, work_on_first, work_on_interaction
 from service.db import unit_of_work
-from service.events import Events
 from service.jobs import Job
 from service.masks import to_png
 from service.storage import Storage
+from workers.bench import Bench
 from workers.inputs import Inputs, pack_state
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass
-class Bench:
-    """What a worker works with: rows, blobs, events, models by name, and how often it tries."""
-
-    sessions: sessionmaker[Session]
-    storage: Storage
-    events: Events
-    load: Callable[[str], Predictor]
-    max_attempts: int
-    _inputs: dict[str, Inputs] = field(default_factory=dict)
-
-    def inputs(self, model: str) -> Inputs:
-        """The encoded images and contexts of one model."""
-        if model not in self._inputs:
-            self._inputs[model] = Inputs(self.load(model), self.storage)
-        return self._inputs[model]
+def predict_interaction(bench: Bench, interaction_id: int) -> None:
+    """Predict for an interaction, unless somebody has drawn more since or it is done."""
+    _predict(bench, Job.PREDICT, interaction_id, work_on_interaction)
 
 
-def predict(bench: Bench, job: Job, row_id: int) -> None:
-    """Predict for an interaction, or for an annotation that nobody has touched yet.
+def predict_first(bench: Bench, annotation_id: int) -> None:
+    """Predict for an annotation that nobody has touched; its image is then encoded and at hand."""
+    _predict(bench, Job.PREDICT_FIRST, annotation_id, work_on_first)
 
-    Nothing happens when the work is done, or nobody waits for it any more. Raises what the
-    computation raises: the row keeps the attempt, and the sweep asks again up to ``max_attempts``.
-    """
-    find = work_on_interaction if job is Job.PREDICT else work_on_first
+
+def _predict(bench: Bench, job: Job, row_id: int, find: Callable[[Session, int], Work | None]) -> None:
     with unit_of_work(bench.sessions) as session:
         work = find(session, row_id)
-        if work is None or not count_attempt(session, job, row_id, bench.max_attempts, events=bench.events):
+        if work is None:
             return
-    outcome = compute(work, bench.inputs(work.model), bench.storage)
+        if not count_attempt(session, job, row_id, bench.max_attempts, events=bench.events):
+            return
+    try:
+        outcome = compute(work, bench.inputs(work.model), bench.storage)
+    except Exception:
+        # Tried again at once, so that a person who waits soon hears that it is hopeless.
+        bench.jobs.send(job, row_id, urgent=work.n == 0)
+        raise
     with unit_of_work(bench.sessions) as session:
         recorded = record_prediction(session, work, outcome, events=bench.events)
+    # Whoever waits has been told; the state is not worth the disk's time, it can do without.
+    bench.storage.keep(outcome.mask_digest)
     logger.info(
         "prediction.%s annotation=%d n=%d context=%d network_ms=%.1f",
         "recorded" if recorded else "late",
@@ -63,15 +56,15 @@ def predict(bench: Bench, job: Job, row_id: int) -> None:
 
 
 def compute(work: Work, inputs: Inputs, storage: Storage) -> Outcome:
-    """Run the network; mask and state are in the storage when this returns."""
+    """Run the network; mask and state are in the storage when this returns, not yet for good."""
     previous = inputs.previous(work)
     began = time.perf_counter()
     image, context = inputs.image(work.image_digest), inputs.context(work)
     result = inputs.predictor.predict(image, work.prompts, context=context, previous=previous)
     milliseconds = (time.perf_counter() - began) * 1000
     return Outcome(
-        mask_digest=storage.put(to_png(result.mask)),
-        state_digest=storage.put(pack_state(result.state)),
+        mask_digest=storage.put(to_png(result.mask), durable=False),
+        state_digest=storage.put(pack_state(result.state), durable=False),
         weights_sha256=inputs.predictor.weights_sha256,
         network_ms=milliseconds,
         uncertainty=result.uncertainty,

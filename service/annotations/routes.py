@@ -72,8 +72,7 @@ async def add_interaction(
     """Add a step; with ``Prefer: wait=5`` the answer waits that long for the prediction."""
 
     def effect(session: Session) -> InteractionAnswer:
-        annotation = queries.locked(session, annotation_id)
-        require_lease(session, annotation_id, caller.id, token)
+        annotation = _held(session, annotation_id, caller.id, token)
         step = actions.add_interaction(session, jobs, annotation, caller.id, new.prompts)
         return InteractionAnswer(interaction=InteractionOut.model_validate(step), version=annotation.version)
 
@@ -147,7 +146,8 @@ def submit(
     """Accept the mask that is there; it enters the context of the label at once."""
 
     def effect(session: Session) -> AnnotationOut:
-        annotation = _held(session, annotation_id, caller.id, token, if_match)
+        annotation = _held(session, annotation_id, caller.id, token)
+        actions.require_version(annotation, if_match)
         actions.submit(session, jobs, annotation, caller.id, predict_ahead=rules.predict_ahead)
         return presentation.seen(session, queries.annotation(session, annotation_id))
 
@@ -170,7 +170,8 @@ def skip(
     """Set the annotation aside, with a reason."""
 
     def effect(session: Session) -> AnnotationOut:
-        annotation = _held(session, annotation_id, caller.id, token, if_match)
+        annotation = _held(session, annotation_id, caller.id, token)
+        actions.require_version(annotation, if_match)
         actions.skip(session, jobs, annotation, body.reason, predict_ahead=rules.predict_ahead)
         return presentation.seen(session, queries.annotation(session, annotation_id))
 
@@ -207,12 +208,11 @@ async def stream_events(
             yield ServerSentEvent(event=event["kind"], data=event)
 
 
-def _held(session: Session, annotation_id: int, user_id: int, token: str, if_match: str) -> Annotation:
-    """The annotation, locked; leased to the caller and just as the caller saw it."""
+def _held(session: Session, annotation_id: int, user_id: int, token: str) -> Annotation:
+    """The annotation: locked, open, and leased to the caller."""
     annotation = queries.locked(session, annotation_id)
     actions.require_open(annotation)
     require_lease(session, annotation_id, user_id, token)
-    actions.require_version(annotation, if_match)
     return annotation
 
 

@@ -42,14 +42,19 @@ def first_free(session: Session, label_id: int, *, skip_locked: bool) -> Annotat
 def ahead(session: Session, label_id: int, count: int) -> Sequence[int]:
     """Of the next ``count`` annotations, those without a first prediction of this context."""
     label = session.get_one(Label, label_id, options=[joinedload(Label.project)], populate_existing=True)
-    following = _free(label_id, now()).with_only_columns(Annotation.id).limit(count).subquery()
+    columns = (Annotation.id, Annotation.position)
+    following = _free(label_id, now()).with_only_columns(*columns).limit(count).subquery()
     touched = exists().where(Interaction.annotation_id == following.c.id)
     current = exists().where(
         Prediction.annotation_id == following.c.id,
         Prediction.n == 0,
         Prediction.context_version >= version_in_use(label),
     )
-    return session.scalars(select(following.c.id).where(~touched, ~current)).all()
+    return session.scalars(
+        select(following.c.id)
+        .where(~touched, ~current)
+        .order_by(following.c.position, following.c.id)
+    ).all()
 
 
 def _free(label_id: int, moment: datetime) -> Select[Annotation]:

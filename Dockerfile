@@ -1,0 +1,33 @@
+# One image for the API, the workers and the migrations of docker-compose.yml; by itself it is a whole
+# installation in one folder: docker run --publish 127.0.0.1:8000:8000 --volume accrue:/data accrue
+
+FROM python:3.11-slim AS build
+WORKDIR /source
+COPY . .
+RUN pip wheel --no-cache-dir --no-deps --wheel-dir /built .
+# Apart from the wheel, so that a change of our own code does not download torch again.
+RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
+    > /built/requirements.txt
+
+FROM python:3.11-slim
+# Where torch comes from; for a GPU take https://pypi.org/simple, whose torch brings CUDA along.
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# torch by itself and first: only it may come from there.
+RUN --mount=type=bind,from=build,source=/built/requirements.txt,target=/requirements.txt \
+    grep '^torch==' /requirements.txt \
+        | pip install --no-cache-dir --index-url "$TORCH_INDEX" --requirement /dev/stdin \
+    && pip install --no-cache-dir --requirement /requirements.txt
+RUN --mount=type=bind,from=build,source=/built,target=/built \
+    pip install --no-cache-dir --no-deps /built/*.whl
+
+# tmp is for uploads under way; a new volume begins as a copy of this folder, with its owner.
+RUN useradd --uid 10001 --no-create-home --home-dir /tmp accrue \
+    && install --directory --owner=accrue --group=accrue /data /data/tmp
+USER 10001:10001
+WORKDIR /data
+VOLUME /data
+ENV PYTHONUNBUFFERED=1 \
+    ACCRUE_DATA_DIR=/data \
+    ACCRUE_HOST=0.0.0.0
+EXPOSE 8000
+CMD ["accrue", "serve"]

@@ -1,0 +1,121 @@
+"""The default installation in a process of its own, as `accrue serve` runs it, and someone who annotates."""
+
+import io
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+from PIL import Image
+
+from commands.serve import Running, serve
+from service.settings import Settings
+
+SIZE = 256
+
+
+@dataclass(frozen=True)
+class Apart:
+    """Where the service is, and its two Python processes."""
+
+    url: str
+    token: str
+    api_pid: int
+    worker_pid: int
+
+    @contextmanager
+    def client(self) -> Iterator[httpx.Client]:
+        headers = {"Authorization": f"Bearer {self.token}"}
+        with httpx.Client(base_url=f"{self.url}/api", headers=headers, timeout=120) as client:
+            yield client
+
+
+@contextmanager
+def service_apart() -> Iterator[Apart]:
+    """An installation in a new folder; nothing is left of it afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "benchmarks.apart", folder]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                assert process.stdout is not None
+                yield Apart(api_pid=process.pid, **json.loads(process.stdout.readline()))
+            finally:
+                process.terminate()
+                process.wait()
+
+
+def new_label(client: httpx.Client, images: int) -> int:
+    """A project with that many images, each a disc somewhere in noise, and the id of its label."""
+    project = _json(client.post("/projects", json={"name": f"{images} images"}))["id"]
+    label = _json(client.post(f"/projects/{project}/labels", json={"name": "disc"}))["id"]
+    for first in range(0, images, 32):
+        batch = range(first, min(first + 32, images))
+        files = [("files", (f"{n}.png", _disc(n), "image/png")) for n in batch]
+        _json(client.post(f"/projects/{project}/images", files=files))
+    return int(label)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An annotation in hand."""
+
+    id: int
+    version: int
+    lease: dict[str, str]
+
+
+def open_next(client: httpx.Client, label: int) -> Opened:
+    """The next annotation, with its first prediction."""
+    told = _json(client.post(f"/labels/{label}/next", headers={"Prefer": "wait=30"}))
+    annotation = told["annotation"]
+    return Opened(annotation["id"], annotation["version"], {"Lease-Token": told["lease"]["token"]})
+
+
+def click(client: httpx.Client, opened: Opened, x: float, y: float) -> dict[str, Any]:
+    """The prediction after one more click."""
+    prompt = {"kind": "click", "x": x, "y": y, "positive": True}
+    answer = client.post(
+        f"/annotations/{opened.id}/interactions",
+        json={"prompts": [prompt]},
+        headers=opened.lease | {"Prefer": "wait=30"},
+    )
+    prediction: dict[str, Any] = _json(answer)["prediction"]
+    return prediction
+
+
+def submit(client: httpx.Client, opened: Opened) -> None:
+    """Accept the mask as it is now."""
+    version = _json(client.get(f"/annotations/{opened.id}"))["version"]
+    headers = opened.lease | {"If-Match": f'"{version}"'}
+    _json(client.post(f"/annotations/{opened.id}/submit", json={}, headers=headers))
+
+
+def _disc(seed: int) -> bytes:
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:SIZE, :SIZE]
+    cy, cx = rng.uniform(SIZE * 0.3, SIZE * 0.7, size=2)
+    values = 90 + 100 * (np.hypot(y - cy, x - cx) < SIZE / 5) + rng.normal(0, 10, (SIZE, SIZE))
+    stream = io.BytesIO()
+    Image.fromarray(values.clip(0, 255).astype(np.uint8)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def _json(answer: httpx.Response) -> Any:
+    answer.raise_for_status()
+    return answer.json()
+
+
+def _announce(service: Running) -> None:
+    told = {"url": service.url, "token": service.token, "worker_pid": service.worker.pid}
+    print(json.dumps(told), flush=True)
+
+
+if __name__ == "__main__":
+    serve(Settings(data_dir=Path(sys.argv[1]), port=0), _announce)

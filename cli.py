@@ -1,0 +1,205 @@
+"""The `accrue` command: the one place that starts things; each command imports its own needs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from commands.serve import Running
+
+app = typer.Typer(
+    help="Annotate a whole image dataset; each image needs fewer interactions than the one before.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,  # they may hold a token
+)
+
+DataDir = Annotated[Path | None, typer.Option(help="Where everything is kept.", show_default=False)]
+Port = Annotated[int | None, typer.Option(help="0 takes a free one.", show_default=False)]
+
+
+class Kind(StrEnum):
+    """The prompts that simulated annotators give."""
+
+    CLICK = "click"
+    SCRIBBLE = "scribble"
+    BOX = "box"
+
+
+class Commit(StrEnum):
+    """Which mask joins the context in an evaluation."""
+
+    PREDICTION = "prediction"
+    TRUTH = "truth"
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What a person can do something about ends as a sentence, not as a traceback."""
+    from commands.errors import CommandError
+
+    try:
+        yield
+    except (CommandError, ValueError) as error:
+        typer.echo(f"accrue: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+@app.command()
+def serve(data_dir: DataDir = None, host: str | None = None, port: Port = None) -> None:
+    """Run a whole installation: database, Valkey, a worker and the API, in one folder."""
+    from commands.serve import serve as run
+    from service.settings import Settings
+
+    def announce(running: "Running") -> None:
+        typer.echo(f"Accrue is at {running.url}/#token={running.token}\nCtrl-C stops it.")
+
+    with _told():
+        run(Settings(**_given(data_dir=data_dir, host=host, port=port)), announce)
+
+
+@app.command()
+def worker() -> None:
+    """Run a worker for an installation whose database, Valkey and storage are set by ACCRUE_ variables."""
+    from service.settings import Settings
+    from workers.app import run_worker
+
+    with _told():
+        run_worker(Settings())
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database up to date."""
+    from commands.serve import migrate as run
+    from service.settings import Settings
+
+    with _told():
+        run(Settings())
+
+
+@app.command()
+def user(name: str) -> None:
+    """Print a new token of a person, who is created if there is none of that name."""
+    from commands.users import add_token
+    from service.settings import Settings
+
+    with _told():
+        typer.echo(add_token(Settings(), name))
+
+
+@app.command()
+def demo(data_dir: Path = Path("demo-data"), port: Port = None) -> None:
+    """Run the service with a project of synthetic images, the first of them annotated by simulation."""
+    from rich.console import Console
+
+    from commands.demo import demo as run
+    from service.settings import Settings
+
+    with _told():
+        run(Settings(**_given(data_dir=data_dir, port=port)), Console())
+
+
+@app.command()
+def simulate(
+    source: Annotated[Path, typer.Argument(help="A folder of NAME.png with NAME_mask.png, or a pack.")],
+    label: Annotated[str, typer.Option(help="The structure to segment.")],
+    images: Annotated[int, typer.Option(min=1)] = 16,
+    annotators: Annotated[int, typer.Option(min=1, max=64)] = 1,
+    prompt: Kind = Kind.CLICK,
+    target: Annotated[float, typer.Option(min=0, max=1, help="Dice at which an image is accepted.")] = 0.9,
+    max_interactions: Annotated[int, typer.Option(min=0)] = 20,
+    context: Annotated[bool, typer.Option(help="Condition the network on the accepted masks.")] = True,
+    model: str | None = None,
+    seed: int = 0,
+    out: Path = Path("simulation"),
+    url: Annotated[str | None, typer.Option(help="A running service; none starts one.")] = None,
+    token: Annotated[list[str] | None, typer.Option(help="One per annotator, with --url.")] = None,
+) -> None:
+    """Have simulated annotators annotate a dataset over HTTP, and show interactions per image."""
+    from rich.console import Console
+
+    from commands.simulate import Plan
+    from commands.simulate import simulate as run
+
+    with _told():
+        run(
+            source,
+            label,
+            Plan(prompt.value, target, max_interactions, seed),
+            images=images,
+            annotators=annotators,
+            use_context=context,
+            model=model,
+            service=(url, token or []) if url else None,
+            out=out,
+            console=Console(),
+        )
+
+
+@app.command()
+def evaluate(
+    packs: Annotated[list[Path], typer.Argument(help="Packs, or folders of packs.")],
+    label: Annotated[str | None, typer.Option(help="Only this label of each pack.")] = None,
+    images: Annotated[int, typer.Option(min=2)] = 16,
+    seeds: Annotated[int, typer.Option(min=1)] = 3,
+    prompt: Kind = Kind.CLICK,
+    target: Annotated[float, typer.Option(min=0, max=1)] = 0.9,
+    budget: Annotated[int, typer.Option(min=1)] = 20,
+    commit: Annotated[Commit, typer.Option(help="The mask that joins the context.")] = Commit.PREDICTION,
+    model: str = "memory-v1",
+    weights: Annotated[Path | None, typer.Option(help="Instead of those that ship.")] = None,
+    device: str = "cpu",
+    json: Annotated[Path | None, typer.Option(help="Write everything measured here.")] = None,
+) -> None:
+    """Measure interactions per image without the service, with and without context."""
+    from rich.console import Console
+
+    from commands import evaluate as run
+    from models.evaluate import Protocol
+    from models.registry import load
+
+    with _told():
+        tasks = run.read_tasks(packs, label)
+        protocol = Protocol(images, prompt.value, target, budget, commit.value)
+        scores = run.evaluate(load(model, device=device, weights=weights), tasks, protocol, seeds=seeds)
+        run.print_scores(scores, Console())
+        if json is not None:
+            json.write_text(run.as_json(scores, protocol, seeds=seeds, model=model))
+
+
+@app.command()
+def train(
+    out: Annotated[Path, typer.Option(help="Checkpoint, weights and log; a run there is resumed.")],
+    minutes: Annotated[float, typer.Option(min=0, help="In all, earlier runs in --out included.")] = 120,
+    packs: Annotated[Path | None, typer.Option(help="A folder of packs; none: synthetic tasks only.")] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="A pack to leave out.")] = None,
+    device: str = "cpu",
+    seed: int = 0,
+) -> None:
+    """Train the default network."""
+    from models.train import Recipe
+    from models.train import train as run
+
+    with _told():
+        weights = run(
+            out,
+            minutes=minutes,
+            packs=packs,
+            exclude=tuple(exclude or ()),
+            recipe=Recipe(seed=seed),
+            device=device,
+        )
+        typer.echo(f"Weights: {weights}")
+
+
+def _given(**values: object) -> dict[str, Any]:
+    """The options that were given; for the others the environment speaks."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+if __name__ == "__main__":
+    app()

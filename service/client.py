@@ -1,0 +1,244 @@
+"""The Python client: the HTTP API as methods, prompts and masks as the types the rest of Accrue uses.
+
+Every POST carries an Idempotency-Key and is sent again when the connection breaks or the service
+restarts, so a call has its effect once or raises.
+"""
+
+import time
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+
+from models.prompts import Prompt
+from service.masks import apply_change, from_png
+
+Mask = NDArray[np.bool_]
+
+AWAY = {502, 503, 504}  # a proxy without its service, a service without its database
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
+UPLOAD_BATCH = 20
+
+
+class RefusedError(Exception):
+    """The service refused: ``status``, the machine-readable ``code`` and a ``detail`` for people."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(f"{detail} ({status} {code})")
+        self.status, self.code, self.detail = status, code, detail
+
+
+@dataclass(frozen=True)
+class Held:
+    """An annotation that is leased to us, as we last saw it; ``mask`` is bool (height, width).
+
+    ``n`` interactions so far; ``prediction_id`` and ``context_size`` are of the prediction that ``mask``
+    comes from, None and 0 while there is none (the mask is empty then).
+    """
+
+    annotation_id: int
+    image_id: int
+    image_name: str
+    lease_token: str
+    version: int
+    n: int
+    prediction_id: int | None
+    context_size: int
+    mask: Mask
+
+
+class Accrue:
+    """A connection to a service in the name of one person; not for several threads at once."""
+
+    def __init__(self, url: str, token: str, *, patience: float = 60.0) -> None:
+        """``patience``: for how many seconds a service that is away is asked again."""
+        self.patience = patience
+        self._http = httpx.Client(
+            base_url=f"{url.rstrip('/')}/api",
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=httpx.Timeout(10.0, read=60.0),
+        )
+
+    def __enter__(self) -> "Accrue":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def me(self) -> dict[str, Any]:
+        return self._json("GET", "/me")
+
+    def projects(self) -> list[dict[str, Any]]:
+        """Every project, each with its labels and their progress."""
+        found: list[dict[str, Any]] = self._request("GET", "/projects").json()
+        return found
+
+    def create_project(self, name: str, *, model: str | None = None, use_context: bool = True) -> int:
+        """The new project's id."""
+        body = {"name": name, "model": model, "use_context": use_context}
+        return int(self._json("POST", "/projects", json=body)["id"])
+
+    def add_label(self, project_id: int, name: str) -> int:
+        """The new label's id."""
+        return int(self._json("POST", f"/projects/{project_id}/labels", json={"name": name})["id"])
+
+    def upload_images(
+        self, project_id: int, images: Iterable[Path | tuple[str, bytes]]
+    ) -> list[dict[str, Any]]:
+        """Files, or (name, bytes); what became of each: stored, duplicate or refused, and why."""
+        files = [(i.name, i.read_bytes()) if isinstance(i, Path) else i for i in images]
+        told: list[dict[str, Any]] = []
+        for start in range(0, len(files), UPLOAD_BATCH):
+            parts = [("files", file) for file in files[start : start + UPLOAD_BATCH]]
+            told += self._json("POST", f"/projects/{project_id}/images", files=parts)["images"]
+        return told
+
+    def next(self, label_id: int, *, wait: float = 30.0) -> Held | None:
+        """The next annotation of the label with its first mask; None when nothing is left for us."""
+        answer = self._request("POST", f"/labels/{label_id}/next", headers=_prefer(wait))
+        if answer.status_code == 204:
+            return None
+        found = answer.json()
+        return self._seen(found["annotation"], found["lease"]["token"])
+
+    def interact(self, held: Held, prompts: Sequence[Prompt], *, wait: float = 30.0) -> Held:
+        """One interaction; returns the annotation with the mask that answers it.
+
+        Raises TimeoutError when no mask comes within ``wait`` seconds, RefusedError when the network
+        failed on it.
+        """
+        answer = self._json(
+            "POST",
+            f"/annotations/{held.annotation_id}/interactions",
+            headers={"Lease-Token": held.lease_token, **_prefer(wait)},
+            json={"prompts": [asdict(prompt) for prompt in prompts]},
+        )
+        n, prediction = int(answer["interaction"]["n"]), answer["prediction"]
+        if prediction is None:
+            return self._when_answered(held, n, wait)
+        return replace(
+            held,
+            version=int(answer["version"]),
+            n=n,
+            prediction_id=int(prediction["id"]),
+            context_size=int(prediction["context_size"]),
+            mask=self._changed(held, prediction),
+        )
+
+    def refresh(self, held: Held) -> Held:
+        """The annotation as it is now."""
+        path = f"/annotations/{held.annotation_id}"
+        return self._seen(self._json("GET", path), held.lease_token)
+
+    def submit(self, held: Held) -> None:
+        """Submits the mask just as we see it; RefusedError ``version_stale`` when it has changed."""
+        self._write(held, "submit", {})
+
+    def skip(self, held: Held, reason: str) -> None:
+        self._write(held, "skip", {"reason": reason})
+
+    def release(self, held: Held) -> None:
+        """Gives the annotation back to the queue; what was drawn is kept."""
+        self._request("POST", f"/annotations/{held.annotation_id}/release", headers=_lease(held))
+
+    def heartbeat(self, held: Held) -> None:
+        """Extends the lease."""
+        self._request("POST", f"/annotations/{held.annotation_id}/heartbeat", headers=_lease(held))
+
+    def mask(self, annotation_id: int) -> Mask:
+        """The accepted mask, else that of the newest prediction."""
+        return from_png(self._request("GET", f"/annotations/{annotation_id}/mask").content)
+
+    def interactions_per_image(self, label_id: int) -> list[dict[str, Any]]:
+        """A row per accepted image, in order of acceptance."""
+        path = f"/labels/{label_id}/metrics/interactions-per-image"
+        rows: list[dict[str, Any]] = self._request("GET", path).json()
+        return rows
+
+    def _write(self, held: Held, verb: str, body: dict[str, Any]) -> None:
+        headers = {**_lease(held), "If-Match": f'"{held.version}"'}
+        self._request("POST", f"/annotations/{held.annotation_id}/{verb}", headers=headers, json=body)
+
+    def _when_answered(self, held: Held, n: int, wait: float) -> Held:
+        """Looks until interaction ``n`` has its mask: the service was slow, or away and back."""
+        deadline = time.monotonic() + wait
+        while True:
+            seen = self._json("GET", f"/annotations/{held.annotation_id}")
+            if seen["failure"]:
+                raise RefusedError(200, "prediction_failed", seen["failure"])
+            if seen["prediction"] and seen["prediction"]["n"] >= n:
+                return self._seen(seen, held.lease_token)
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"no mask for interaction {n} within {wait:g} s")
+            time.sleep(FIRST_PAUSE)
+
+    def _seen(self, annotation: dict[str, Any], lease_token: str) -> Held:
+        image, prediction = annotation["image"], annotation["prediction"]
+        shape = (int(image["height"]), int(image["width"]))
+        nothing = np.zeros(shape, dtype=np.bool_)
+        return Held(
+            annotation_id=int(annotation["id"]),
+            image_id=int(image["id"]),
+            image_name=str(image["name"]),
+            lease_token=lease_token,
+            version=int(annotation["version"]),
+            n=len(annotation["interactions"]),
+            prediction_id=int(prediction["id"]) if prediction else None,
+            context_size=int(prediction["context_size"]) if prediction else 0,
+            mask=apply_change(None, prediction["mask"], shape=shape) if prediction else nothing,
+        )
+
+    def _changed(self, held: Held, prediction: dict[str, Any]) -> Mask:
+        """The prediction's mask; its answer holds the box that changed since the one before."""
+        if prediction["base"] not in (None, held.prediction_id):
+            return self.mask(held.annotation_id)
+        before = held.mask if prediction["base"] else None
+        return apply_change(before, prediction["mask"], shape=held.mask.shape)
+
+    def _json(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        found: dict[str, Any] = self._request(method, path, **options).json()
+        return found
+
+    def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """The answer; sent again, with the same key, while the service is away."""
+        headers = dict(options.pop("headers", {}))
+        if method == "POST":
+            headers["Idempotency-Key"] = str(uuid.uuid4())
+        deadline, pause = time.monotonic() + self.patience, FIRST_PAUSE
+        while True:
+            try:
+                answer = self._http.request(method, path, headers=headers, **options)
+                if answer.status_code not in AWAY or time.monotonic() > deadline:
+                    return _checked(answer)
+            except httpx.TransportError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def _checked(answer: httpx.Response) -> httpx.Response:
+    if answer.is_success:
+        return answer
+    try:
+        problem = answer.json()
+    except ValueError:
+        problem = {}
+    code = str(problem.get("code", "unknown"))
+    raise RefusedError(answer.status_code, code, str(problem.get("detail", answer.text[:200])))
+
+
+def _prefer(wait: float) -> dict[str, str]:
+    return {"Prefer": f"wait={wait:g}"}
+
+
+def _lease(held: Held) -> dict[str, str]:
+    return {"Lease-Token": held.lease_token}

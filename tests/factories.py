@@ -1,0 +1,128 @@
+"""What tests begin with: images as bytes, projects with labels and images, people, drawn prompts."""
+
+import io
+import itertools
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import numpy as np
+from PIL import Image
+from sqlalchemy.orm import Session, sessionmaker
+
+from service.accounts.actions import create_token, create_user
+from service.db import unit_of_work
+
+_seeds = itertools.count()
+CLICK = {"kind": "click", "x": 20.5, "y": 12.5, "positive": True}
+WAIT = {"Prefer": "wait=60"}
+
+
+@dataclass(frozen=True)
+class AProject:
+    """A project with one label and some images, as the API told them."""
+
+    id: int
+    label_id: int
+    image_ids: list[int]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An annotation with the lease on it."""
+
+    id: int
+    version: int
+    lease: dict[str, str]
+    told: dict[str, Any]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return self.lease | {"If-Match": f'"{self.version}"'}
+
+
+def pixels(height: int = 48, width: int = 64, dtype: str = "uint8") -> np.ndarray:
+    """A bright disc on a noisy ground, never the same twice."""
+    rng = np.random.default_rng((next(_seeds), uuid4().int))
+    y, x = np.mgrid[:height, :width]
+    disc = np.hypot(y - height / 2, x - width / 2) < min(height, width) / 4
+    values = disc * 0.6 + rng.random((height, width)) * 0.3
+    return (values * np.iinfo(dtype).max).astype(dtype)
+
+
+def png(array: np.ndarray | None = None) -> bytes:
+    """A PNG file of ``array``, by default of new ``pixels``."""
+    return encoded(pixels() if array is None else array, "PNG")
+
+
+def encoded(array: np.ndarray, file_format: str, **options: Any) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(array).save(stream, format=file_format, **options)
+    return stream.getvalue()
+
+
+def upload(api: httpx.Client, project_id: int, files: dict[str, bytes], **options: Any) -> Any:
+    """The answer to one upload of several files."""
+    parts = [("files", (name, data)) for name, data in files.items()]
+    return api.post(f"/projects/{project_id}/images", files=parts, **options)
+
+
+def a_project(api: httpx.Client, *, images: int = 3, use_context: bool = True) -> AProject:
+    """A new project with the label "disc" and ``images`` images."""
+    named = {"name": f"project {uuid4()}", "use_context": use_context}
+    project = told(api.post("/projects", json=named), 201)
+    label = told(api.post(f"/projects/{project['id']}/labels", json={"name": "disc"}), 201)
+    image_ids = []
+    if images:
+        files = {f"{index}.png": png() for index in range(images)}
+        uploaded = told(upload(api, project["id"], files), 201)
+        image_ids = [each["image"]["id"] for each in uploaded["images"]]
+    return AProject(project["id"], label["id"], image_ids)
+
+
+def told(answer: httpx.Response, status: int = 200) -> Any:
+    """The JSON of an answer that has the expected status."""
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+def open_next(api: httpx.Client, label_id: int, *, wait: bool = False) -> Opened:
+    """The next annotation of a label; with ``wait`` also its first prediction."""
+    answer = told(api.post(f"/labels/{label_id}/next", headers=WAIT if wait else {}))
+    annotation = answer["annotation"]
+    if wait:
+        assert annotation["prediction"] is not None, annotation
+    lease = {"Lease-Token": answer["lease"]["token"]}
+    return Opened(annotation["id"], annotation["version"], lease, annotation)
+
+
+def accept_next(api: httpx.Client, label_id: int, *, clicks: int = 0) -> Any:
+    """Open, click, submit; the accepted annotation."""
+    opened = open_next(api, label_id, wait=True)
+    version = opened.version
+    for _ in range(clicks):
+        answer = told(draw(api, opened, wait=True), 201)
+        version = answer["version"]
+    headers = opened.lease | {"If-Match": f'"{version}"'}
+    return told(api.post(f"/annotations/{opened.id}/submit", headers=headers))
+
+
+def draw(
+    api: httpx.Client, opened: Opened, *prompts: dict[str, Any], wait: bool = False
+) -> httpx.Response:
+    """The answer to one interaction, by default a click."""
+    return api.post(
+        f"/annotations/{opened.id}/interactions",
+        json={"prompts": list(prompts) or [CLICK]},
+        headers=opened.lease | (WAIT if wait else {}),
+    )
+
+
+def another_person(api: httpx.Client, sessions: sessionmaker[Session]) -> httpx.Client:
+    """A client of the same service in the name of a new user."""
+    with unit_of_work(sessions) as session:
+        token = create_token(session, create_user(session, f"user {uuid4()}"), "test")
+    return httpx.Client(
+        base_url=api.base_url, headers={"Authorization": f"Bearer {token}"}, timeout=120
+    )

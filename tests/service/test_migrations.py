@@ -1,0 +1,72 @@
+"""The migrations make the tables, and take them away again, on both databases."""
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, inspect
+from sqlalchemy.orm import sessionmaker
+
+import migrations
+from service.accounts.actions import create_user
+from service.db import make_sessions, reading, unit_of_work
+from service.tables import Table, User
+
+
+def differences(engine: Engine) -> list[object]:
+    """What autogenerate would still change, checks aside: it compares none."""
+    with engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "target_metadata": Table.metadata}
+        )
+        return list(compare_metadata(context, Table.metadata))
+
+
+def checks(engine: Engine) -> set[str | None]:
+    inspector = inspect(engine)
+    names = inspector.get_table_names()
+    return {check["name"] for name in names for check in inspector.get_check_constraints(name)}
+
+
+def test_the_migrations_make_the_tables_that_the_code_knows(empty_database: Engine) -> None:
+    migrations.upgrade(empty_database)
+    assert differences(empty_database) == []
+    assert "ck_annotations_state" in checks(empty_database)
+    assert migrations.up_to_date(empty_database)
+
+
+def test_every_constraint_has_the_name_of_the_convention(empty_database: Engine) -> None:
+    migrations.upgrade(empty_database)
+    inspector = inspect(empty_database)
+    for table in Table.metadata.sorted_tables:
+        made = {key["name"] for key in inspector.get_foreign_keys(table.name)}
+        made |= {unique["name"] for unique in inspector.get_unique_constraints(table.name)}
+        made.add(inspector.get_pk_constraint(table.name)["name"])
+        made |= {index["name"] for index in inspector.get_indexes(table.name)}
+        known = {each.name for each in (*table.constraints, *table.indexes)}
+        assert known - checks(empty_database) <= made, table.name
+
+
+def test_upgrading_twice_changes_nothing(empty_database: Engine) -> None:
+    migrations.upgrade(empty_database)
+    sessions: sessionmaker = make_sessions(empty_database)
+    with unit_of_work(sessions) as session:
+        create_user(session, "kept")
+    migrations.upgrade(empty_database)
+    with reading(sessions) as session:
+        assert session.query(User).one().name == "kept"
+
+
+def test_down_and_up_again_leads_to_the_same_tables(empty_database: Engine) -> None:
+    migrations.upgrade(empty_database)
+    command.downgrade(migrations.configuration(empty_database), "base")
+    assert inspect(empty_database).get_table_names() == ["alembic_version"]
+    assert not migrations.up_to_date(empty_database)
+    migrations.upgrade(empty_database)
+    assert differences(empty_database) == []
+
+
+def test_there_is_one_line_of_migrations(empty_database: Engine) -> None:
+    script = ScriptDirectory.from_config(migrations.configuration(empty_database))
+    assert len(script.get_heads()) == 1
+    assert len(script.get_bases()) == 1

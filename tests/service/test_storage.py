@@ -1,0 +1,78 @@
+"""One contract for every storage."""
+
+import threading
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from service.storage import LocalStorage, MemoryStorage, Storage, open_storage
+
+
+@pytest.fixture(params=["memory", "local"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    return MemoryStorage() if request.param == "memory" else LocalStorage(tmp_path / "blobs")
+
+
+def test_what_was_put_is_what_is_got(storage: Storage) -> None:
+    digest = storage.put(b"some bytes")
+    assert digest == sha256(b"some bytes").hexdigest()
+    assert storage.exists(digest)
+    assert storage.get(digest) == b"some bytes"
+
+
+def test_an_empty_blob_is_a_blob(storage: Storage) -> None:
+    assert storage.get(storage.put(b"")) == b""
+
+
+def test_putting_the_same_bytes_again_changes_nothing(storage: Storage) -> None:
+    assert storage.put(b"twice") == storage.put(b"twice")
+
+
+def test_a_digest_that_was_never_put_is_not_found(storage: Storage) -> None:
+    assert not storage.exists("0" * 64)
+    with pytest.raises(FileNotFoundError):
+        storage.get("0" * 64)
+
+
+@pytest.mark.parametrize("digest", ["", "../../etc/passwd", "/etc/passwd", "A" * 64, "a/" * 32])
+def test_a_digest_is_never_a_path(storage: Storage, digest: str) -> None:
+    assert not storage.exists(digest)
+    with pytest.raises(FileNotFoundError):
+        storage.get(digest)
+
+
+def test_many_writers_of_the_same_bytes_leave_one_whole_blob(storage: Storage) -> None:
+    data = b"x" * 1_000_000
+    writers = [threading.Thread(target=storage.put, args=(data,)) for _ in range(8)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert storage.get(sha256(data).hexdigest()) == data
+
+
+def test_a_write_that_fails_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    storage = LocalStorage(tmp_path)
+    with pytest.raises(OSError, match="No space left"):
+        storage.put(b"data")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert not storage.exists(sha256(b"data").hexdigest())
+
+
+def test_a_storage_is_opened_by_its_url(tmp_path: Path) -> None:
+    folder = tmp_path / "a folder, 100%"
+    digest = open_storage(f"file://{folder}").put(b"data")
+    assert open_storage(f"file://{folder}").get(digest) == b"data"
+    assert isinstance(open_storage("memory://"), MemoryStorage)
+
+
+def test_a_storage_that_is_not_built_says_so() -> None:
+    with pytest.raises(ValueError, match="S3 is not built yet"):
+        open_storage("s3://bucket")

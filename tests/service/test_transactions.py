@@ -1,0 +1,126 @@
+"""Jobs and events leave after the commit, and only then; a send that fails loses nothing."""
+
+import logging
+from typing import Any
+
+import pytest
+from sqlalchemy import event, func, select
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session, sessionmaker
+
+from service.accounts.actions import create_user
+from service.db import on_commit, reading, unit_of_work
+from service.tables import Annotation, Interaction, Project, User
+from tests.factories import a_project, draw, open_next, told
+from tests.service.conftest import Alone
+
+
+def users(sessions: sessionmaker[Session]) -> int:
+    with reading(sessions) as session:
+        return session.scalar(select(func.count(User.id))) or 0
+
+
+def test_calls_are_made_after_the_commit_and_in_order(sessions: sessionmaker[Session]) -> None:
+    calls: list[tuple[str, int]] = []
+    with unit_of_work(sessions) as session:
+        on_commit(session, lambda: calls.append(("first", users(sessions))))
+        create_user(session, "a")
+        on_commit(session, lambda: calls.append(("second", users(sessions))))
+        assert calls == []
+    assert calls == [("first", 1), ("second", 1)]
+
+
+def test_an_error_undoes_the_rows_and_makes_no_calls(sessions: sessionmaker[Session]) -> None:
+    calls: list[str] = []
+    with pytest.raises(KeyError), unit_of_work(sessions) as session:
+        create_user(session, "a")
+        on_commit(session, lambda: calls.append("sent"))
+        raise KeyError("a rule was broken")
+    assert (calls, users(sessions)) == ([], 0)
+
+
+def test_a_call_that_fails_is_logged_and_the_others_are_made(
+    sessions: sessionmaker[Session], caplog: pytest.LogCaptureFixture
+) -> None:
+    calls: list[str] = []
+
+    def broken() -> None:
+        raise ConnectionError("the broker is away")
+
+    with caplog.at_level(logging.ERROR), unit_of_work(sessions) as session:
+        create_user(session, "a")
+        on_commit(session, broken)
+        on_commit(session, lambda: calls.append("sent"))
+    assert (calls, users(sessions)) == (["sent"], 1)
+    assert "the broker is away" in caplog.text
+
+
+def failing_commit(alone: Alone, error: Exception) -> Any:
+    """Makes every later commit of the API's sessions fail."""
+
+    def fail(_session: Session) -> None:
+        raise error
+
+    event.listen(alone.api.app.state.sessions, "before_commit", fail)  # type: ignore[attr-defined]
+
+
+def test_a_commit_that_fails_is_told_and_nothing_is_sent(alone: Alone) -> None:
+    opened = open_next(alone.api, a_project(alone.api, images=1).label_id)
+    sent = list(alone.jobs.sent)
+    failing_commit(alone, RuntimeError("the disk is gone"))
+    assert told(draw(alone.api, opened), 500)["code"] == "internal"
+    assert alone.jobs.sent == sent
+    with reading(alone.sessions) as session:
+        assert session.scalar(select(func.count(Interaction.id))) == 0
+
+
+def test_a_database_that_does_not_answer_is_told_as_busy(alone: Alone) -> None:
+    opened = open_next(alone.api, a_project(alone.api, images=1).label_id)
+    failing_commit(alone, OperationalError("COMMIT", {}, Exception("database is locked")))
+    answer = draw(alone.api, opened)
+    assert told(answer, 503)["code"] == "busy"
+    assert answer.headers["Retry-After"] == "1"
+
+
+def test_a_broker_that_is_away_costs_no_interaction(
+    alone: Alone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = open_next(alone.api, a_project(alone.api, images=1).label_id)
+
+    def away(*_: Any, **__: Any) -> None:
+        raise ConnectionError("the broker is away")
+
+    monkeypatch.setattr(alone.jobs, "send", away)
+    assert told(draw(alone.api, opened), 202)["interaction"]["n"] == 1
+    with reading(alone.sessions) as session:
+        assert session.scalar(select(func.count(Interaction.id))) == 1
+
+
+def test_reading_waits_for_no_writer(sessions: sessionmaker[Session]) -> None:
+    with unit_of_work(sessions) as session:
+        create_user(session, "not committed yet")
+        assert users(sessions) == 0
+    assert users(sessions) == 1
+
+
+def test_a_broken_reference_is_a_conflict(alone: Alone) -> None:
+    def effect(session: Session) -> None:
+        session.add(Annotation(label_id=77, image_id=77, position=1))
+        session.flush()
+
+    @alone.api.app.post("/api/broken")  # type: ignore[attr-defined,untyped-decorator]
+    def broken() -> None:
+        with unit_of_work(alone.sessions) as session:
+            effect(session)
+
+    routes = alone.api.app.router.routes  # type: ignore[attr-defined]
+    routes.insert(0, routes.pop())
+    assert told(alone.api.post("/broken"), 409)["code"] == "conflict"
+
+
+def test_a_name_that_is_taken_undoes_the_rest(alone: Alone) -> None:
+    told(alone.api.post("/projects", json={"name": "twice"}), 201)
+    answer = alone.api.post("/projects", json={"name": " twice "})
+    assert told(answer, 409)["code"] == "name_taken"
+    with reading(alone.sessions) as session:
+        assert session.scalar(select(func.count(Project.id))) == 1

@@ -1,0 +1,79 @@
+"""The documents say nothing that is not so: files, functions, settings and links in them exist."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from service.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = sorted(
+    [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *(ROOT / "docs/decisions").glob("*.md")], key=str
+)
+README = (ROOT / "README.md").read_text()
+
+every_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+
+
+@every_document
+def test_every_link_leads_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text())
+    local = [link for link in links if "://" not in link]
+    assert [link for link in local if not (document.parent / link).exists()] == []
+
+
+@every_document
+def test_every_path_that_is_named_exists(document: Path) -> None:
+    tops = "|".join(path.name for path in ROOT.iterdir() if path.is_dir() and path.name[0] not in "._")
+    named = re.findall(rf"`((?:{tops})/[\w./-]*?)(?::\w+)?`", document.read_text())
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def defined(path: Path) -> set[str]:
+    """The names of all functions, classes and methods of a module, and of its variables."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+    return names
+
+
+@every_document
+def test_every_function_that_is_named_exists(document: Path) -> None:
+    named = re.findall(r"`([\w/]+\.py):(\w+)`", document.read_text())
+    assert [f"{path}:{name}" for path, name in named if name not in defined(ROOT / path)] == []
+
+
+def test_the_readme_lists_every_setting_and_no_other() -> None:
+    rows = [line for line in README.splitlines() if line.startswith("| `ACCRUE_")]
+    told = {name.lower() for row in rows for name in re.findall(r"`ACCRUE_(\w+)`", row.split("|")[1])}
+    assert told == set(Settings.model_fields)
+
+
+def test_the_readme_tells_the_default_of_every_setting_that_has_one() -> None:
+    for row in [line for line in README.splitlines() if line.startswith("| `ACCRUE_")]:
+        _, variables, defaults, *_ = row.split("|")
+        names = [name.lower() for name in re.findall(r"`ACCRUE_(\w+)`", variables)]
+        told = re.findall(r"`([^`]+)`", defaults)
+        known = [str(Settings.model_fields[name].default) for name in names]
+        if len(told) == len(known) and "None" not in known:
+            assert told == known, row
+
+
+def test_every_make_target_that_is_named_exists() -> None:
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.M))
+    named = {
+        name
+        for text in DOCUMENTS
+        for name in re.findall(r"\bmake (\w+)`|^make (\w+)", text.read_text(), re.M)
+    }
+    assert {first or second for first, second in named} <= targets
+
+
+def test_the_measured_numbers_have_their_place() -> None:
+    begin, end = README.index("<!-- measured:begin -->"), README.index("<!-- measured:end -->")
+    assert begin < end

@@ -1,0 +1,32 @@
+"""What a task works with; built once per process by the worker, and by hand in a test."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from models.predictor import Predictor
+from service.events import Events
+from service.jobs import Jobs
+from service.storage import Storage
+from workers.inputs import Inputs
+
+
+@dataclass
+class Bench:
+    """Rows, blobs, ports, the models by name, and the settings that tasks go by."""
+
+    sessions: sessionmaker[Session]
+    storage: Storage
+    jobs: Jobs
+    events: Events
+    load: Callable[[str], Predictor]
+    max_attempts: int
+    predict_ahead: int
+    _inputs: dict[str, Inputs] = field(default_factory=dict)
+
+    def inputs(self, model: str) -> Inputs:
+        """The encoded images and contexts of one model, which is loaded when it is first asked for."""
+        if model not in self._inputs:
+            self._inputs[model] = Inputs(self.load(model), self.storage)
+        return self._inputs[model]
