@@ -17,6 +17,7 @@ STOP_SECONDS = 10.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 # A child that has lived for so long did not end because of how it was started.
 LONG_LIFE = 60.0
+LAST_LINES = 8
 
 # Asks the kernel to be killed with its parent (PR_SET_PDEATHSIG, SIGKILL), which outlives the exec;
 # a parent that is gone by then cannot take it along any more. A program of its own, because code
@@ -58,8 +59,17 @@ def stop(child: subprocess.Popen[bytes]) -> None:
         child.wait()
 
 
+def last_words(log: Path) -> str:
+    """The end of what a child wrote."""
+    lines = log.read_text(errors="replace").splitlines()[-LAST_LINES:]
+    return "\n".join(["It says:", *lines]) if lines else "It says nothing."
+
+
 class Kept:
-    """A child that is started again whenever it ends or hangs, with growing pauses, until ``stop``."""
+    """A child that is started again whenever it ends or hangs, with growing pauses, until ``stop``.
+
+    ``ended`` counts how often it did.
+    """
 
     def __init__(
         self,
@@ -71,6 +81,7 @@ class Kept:
         hangs: Callable[[], bool],
     ) -> None:
         self.name = name
+        self.ended = 0
         self._start = partial(start, command, environment, log)
         self._log, self._hangs = log, hangs
         self._stopping = threading.Event()
@@ -98,6 +109,7 @@ class Kept:
             if code is None:
                 stop(child)
                 return
+            self.ended += 1
             if time.monotonic() - began > LONG_LIFE:
                 pause = FIRST_PAUSE
             logger.warning(

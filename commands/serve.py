@@ -33,6 +33,7 @@ from service.tables import User
 
 ADMIN = "admin"
 START_SECONDS = 120.0
+STARTS = 2
 PULSE_CHECK_SECONDS = 10.0
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -90,7 +91,7 @@ def running_service(settings: Settings) -> Iterator[Running]:
         worker = _worker(settings, pulse)
         stack.callback(worker.stop)
         api = stack.enter_context(_api(settings, listener))
-        pulse.wait(_log(settings, "worker"))
+        _wait_for(worker, pulse, _log(settings, "worker"))
         yield Running(_url(listener), token, settings, worker, api)
 
 
@@ -133,13 +134,8 @@ class Pulse:
         )
         self._checked = self._felt = time.monotonic()
 
-    def wait(self, log: Path) -> None:
-        """Until there is one; StartError when there is none after a while."""
-        deadline = time.monotonic() + START_SECONDS
-        while not self._client.exists(PULSE_KEY):
-            if time.monotonic() > deadline:
-                raise StartError(f"The worker does not start; what it says is in {log}.")
-            time.sleep(0.05)
+    def felt(self) -> bool:
+        return bool(self._client.exists(PULSE_KEY))
 
     def lost(self) -> bool:
         """Whether there has been none for longer than any task takes; asked as often as you like."""
@@ -148,7 +144,7 @@ class Pulse:
             return False
         self._checked = now
         try:
-            felt = bool(self._client.exists(PULSE_KEY))
+            felt = self.felt()
         except redis.RedisError:
             felt = True  # no broker, no pulse: not the worker's fault
         lost = not felt and now - self._felt > VISIBILITY_SECONDS
@@ -164,6 +160,14 @@ def _worker(settings: Settings, pulse: Pulse) -> children.Kept:
     command = [sys.executable, "-m", "workers.app"]
     log = _log(settings, "worker")
     return children.Kept("worker", command, environment_of(settings), log, hangs=pulse.lost)
+
+
+def _wait_for(worker: children.Kept, pulse: Pulse, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not pulse.felt():
+        if worker.ended >= STARTS or time.monotonic() > deadline:
+            raise StartError(f"The worker does not start. {children.last_words(log)}")
+        time.sleep(0.05)
 
 
 def _log(settings: Settings, name: str) -> Path:

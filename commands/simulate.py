@@ -23,7 +23,7 @@ from commands.serve import running_service
 from commands.users import add_token
 from models.losses import dice_score
 from models.simulators import PromptKind, next_prompts
-from service.client import Accrue, RefusedError, Held
+from service.client import Accrue, Held, RefusedError
 from service.settings import Settings
 
 HEADINGS = f"{'':>4} {'image':<28} {'context':>7} {'interactions':>12} {'first':>6} {'Dice':>6} {'s':>6}"

@@ -63,4 +63,4 @@ def _wait_for(child: subprocess.Popen[bytes], address: str, log: Path) -> None:
                 return
             except redis.RedisError:
                 time.sleep(0.02)
-    raise StartError(f"Valkey does not start; what it says is in {log}.")
+    raise StartError(f"Valkey does not start. {children.last_words(log)}")

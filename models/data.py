@@ -5,16 +5,16 @@ draw data set → label → subject of UniverSeg and ScribblePrompt, mixed with 
 superpixel tasks (ScribblePrompt's synthetic labels).
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 from zipfile import BadZipFile
 
 import numpy as np
+import skimage.transform
 from numpy.typing import NDArray
 from skimage.segmentation import felzenszwalb
-from skimage.transform import resize
 
 from models.augment import augment_images, augment_task
 from models.synthetic import sample_task
@@ -223,5 +223,7 @@ class EpisodeSampler:
         shape = (len(images), self._side, self._side)
         if images.shape == shape:
             return images, masks
+        # skimage ships annotations for some functions only, and these are not among them.
+        resize: Callable[..., Images] = skimage.transform.resize
         resized = resize(images, shape, order=1, anti_aliasing=True).astype(np.float32)
         return resized, resize(masks.astype(np.float32), shape, order=1, anti_aliasing=True) >= 0.5

@@ -17,16 +17,14 @@ def smooth_noise(rng: np.random.Generator, count: int, side: int, scale: float) 
     """
     basis = _basis(side, round(scale, 1))
     coarse = rng.standard_normal((count, basis.shape[1], basis.shape[1]), dtype=np.float32)
-    field: FloatArray = basis @ coarse @ basis.T
-    return field
+    return np.asarray(basis @ coarse @ basis.T, dtype=np.float32)
 
 
 def smooth_curves(rng: np.random.Generator, count: int, length: int, scale: float) -> FloatArray:
     """Gaussian-blurred white noise along one axis, (count, length), zero mean and unit variance."""
     basis = _basis(length, round(scale, 1))
     coarse = rng.standard_normal((count, basis.shape[1]), dtype=np.float32)
-    curves: FloatArray = coarse @ basis.T
-    return curves
+    return np.asarray(coarse @ basis.T, dtype=np.float32)
 
 
 @lru_cache(maxsize=512)

@@ -21,7 +21,7 @@ class Model:
 MODELS = {
     "memory-v1": Model(
         "memory-v1.safetensors",
-        "7efd37259301903c5ea54755ae49815f4b6755c1bb1925bf4612c9fde4754425",
+        "0d34fc7fba7bfd838dd632d6176275e9804909ed420114d5e8267cbc1f037683",
         "Apache-2.0",
     ),
 }

@@ -5,6 +5,7 @@ ScribblePrompt's interaction simulation (Wong et al., ECCV 2024) as its evaluati
 wobble and overshoot follow what people drew in MedScribble (about 3 px at 128², mostly on the object).
 """
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ Rng = np.random.Generator
 PromptKind = Literal["click", "scribble", "box"]
 
 EIGHT_CONNECTED = np.ones((3, 3), bool)
+SKELETON: Callable[[Mask], Mask] = skeletonize
 
 
 class Region(NamedTuple):
@@ -167,7 +169,7 @@ def _stroke(rng: Rng, region: Region, shape: tuple[int, ...]) -> Scribble:
     """A hand-drawn stroke along a long part of the region's skeleton, in image coordinates."""
     height, width = shape[0], shape[1]
     pen = max(height, width) / 128
-    skeleton = skeletonize(region.crop)
+    skeleton = SKELETON(region.crop)
     if not skeleton.any():
         skeleton = region.crop
     path = _longest_path(rng, skeleton)
@@ -220,7 +222,7 @@ def _by_hand(rng: Rng, path: Points, pen: float) -> Points:
     points = path[np.unique(np.append(np.arange(0, len(path), step), len(path) - 1))]
     if len(points) == 1:
         # A dot is drawn as a very short stroke.
-        return points + np.outer([-0.25, 0.25], _unit(rng.standard_normal(2)))
+        return np.asarray(points + np.outer([-0.25, 0.25], _unit(rng.standard_normal(2))))
     wobble = smooth_curves(rng, 2, len(points), 4).T * rng.uniform(0, 0.5) * pen
     first, last = _unit(points[0] - points[1]), _unit(points[-1] - points[-2])
     points = points + wobble

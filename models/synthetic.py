@@ -60,7 +60,7 @@ def _tissues(rng: Rng, count: int, side: int) -> Anatomy:
     scale = rng.uniform(0.07, 0.25) * side
     fields = smooth_noise(rng, kinds, side, scale)
     if rng.random() < 0.4:
-        fields = fields * 0.4 - 3 * _distances_to_seeds(rng, kinds, side) / side
+        fields = np.float32(0.4) * fields - np.float32(3 / side) * _distances_to_seeds(rng, kinds, side)
     if rng.random() < 0.25:
         fields = fields + fields[:, :, ::-1]
     own = rng.uniform(0, 0.35)
@@ -240,7 +240,7 @@ def _distances_to_seeds(rng: Rng, kinds: int, side: int) -> Images:
     """Distance of every pixel to a random point per label, (kinds, side, side), in pixels."""
     seeds = rng.uniform(0, side, (kinds, 2, 1, 1))
     y, x = np.mgrid[:side, :side]
-    return np.hypot(y - seeds[:, 0], x - seeds[:, 1]).astype(np.float32)
+    return np.asarray(np.hypot(y - seeds[:, 0], x - seeds[:, 1]), dtype=np.float32)
 
 
 def _body(rng: Rng, side: int) -> Masks:
@@ -260,7 +260,7 @@ def _warped(rng: Rng, labels: Labels) -> Labels:
     at = np.arange(side, dtype=np.float32)
     rows = np.clip(np.rint(at[:, None] + bend[:count]), 0, side - 1).astype(np.intp)
     columns = np.clip(np.rint(at[None, :] + bend[count:]), 0, side - 1).astype(np.intp)
-    return labels[np.arange(count)[:, None, None], rows, columns]
+    return np.asarray(labels[np.arange(count)[:, None, None], rows, columns])
 
 
 def _one_of(rng: Rng, labels: Labels) -> int:

@@ -97,7 +97,5 @@ def insert_into(session: Session, table: type[DeclarativeBase]) -> Insert:
 def rows_changed(session: Session, statement: Insert | Update | Delete) -> int:
     """Execute ``statement`` and say how many rows it touched."""
     # Of an INSERT the driver's count would be forgotten otherwise, and read as -1.
-    result = session.connection().execute(
-        statement, execution_options={"preserve_rowcount": True}
-    )
+    result = session.connection().execute(statement, execution_options={"preserve_rowcount": True})
     return result.rowcount

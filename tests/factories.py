@@ -108,9 +108,7 @@ def accept_next(api: httpx.Client, label_id: int, *, clicks: int = 0) -> Any:
     return told(api.post(f"/annotations/{opened.id}/submit", headers=headers))
 
 
-def draw(
-    api: httpx.Client, opened: Opened, *prompts: dict[str, Any], wait: bool = False
-) -> httpx.Response:
+def draw(api: httpx.Client, opened: Opened, *prompts: dict[str, Any], wait: bool = False) -> httpx.Response:
     """The answer to one interaction, by default a click."""
     return api.post(
         f"/annotations/{opened.id}/interactions",
@@ -123,6 +121,4 @@ def another_person(api: httpx.Client, sessions: sessionmaker[Session]) -> httpx.
     """A client of the same service in the name of a new user."""
     with unit_of_work(sessions) as session:
         token = create_token(session, create_user(session, f"user {uuid4()}"), "test")
-    return httpx.Client(
-        base_url=api.base_url, headers={"Authorization": f"Bearer {token}"}, timeout=120
-    )
+    return httpx.Client(base_url=api.base_url, headers={"Authorization": f"Bearer {token}"}, timeout=120)

@@ -2,11 +2,18 @@
 
 import ast
 import re
+import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
+import typer.core
+import typer.main
+from PIL import Image
 
+from cli import app
 from service.settings import Settings
+from tests.conftest import ServiceUnderTest
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted(
@@ -77,3 +84,45 @@ def test_every_make_target_that_is_named_exists() -> None:
 def test_the_measured_numbers_have_their_place() -> None:
     begin, end = README.index("<!-- measured:begin -->"), README.index("<!-- measured:end -->")
     assert begin < end
+
+
+COMMANDS = sorted({line for line in README.splitlines() if line.startswith("accrue ")})
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_every_command_line_in_the_readme_is_understood(line: str) -> None:
+    command, *arguments = shlex.split(line, comments=True)[1:]
+    group = typer.main.get_command(app)
+    assert isinstance(group, typer.core.TyperGroup)
+    group.commands[command].make_context(command, arguments)  # parses, and does not run
+
+
+@every_document
+def test_every_command_that_is_named_exists(document: Path) -> None:
+    named = set(re.findall(r"`accrue ([a-z]+)", document.read_text()))
+    assert named <= {command.callback.__name__ for command in app.registered_commands if command.callback}
+
+
+def test_the_python_example_of_the_readme_works_as_it_stands(
+    service: ServiceUnderTest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("images").mkdir()
+    for name in ("first", "second"):
+        write_image(Path(f"images/{name}.png"), seed=len(name))
+    example = README.split("```python\n", 1)[1].split("```", 1)[0]
+    example = example.replace("http://127.0.0.1:8000", service.base_url).replace("acc_…", service.token)
+    exec(compile(example, "README.md", "exec"), {})
+    rows = ast.literal_eval(capsys.readouterr().out)
+    assert [row["interactions"] for row in rows] == [1, 1]
+
+
+def write_image(path: Path, seed: int) -> None:
+    """A bright disc on noise, where the example clicks."""
+    y, x = np.mgrid[:160, :200]
+    disc = (x - 120) ** 2 + (y - 88) ** 2 < 30**2
+    noise = np.random.default_rng(seed).uniform(0, 60, disc.shape)
+    Image.fromarray((noise + 150 * disc).astype(np.uint8)).save(path)

@@ -1,11 +1,13 @@
 """The worker process: Celery, the queues it consumes, and the one place that builds what tasks need."""
 
+import gc
 import logging
 import os
 import socket
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
@@ -14,6 +16,7 @@ import numpy as np
 import redis
 import torch
 from celery import Celery
+from celery.exceptions import SecurityWarning
 from celery.signals import task_postrun, worker_ready, worker_shutting_down
 
 from models.predictor import Predictor
@@ -21,7 +24,7 @@ from models.prompts import Click
 from models.registry import load
 from service.db import make_sessions, open_engine
 from service.events import RedisEvents, redis_py_url
-from service.jobs import PULSE_KEY, QUEUES, CeleryJobs, Job, open_celery
+from service.jobs import PULSE_KEY, QUEUES, CeleryJobs, Job, Jobs, open_celery
 from service.settings import Settings
 from service.storage import open_storage
 from workers.bench import Bench
@@ -41,23 +44,26 @@ PULSE_SECONDS = 30
 THREADS = max(1, min(4, (os.cpu_count() or 1) // 2))
 
 
-def create_worker(settings: Settings) -> Celery:
-    """The Celery application, its tasks bound to the database, storage and models of ``settings``."""
-    app = open_celery(settings.resolved_redis_url)
-    jobs = CeleryJobs(settings.resolved_redis_url)
-    bench = Bench(
+def set_up(settings: Settings) -> Bench:
+    """What the tasks of this process work with."""
+    return Bench(
         sessions=make_sessions(open_engine(settings.resolved_database_url)),
         storage=open_storage(settings.resolved_storage_url),
-        jobs=jobs,
+        jobs=CeleryJobs(settings.resolved_redis_url),
         events=RedisEvents(settings.resolved_redis_url),
         load=cache(partial(_warm, device=settings.device)),
         max_attempts=settings.max_attempts,
         predict_ahead=settings.predict_ahead,
     )
+
+
+def create_worker(redis_url: str, bench: Bench) -> Celery:
+    """The Celery application with every task, working with ``bench``."""
+    app = open_celery(redis_url)
     for job, body in TASKS.items():
         app.task(_task(body, bench), name=job.value)
-    _pulse_with_every_task(settings.resolved_redis_url)
-    _when_ready(jobs, bench, settings.model)
+    _pulse_with_every_task(redis_url)
+    _ask_for_sweeps(bench.jobs)
     return app
 
 
@@ -69,19 +75,28 @@ def _task(body: Callable[[Bench, int], None], bench: Bench) -> Callable[[int], N
 
 
 def run_worker(settings: Settings) -> int:
-    """Consumes until it is told to stop: one task at a time, urgent queues first.
+    """Consumes until it is told to stop, one task at a time, urgent queues first; the exit code.
 
     Solo, because a network does not survive a fork; several workers are several processes.
     """
     # What the operator has set for torch is left alone.
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(THREADS)
-    worker = create_worker(settings).Worker(
+    logging.getLogger("workers").setLevel(logging.INFO)
+    warnings.simplefilter("ignore", SecurityWarning)  # of root and pickle: we accept JSON alone
+    bench = set_up(settings)
+    try:
+        bench.inputs(settings.model)
+    except ValueError as error:
+        print(f"The model {settings.model} cannot be loaded: {error}.", file=sys.stderr)
+        return 1
+    gc.freeze()  # what is there now stays: no pause of a prompt to look through all of torch
+    worker = create_worker(settings.resolved_redis_url, bench).Worker(
         pool="solo",
         concurrency=1,
         hostname=f"accrue-{os.getpid()}@{socket.gethostname()}",
         queues=QUEUES,
-        loglevel="INFO",
+        loglevel="WARNING",  # a line for each message received would only take time
         quiet=True,
         without_gossip=True,
         without_mingle=True,
@@ -105,11 +120,11 @@ def _pulse_with_every_task(redis_url: str) -> None:
     task_postrun.connect(beat, weak=False)
 
 
-def _when_ready(jobs: CeleryJobs, bench: Bench, model: str) -> None:
-    """Once Celery consumes: load the model, so that the first prompt is quick, and start sweeping."""
+def _ask_for_sweeps(jobs: Jobs) -> None:
+    """While Celery consumes, a sweep now and then, from a thread of this process."""
     stopping = threading.Event()
 
-    def ask_for_sweeps() -> None:
+    def ask() -> None:
         while True:
             try:
                 jobs.send(Job.SWEEP, 0)
@@ -119,8 +134,7 @@ def _when_ready(jobs: CeleryJobs, bench: Bench, model: str) -> None:
                 return
 
     def start(**_: Any) -> None:
-        bench.inputs(model)
-        threading.Thread(target=ask_for_sweeps, name="sweeps", daemon=True).start()
+        threading.Thread(target=ask, name="sweeps", daemon=True).start()
 
     def stop(**_: Any) -> None:
         stopping.set()

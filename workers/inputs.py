@@ -1,7 +1,6 @@
 """Rows and blobs into what the Predictor takes: images encoded once, contexts extended, both kept."""
 
 import logging
-import zlib
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -83,16 +82,16 @@ class Inputs:
             return None
         try:
             return unpack_state(self.storage.get(work.previous_state_digest))
-        except (FileNotFoundError, ValueError, zlib.error):
+        except (FileNotFoundError, ValueError):
             logger.warning("state.lost annotation=%d n=%d", work.annotation_id, work.n)
             return None
 
 
 def pack_state(state: State) -> bytes:
-    """A state as ``previous`` reads it back."""
-    return zlib.compress(np.ascontiguousarray(state, dtype=np.float16).tobytes(), 1)
+    """A state as ``previous`` reads it back; as it is, because packing takes longer than writing."""
+    return np.ascontiguousarray(state, dtype=np.float16).tobytes()
 
 
 def unpack_state(data: bytes) -> State:
-    """ValueError or zlib.error when ``data`` is not a whole state."""
-    return np.frombuffer(zlib.decompress(data), dtype=np.float16).reshape(STATE_SHAPE)
+    """ValueError when ``data`` is not a whole state."""
+    return np.frombuffer(data, dtype=np.float16).reshape(STATE_SHAPE)

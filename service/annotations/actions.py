@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from sqlalchemy import delete
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from models.prompts import Prompt, all_inside
@@ -12,7 +12,7 @@ from service.annotations import queries
 from service.annotations.queries import Work, channel_of
 from service.clock import now
 from service.context.actions import add_entry
-from service.db import on_commit
+from service.db import on_commit, rows_changed
 from service.errors import NotOpen, PredictionMissing, PromptOutside, VersionStale
 from service.events import Events
 from service.jobs import Job, Jobs
@@ -81,35 +81,38 @@ def count_attempt(session: Session, job: Job, row_id: int, limit: int, *, events
     Over the limit the step is marked as failed, for good, and those who wait for it are told.
     """
     if job is Job.PREDICT:
-        interaction = session.get(Interaction, row_id, with_for_update=True)
-        if interaction is None or interaction.failed_at is not None:
-            return False
-        if interaction.attempts < limit:
-            interaction.attempts += 1
-            return True
-        interaction.failed_at = now()
-        interaction.failure = _gave_up(interaction.attempts)
-        annotation = queries.locked(session, interaction.annotation_id)
-        _fail(session, events, annotation, interaction.n, interaction.failure)
-        return False
-    annotation = queries.locked(session, row_id)
-    if annotation.first_failure is not None:
-        return False
-    if annotation.first_attempts < limit:
-        annotation.first_attempts += 1
+        untried = (Interaction.id == row_id, Interaction.failed_at.is_(None), Interaction.attempts < limit)
+        attempt = update(Interaction).where(*untried).values(attempts=Interaction.attempts + 1)
+    else:
+        untried = (
+            Annotation.id == row_id,
+            Annotation.first_failure.is_(None),
+            Annotation.first_attempts < limit,
+        )
+        attempt = update(Annotation).where(*untried).values(first_attempts=Annotation.first_attempts + 1)
+    # In the database and not in Python: this is in the way of every prompt, and workers may race.
+    if rows_changed(session, attempt):
         return True
-    annotation.first_failure = _gave_up(annotation.first_attempts)
-    _fail(session, events, annotation, 0, annotation.first_failure)
+    _give_up(session, job, row_id, limit, events)
     return False
 
 
-def _gave_up(attempts: int) -> str:
-    return f"The network failed on this image {attempts} times, so it was not tried again."
-
-
-def _fail(session: Session, events: Events, annotation: Annotation, n: int, detail: str) -> None:
+def _give_up(session: Session, job: Job, row_id: int, attempts: int, events: Events) -> None:
+    """Mark the step as failed, for good, unless it is; and tell those who wait for it."""
+    failure = f"The network failed on this image {attempts} times, so it was not tried again."
+    if job is Job.PREDICT:
+        interaction = session.get(Interaction, row_id, with_for_update=True, populate_existing=True)
+        if interaction is None or interaction.failed_at is not None:
+            return
+        interaction.failed_at, interaction.failure = now(), failure
+        annotation, n = queries.locked(session, interaction.annotation_id), interaction.n
+    else:
+        annotation, n = queries.locked(session, row_id), 0
+        if annotation.first_failure is not None:
+            return
+        annotation.first_failure = failure
     annotation.version += 1
-    event = {"kind": "failed", "annotation_id": annotation.id, "n": n, "detail": detail}
+    event = {"kind": "failed", "annotation_id": annotation.id, "n": n, "detail": failure}
     on_commit(session, partial(events.publish, channel_of(annotation.id), event))
 
 
@@ -149,12 +152,15 @@ def record_prediction(session: Session, work: Work, outcome: Outcome, *, events:
 
 def _too_late(session: Session, work: Work) -> bool:
     """Whether somebody has drawn since, or the prediction is there already, or a newer one is."""
-    if queries.newest_n(session, work.annotation_id) != work.n:
+    drawn = select(func.max(Interaction.n)).where(Interaction.annotation_id == work.annotation_id)
+    predicted = select(func.max(Prediction.context_version)).where(
+        Prediction.annotation_id == work.annotation_id, Prediction.n == work.n
+    )
+    both = select(drawn.scalar_subquery(), predicted.scalar_subquery())
+    newest, version = session.execute(both).one()
+    if (newest or 0) != work.n:
         return True
-    newest = queries.newest_predictions(session, work.annotation_id, up_to=work.n, count=1)
-    if not newest or newest[0].n != work.n:
-        return False
-    return work.n > 0 or newest[0].context_version >= work.context_version
+    return version is not None and (work.n > 0 or version >= work.context_version)
 
 
 def submit(session: Session, jobs: Jobs, annotation: Annotation, user_id: int, *, predict_ahead: int) -> None:

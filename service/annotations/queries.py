@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Select, exists, func, select
+from sqlalchemy import ScalarSelect, Select, exists, func, select
 from sqlalchemy.orm import Session, aliased, joinedload
 
 from models.prompts import Prompt
@@ -67,7 +67,7 @@ def _there(found: Annotation | None, annotation_id: int) -> Annotation:
     return found
 
 
-def interactions(session: Session, annotation_id: int) -> Sequence[Interaction]:
+def interactions(session: Session, annotation_id: int | ScalarSelect[int]) -> Sequence[Interaction]:
     """All interactions of an annotation, in order."""
     return session.scalars(
         select(Interaction).where(Interaction.annotation_id == annotation_id).order_by(Interaction.n)
@@ -94,15 +94,15 @@ def newest_predictions(
 
 def work_on_interaction(session: Session, interaction_id: int) -> Work | None:
     """What to predict for an interaction; None when nobody waits for it any more."""
-    interaction = session.get(Interaction, interaction_id)
-    if interaction is None or interaction.failed_at is not None:
+    its = select(Interaction.annotation_id).where(Interaction.id == interaction_id)
+    steps = interactions(session, its.scalar_subquery())
+    if not steps or steps[-1].id != interaction_id or steps[-1].failed_at is not None:
         return None
-    subject = annotation(session, interaction.annotation_id)
-    steps = interactions(session, subject.id)
-    if subject.state is not State.OPEN or steps[-1].n != interaction.n:
+    subject = annotation(session, steps[-1].annotation_id)
+    if subject.state is not State.OPEN:
         return None
-    earlier = newest_predictions(session, subject.id, up_to=interaction.n, count=1)
-    if earlier and earlier[0].n == interaction.n:
+    earlier = newest_predictions(session, subject.id, up_to=steps[-1].n, count=1)
+    if earlier and earlier[0].n == steps[-1].n:
         return None
     return _work(session, subject, steps, earlier[0].state_digest if earlier else None)
 

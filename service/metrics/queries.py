@@ -17,7 +17,7 @@ _INTERACTIONS = (
 _FIRST_CONTEXT_SIZE = (
     select(Prediction.context_size)
     .where(Prediction.annotation_id == Annotation.id)
-    .order_by(Prediction.id)
+    .order_by(Prediction.n, Prediction.context_version.desc())
     .limit(1)
     .correlate(Annotation)
     .scalar_subquery()
@@ -27,7 +27,9 @@ _FIRST_CONTEXT_SIZE = (
 def interactions_per_image(session: Session, label_id: int) -> Sequence[Row[Any]]:
     """The accepted annotations in order of acceptance, with what each took.
 
-    An image accepted untouched counts zero; ``context_size`` is that of its first prediction.
+    An image accepted untouched counts zero; ``context_size`` is that of the mask that the annotator
+    found: an image that was predicted ahead is predicted again when the context grows before it
+    is opened.
     """
     accepted = (
         select(

@@ -51,9 +51,7 @@ def ahead(session: Session, label_id: int, count: int) -> Sequence[int]:
         Prediction.context_version >= version_in_use(label),
     )
     return session.scalars(
-        select(following.c.id)
-        .where(~touched, ~current)
-        .order_by(following.c.position, following.c.id)
+        select(following.c.id).where(~touched, ~current).order_by(following.c.position, following.c.id)
     ).all()
 
 

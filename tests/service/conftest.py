@@ -5,26 +5,32 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, delete
 from sqlalchemy.orm import Session, sessionmaker
 from starlette.testclient import TestClient
 
 import migrations
 from service.accounts.actions import create_token, create_user
+from service.annotations.actions import Outcome, record_prediction
+from service.annotations.queries import Work, work_on_first, work_on_interaction
 from service.db import make_sessions, open_engine, unit_of_work
 from service.dependencies import HouseRules
 from service.events import LocalEvents
-from service.jobs import RecordedJobs
+from service.jobs import Job, RecordedJobs
 from service.main import Ports, assemble
+from service.masks import to_png
 from service.storage import MemoryStorage
+from service.tables import Prediction, Table
 
-RULES = HouseRules(
-    model="memory-v1", lease_seconds=120, predict_ahead=2, max_image_pixels=64_000_000
-)
+RULES = HouseRules(model="memory-v1", lease_seconds=120, predict_ahead=2, max_image_pixels=64_000_000)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+DATABASES = ["sqlite", "postgresql"]
+
+
+@pytest.fixture(params=DATABASES)
 def empty_database(
     request: pytest.FixtureRequest, new_database: Callable[[str, Path], str], tmp_path: Path
 ) -> Iterator[Engine]:
@@ -34,11 +40,26 @@ def empty_database(
     engine.dispose()
 
 
+@pytest.fixture(scope="session", params=DATABASES)
+def database(
+    request: pytest.FixtureRequest,
+    new_database: Callable[[str, Path], str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Engine]:
+    """A database with all tables, of either kind; one for all tests, because making one is slow."""
+    engine = open_engine(new_database(request.param, tmp_path_factory.mktemp("database")))
+    migrations.upgrade(engine)
+    yield engine
+    engine.dispose()
+
+
 @pytest.fixture
-def sessions(empty_database: Engine) -> sessionmaker[Session]:
+def sessions(database: Engine) -> sessionmaker[Session]:
     """Sessions on a database with all tables and no rows."""
-    migrations.upgrade(empty_database)
-    return make_sessions(empty_database)
+    with unit_of_work(make_sessions(database)) as session:
+        for table in reversed(Table.metadata.sorted_tables):
+            session.execute(delete(table))
+    return make_sessions(database)
 
 
 @dataclass(frozen=True)
@@ -51,11 +72,32 @@ class Alone:
     jobs: RecordedJobs
     events: LocalEvents
 
+    def work(self) -> None:
+        """Do all jobs written down so far; what is done already is not done again."""
+        for job, row_id, _queue in self.jobs.sent:
+            self.predict(job, row_id)
+
+    def predict(self, job: Job, row_id: int) -> Prediction | None:
+        """What a worker does, with a square for a mask."""
+        with unit_of_work(self.sessions) as session:
+            find = work_on_interaction if job is Job.PREDICT else work_on_first
+            work = find(session, row_id)
+        return self.record(work) if work is not None else None
+
+    def record(self, work: Work) -> Prediction | None:
+        """Record a square, one pixel wider with each step, as the outcome of ``work``."""
+        mask = np.zeros((48, 64), dtype=np.bool_)
+        mask[4:20, 4 : 20 + work.n] = True
+        digest = self.storage.put(to_png(mask))
+        outcome = Outcome(digest, digest, "0" * 64, network_ms=12.5, uncertainty=0.25)
+        with unit_of_work(self.sessions) as session:
+            return record_prediction(session, work, outcome, events=self.events)
+
 
 @pytest.fixture
-def alone(empty_database: Engine, sessions: sessionmaker[Session]) -> Iterator[Alone]:
+def alone(database: Engine, sessions: sessionmaker[Session]) -> Iterator[Alone]:
     storage, jobs, events = MemoryStorage(), RecordedJobs(), LocalEvents()
-    ports = Ports(empty_database, storage, jobs, events, pulse=lambda: True)
+    ports = Ports(database, storage, jobs, events, pulse=lambda: True)
     app = assemble(ports, RULES, largest_upload=64 * 1024 * 1024)
     with unit_of_work(sessions) as session:
         token = create_token(session, create_user(session, "somebody"), "test")

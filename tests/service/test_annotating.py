@@ -93,9 +93,7 @@ def test_all_kinds_of_prompts_are_kept_as_they_were_drawn(api: httpx.Client) -> 
         ("click", "invalid"),
     ],
 )
-def test_a_prompt_that_cannot_be_drawn_is_refused(
-    api: httpx.Client, prompt: Any, code: str
-) -> None:
+def test_a_prompt_that_cannot_be_drawn_is_refused(api: httpx.Client, prompt: Any, code: str) -> None:
     opened = open_next(api, a_project(api, images=1).label_id)
     assert told(draw(api, opened, prompt), 422)["code"] == code
     assert told(api.get(f"/annotations/{opened.id}"))["interactions"] == []
@@ -118,9 +116,7 @@ def test_numbers_that_are_none_are_refused(api: httpx.Client, number: str) -> No
 
 def test_no_prompts_are_no_interaction(api: httpx.Client) -> None:
     opened = open_next(api, a_project(api, images=1).label_id)
-    answer = api.post(
-        f"/annotations/{opened.id}/interactions", json={"prompts": []}, headers=opened.lease
-    )
+    answer = api.post(f"/annotations/{opened.id}/interactions", json={"prompts": []}, headers=opened.lease)
     assert told(answer, 422)["code"] == "invalid"
 
 
@@ -203,9 +199,7 @@ def test_skipping_needs_a_reason_and_sets_the_image_aside(api: httpx.Client) -> 
         ("skip", {"reason": "no"}),
     ],
 )
-def test_every_write_needs_the_lease(
-    api: httpx.Client, service: Any, action: str, body: Any
-) -> None:
+def test_every_write_needs_the_lease(api: httpx.Client, service: Any, action: str, body: Any) -> None:
     opened = open_next(api, a_project(api, images=1).label_id)
     path = f"/annotations/{opened.id}/{action}"
     version = {"If-Match": f'"{opened.version}"'}
@@ -268,9 +262,7 @@ def test_the_event_stream_tells_of_predictions(api: httpx.Client) -> None:
 def test_many_interactions_at_once_get_numbers_without_a_gap(api: httpx.Client) -> None:
     opened = open_next(api, a_project(api, images=1).label_id)
     answers: list[httpx.Response] = []
-    threads = [
-        threading.Thread(target=lambda: answers.append(draw(api, opened))) for _ in range(8)
-    ]
+    threads = [threading.Thread(target=lambda: answers.append(draw(api, opened))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -37,9 +37,7 @@ def test_every_error_class_of_the_module_is_in_the_tree() -> None:
     classes = {
         each
         for each in vars(errors).values()
-        if isinstance(each, type)
-        and issubclass(each, Exception)
-        and each.__module__ == errors.__name__
+        if isinstance(each, type) and issubclass(each, Exception) and each.__module__ == errors.__name__
     }
     assert classes == {AccrueError, *all_errors()}
 
@@ -148,9 +146,7 @@ def test_without_a_valid_token_nothing_is_told(alone: Alone, authorization: str 
         assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
-def test_our_own_failure_is_a_problem_without_details(
-    alone: Alone, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_our_own_failure_is_a_problem_without_details(alone: Alone, monkeypatch: pytest.MonkeyPatch) -> None:
     def lost(_digest: str) -> bytes:
         raise FileNotFoundError("/secret/path")
 

@@ -44,9 +44,7 @@ def assert_one_answer(answers: list[httpx.Response], status: int) -> Any:
 
 def test_ten_copies_of_a_new_project_make_one(api: httpx.Client, service: Any) -> None:
     headers, body = a_key(), {"name": f"project {uuid4()}"}
-    project = assert_one_answer(
-        at_once(lambda: api.post("/projects", json=body, headers=headers)), 201
-    )
+    project = assert_one_answer(at_once(lambda: api.post("/projects", json=body, headers=headers)), 201)
     with reading(service.sessions) as session:
         count = select(func.count(Project.id)).where(Project.name == body["name"])
         assert session.scalar(count) == 1
@@ -93,9 +91,7 @@ def test_ten_copies_of_submit_accept_once(api: httpx.Client, service: Any) -> No
 def test_ten_copies_of_an_upload_store_its_files_once(api: httpx.Client) -> None:
     project = a_project(api, images=0)
     files, headers = {"a.png": png(), "b.png": png(), "c.txt": b"no"}, a_key()
-    answer = assert_one_answer(
-        at_once(lambda: upload(api, project.id, files, headers=headers)), 201
-    )
+    answer = assert_one_answer(at_once(lambda: upload(api, project.id, files, headers=headers)), 201)
     assert [each["status"] for each in answer["images"]] == ["stored", "stored", "refused"]
     assert len(told(api.get(f"/projects/{project.id}/images"))) == 2
 

@@ -116,9 +116,7 @@ def test_what_is_no_image_is_refused_with_a_reason_and_stored_nowhere(alone: Alo
         assert each["problem"]["code"] == code, each
         assert each["problem"]["detail"].endswith((".", ")."))
     assert told(alone.api.get(f"/projects/{project.id}/images")) == []
-    assert not any(
-        alone.storage.exists(sha256(data).hexdigest()) for data, _ in REFUSED.values()
-    )
+    assert not any(alone.storage.exists(sha256(data).hexdigest()) for data, _ in REFUSED.values())
 
 
 def test_good_files_are_kept_beside_refused_ones(api: httpx.Client) -> None:

@@ -24,9 +24,7 @@ def test_a_mask_is_the_same_after_its_png(shape: tuple[int, int], seed: int) -> 
 
 
 @given(Shape, st.integers(0, 10_000), st.integers(0, 10_000))
-def test_a_change_makes_the_new_mask_of_the_old_one(
-    shape: tuple[int, int], before: int, after: int
-) -> None:
+def test_a_change_makes_the_new_mask_of_the_old_one(shape: tuple[int, int], before: int, after: int) -> None:
     previous, mask = random_mask(shape, before), random_mask(shape, after)
     change = encode_change(previous, mask)
     assert np.array_equal(apply_change(previous, change, shape=shape), mask)

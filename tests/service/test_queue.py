@@ -76,9 +76,7 @@ def test_two_people_get_two_annotations(alone: Alone) -> None:
     assert third is None
 
 
-def test_eight_people_pulling_forty_annotations_get_each_once(
-    api: httpx.Client, service: Any
-) -> None:
+def test_eight_people_pulling_forty_annotations_get_each_once(api: httpx.Client, service: Any) -> None:
     project = a_project(api, images=40)
     people = [another_person(api, service.sessions) for _ in range(8)]
 
@@ -109,15 +107,11 @@ def test_eight_people_pulling_forty_annotations_get_each_once(
     assert len(set(served)) == 40
 
 
-def test_many_people_at_the_last_annotation_do_not_share_it(
-    api: httpx.Client, service: Any
-) -> None:
+def test_many_people_at_the_last_annotation_do_not_share_it(api: httpx.Client, service: Any) -> None:
     project = a_project(api, images=1)
     people = [another_person(api, service.sessions) for _ in range(6)]
     with ThreadPoolExecutor(len(people)) as pool:
-        answers = list(
-            pool.map(lambda person: person.post(f"/labels/{project.label_id}/next"), people)
-        )
+        answers = list(pool.map(lambda person: person.post(f"/labels/{project.label_id}/next"), people))
     assert sorted(answer.status_code for answer in answers) == [200] + [204] * 5
 
 
@@ -236,9 +230,7 @@ def long_queue(sessions: sessionmaker[Session]) -> AProject:
         label = Label(project_id=project.id, name="l")
         session.add(label)
         session.flush()
-        numbers = (
-            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) "
-        )
+        numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) "
         session.execute(
             text(
                 "INSERT INTO images (id, project_id, name, digest, media_type, width, height, "

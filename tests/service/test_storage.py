@@ -52,9 +52,7 @@ def test_many_writers_of_the_same_bytes_leave_one_whole_blob(storage: Storage) -
     assert storage.get(sha256(data).hexdigest()) == data
 
 
-def test_a_write_that_fails_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_handle: int) -> None:
         raise OSError(28, "No space left on device")
 

@@ -82,9 +82,7 @@ def test_a_database_that_does_not_answer_is_told_as_busy(alone: Alone) -> None:
     assert answer.headers["Retry-After"] == "1"
 
 
-def test_a_broker_that_is_away_costs_no_interaction(
-    alone: Alone, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_broker_that_is_away_costs_no_interaction(alone: Alone, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = open_next(alone.api, a_project(alone.api, images=1).label_id)
 
     def away(*_: Any, **__: Any) -> None:

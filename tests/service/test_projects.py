@@ -1,0 +1,120 @@
+"""Projects, labels, people, and the page: what everything else hangs on."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import event, update
+
+from service.accounts.actions import create_token, create_user
+from service.clock import now
+from service.db import unit_of_work
+from service.tables import Token
+from tests.factories import a_project, accept_next, told
+from tests.service.conftest import Alone
+
+
+def test_a_project_comes_back_as_it_was_made(alone: Alone) -> None:
+    made = told(alone.api.post("/projects", json={"name": " Cells \u00e4 "}), 201)
+    assert made["name"] == "Cells \u00e4"
+    assert (made["model"], made["use_context"], made["labels"]) == ("memory-v1", True, [])
+    assert told(alone.api.get(f"/projects/{made['id']}")) == made
+    assert told(alone.api.get("/projects")) == [made]
+
+
+def test_a_label_name_is_taken_in_its_project_only(alone: Alone) -> None:
+    one, two = a_project(alone.api, images=0), a_project(alone.api, images=0)
+    again = alone.api.post(f"/projects/{one.id}/labels", json={"name": "disc"})
+    assert told(again, 409)["code"] == "name_taken"
+    names = [label["name"] for label in told(alone.api.get(f"/projects/{two.id}/labels"))]
+    assert names == ["disc"]
+
+
+def test_a_model_that_is_not_installed_is_refused(alone: Alone) -> None:
+    answer = alone.api.post("/projects", json={"name": "p", "model": "giant-v9"})
+    assert "memory-v1" in told(answer, 422)["detail"]
+
+
+def test_the_list_shows_the_progress_of_every_label(api: httpx.Client) -> None:
+    project = a_project(api, images=3)
+    accept_next(api, project.label_id)
+    listed = {each["id"]: each for each in told(api.get("/projects"))}
+    label = listed[project.id]["labels"][0]
+    assert label == {
+        "id": project.label_id,
+        "name": "disc",
+        "context_version": 1,
+        "images": 3,
+        "accepted": 1,
+        "skipped": 0,
+    }
+
+
+@pytest.fixture
+def count_queries(alone: Alone) -> Callable[[str], int]:
+    def count(path: str) -> int:
+        statements: list[str] = []
+
+        def note(_conn: Any, _cursor: Any, statement: str, *_: Any) -> None:
+            statements.append(statement)
+
+        engine = alone.sessions.kw["bind"]
+        event.listen(engine, "before_cursor_execute", note)
+        told(alone.api.get(path))
+        event.remove(engine, "before_cursor_execute", note)
+        return len([each for each in statements if each.startswith(("SELECT", "WITH"))])
+
+    return count
+
+
+def test_more_projects_take_no_more_queries(alone: Alone, count_queries: Callable[[str], int]) -> None:
+    a_project(alone.api)
+    few = count_queries("/projects")
+    for _ in range(5):
+        a_project(alone.api)
+    assert count_queries("/projects") == few <= 4
+
+
+def test_a_token_says_who_is_asking(alone: Alone) -> None:
+    assert told(alone.api.get("/me"))["name"] == "somebody"
+
+
+@pytest.mark.parametrize("end", ["revoked_at", "expires_at"])
+def test_a_token_that_has_ended_opens_nothing(alone: Alone, end: str) -> None:
+    told(alone.api.get("/me"))
+    with unit_of_work(alone.sessions) as session:
+        session.execute(update(Token).values({end: now() - timedelta(seconds=1)}))
+    assert told(alone.api.get("/me"), 401)["code"] == "not_authenticated"
+
+
+def test_a_token_is_stored_as_its_digest_only(alone: Alone) -> None:
+    with unit_of_work(alone.sessions) as session:
+        token = create_token(session, create_user(session, "new"), "laptop")
+        assert token.startswith("acc_")
+        digests = [row.digest for row in session.query(Token)]
+    assert all(len(digest) == 64 and token not in digest for digest in digests)
+
+
+def test_the_installation_says_that_it_is_ready(service: Any) -> None:
+    assert told(httpx.get(f"{service.base_url}/healthz")) == {"status": "ok"}
+    ready = told(httpx.get(f"{service.base_url}/readyz"))
+    assert ready == {"ready": True, "database": True, "broker": True, "worker": True}
+
+
+def test_without_a_worker_the_installation_is_not_ready(alone: Alone) -> None:
+    told(alone.api.get("http://test/readyz"))
+    alone.api.app.state.pulse = lambda: False  # type: ignore[attr-defined]
+    assert told(alone.api.get("http://test/readyz"), 503)["worker"] is False
+
+
+def test_the_page_may_load_nothing_from_elsewhere(api: httpx.Client, service: Any) -> None:
+    page = httpx.get(service.base_url + "/")
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/html")
+    policy = page.headers["Content-Security-Policy"]
+    assert "default-src 'self'" in policy
+    assert "unsafe" not in policy
+    for path in ("/../pyproject.toml", "/%2e%2e/pyproject.toml", "/service/main.py"):
+        assert httpx.get(service.base_url + path).status_code == 404

@@ -1,0 +1,252 @@
+"""What workers are told to do, and what becomes of what they did: newest wins, once, never late."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import func, insert, select, update
+
+from models.prompts import Click
+from service.annotations.actions import count_attempt
+from service.annotations.queries import (
+    LOST_WITHIN,
+    Work,
+    lost_work,
+    work_on_first,
+    work_on_interaction,
+)
+from service.clock import now
+from service.context.queries import LEAVE, LIMIT, pairs
+from service.db import reading, unit_of_work
+from service.jobs import Job
+from service.tables import Annotation, ContextEntry, Image, Interaction, Lease, Prediction
+from tests.factories import CLICK, Opened, a_project, draw, open_next, told
+from tests.service.conftest import Alone
+
+
+@pytest.fixture
+def opened(alone: Alone) -> Opened:
+    return open_next(alone.api, a_project(alone.api, images=4).label_id)
+
+
+def newest_interaction(alone: Alone, annotation_id: int) -> int:
+    with reading(alone.sessions) as session:
+        newest = select(func.max(Interaction.id)).where(Interaction.annotation_id == annotation_id)
+        return session.scalar(newest) or 0
+
+
+def work_for(alone: Alone, job: Job, row_id: int) -> Work | None:
+    with reading(alone.sessions) as session:
+        find = work_on_interaction if job is Job.PREDICT else work_on_first
+        return find(session, row_id)
+
+
+def work_or_fail(alone: Alone, job: Job, row_id: int) -> Work:
+    work = work_for(alone, job, row_id)
+    assert work is not None
+    return work
+
+
+def accept(alone: Alone, label_id: int) -> Any:
+    opened = open_next(alone.api, label_id)
+    alone.predict(Job.PREDICT_FIRST, opened.id)
+    version = told(alone.api.get(f"/annotations/{opened.id}"))["version"]
+    headers = opened.lease | {"If-Match": f'"{version}"'}
+    return told(alone.api.post(f"/annotations/{opened.id}/submit", headers=headers))
+
+
+def test_work_holds_all_prompts_so_far_and_the_state_before(alone: Alone, opened: Opened) -> None:
+    first = alone.predict(Job.PREDICT_FIRST, opened.id)
+    assert first is not None
+    told(draw(alone.api, opened), 202)
+    told(draw(alone.api, opened, CLICK | {"x": 3.0, "positive": False}), 202)
+    work = work_or_fail(alone, Job.PREDICT, newest_interaction(alone, opened.id))
+    assert work.n == 2
+    assert work.prompts == (Click(20.5, 12.5), Click(3.0, 12.5, positive=False))
+    assert work.previous_state_digest == first.state_digest
+    assert work.image_id == opened.told["image_id"]
+    assert alone.storage.exists(work.image_digest)
+    assert (work.model, work.context_version, work.context) == ("memory-v1", 0, ())
+
+
+def test_an_interaction_that_is_not_the_newest_is_not_worked_on(alone: Alone, opened: Opened) -> None:
+    told(draw(alone.api, opened), 202)
+    older = newest_interaction(alone, opened.id)
+    told(draw(alone.api, opened), 202)
+    assert work_for(alone, Job.PREDICT, older) is None
+    assert work_for(alone, Job.PREDICT, newest_interaction(alone, opened.id)) is not None
+    assert work_for(alone, Job.PREDICT_FIRST, opened.id) is None
+
+
+def test_work_that_is_done_or_unknown_is_not_worked_on(alone: Alone, opened: Opened) -> None:
+    assert alone.predict(Job.PREDICT_FIRST, opened.id) is not None
+    assert work_for(alone, Job.PREDICT_FIRST, opened.id) is None
+    told(draw(alone.api, opened), 202)
+    step = newest_interaction(alone, opened.id)
+    assert alone.predict(Job.PREDICT, step) is not None
+    assert work_for(alone, Job.PREDICT, step) is None
+    assert work_for(alone, Job.PREDICT, 2_000_000_000) is None
+    assert work_for(alone, Job.PREDICT_FIRST, 2_000_000_000) is None
+
+
+def test_a_result_is_recorded_once(alone: Alone, opened: Opened) -> None:
+    told(draw(alone.api, opened), 202)
+    work = work_or_fail(alone, Job.PREDICT, newest_interaction(alone, opened.id))
+    assert alone.record(work) is not None
+    assert alone.record(work) is None
+    with reading(alone.sessions) as session:
+        assert session.scalar(select(func.count(Prediction.id))) == 1
+
+
+def test_a_late_result_never_replaces_newer_work(alone: Alone, opened: Opened) -> None:
+    first = work_or_fail(alone, Job.PREDICT_FIRST, opened.id)
+    told(draw(alone.api, opened), 202)
+    older = work_or_fail(alone, Job.PREDICT, newest_interaction(alone, opened.id))
+    told(draw(alone.api, opened), 202)
+    newer = work_or_fail(alone, Job.PREDICT, newest_interaction(alone, opened.id))
+    assert alone.record(newer) is not None
+    assert alone.record(older) is None
+    assert alone.record(first) is None
+    assert told(alone.api.get(f"/annotations/{opened.id}"))["prediction"]["n"] == 2
+
+
+def test_a_result_for_a_finished_annotation_is_dropped(alone: Alone, opened: Opened) -> None:
+    work = work_or_fail(alone, Job.PREDICT_FIRST, opened.id)
+    path = f"/annotations/{opened.id}/skip"
+    told(alone.api.post(path, headers=opened.headers, json={"reason": "dark"}))
+    assert alone.record(work) is None
+    assert work_for(alone, Job.PREDICT_FIRST, opened.id) is None
+
+
+def test_a_first_prediction_is_made_again_with_a_newer_context(alone: Alone, opened: Opened) -> None:
+    label_id = opened.told["label_id"]
+    with reading(alone.sessions) as session:
+        last = session.scalars(select(Annotation.id).order_by(Annotation.id.desc())).first()
+    assert last is not None
+    old = work_or_fail(alone, Job.PREDICT_FIRST, last)
+    accepted = accept(alone, label_id)
+    new = work_or_fail(alone, Job.PREDICT_FIRST, last)
+    assert (new.context_version, len(new.context)) == (1, 1)
+    assert new.context[0].mask_digest == accepted["prediction"]["mask_digest"]
+    assert alone.record(new) is not None
+    assert alone.record(old) is None
+    seen = told(alone.api.get(f"/annotations/{last}"))["prediction"]
+    assert (seen["context_version"], seen["context_size"]) == (1, 1)
+
+
+def test_a_project_without_context_is_always_at_version_zero(alone: Alone) -> None:
+    project = a_project(alone.api, images=3, use_context=False)
+    accept(alone, project.label_id)
+    opened = open_next(alone.api, project.label_id)
+    work = work_or_fail(alone, Job.PREDICT_FIRST, opened.id)
+    assert (work.context_version, work.context) == (0, ())
+    assert len(told(alone.api.get(f"/labels/{project.label_id}/context"))) == 1
+
+
+@pytest.mark.parametrize("job", [Job.PREDICT, Job.PREDICT_FIRST])
+def test_what_fails_three_times_is_given_up_and_told(alone: Alone, opened: Opened, job: Job) -> None:
+    row_id = opened.id
+    if job is Job.PREDICT:
+        told(draw(alone.api, opened), 202)
+        row_id = newest_interaction(alone, opened.id)
+    allowed = []
+    for _ in range(5):
+        with unit_of_work(alone.sessions) as session:
+            allowed.append(count_attempt(session, job, row_id, 3, events=alone.events))
+    assert allowed == [True] * 3 + [False] * 2
+    seen = told(alone.api.get(f"/annotations/{opened.id}"))
+    assert "3 times" in seen["failure"]
+    assert seen["version"] > opened.version
+    assert work_for(alone, job, row_id) is None
+    # A person is not stuck: another prompt is another try.
+    told(draw(alone.api, opened), 202)
+    assert alone.predict(Job.PREDICT, newest_interaction(alone, opened.id)) is not None
+    assert told(alone.api.get(f"/annotations/{opened.id}"))["failure"] is None
+
+
+def test_attempts_that_succeeded_do_not_count_against_the_next_context(alone: Alone, opened: Opened) -> None:
+    for _ in range(5):
+        with unit_of_work(alone.sessions) as session:
+            assert count_attempt(session, Job.PREDICT_FIRST, opened.id, 3, events=alone.events)
+            session.execute(update(Prediction).values(context_version=Prediction.context_version - 1))
+        assert alone.predict(Job.PREDICT_FIRST, opened.id) is not None
+
+
+def lost(alone: Alone, *, after: timedelta = timedelta(0)) -> list[tuple[Job, int]]:
+    with reading(alone.sessions) as session:
+        return lost_work(session, now() + timedelta(seconds=1) - after, predict_ahead=2)
+
+
+def test_lost_work_is_found_until_it_is_done(alone: Alone, opened: Opened) -> None:
+    with reading(alone.sessions) as session:
+        queue = session.scalars(select(Annotation.id).order_by(Annotation.position)).all()
+    ahead = [(Job.PREDICT_FIRST, queue[1]), (Job.PREDICT_FIRST, queue[2])]
+    assert lost(alone) == [(Job.PREDICT_FIRST, opened.id), *ahead]
+    assert lost(alone, after=timedelta(minutes=1)) == ahead
+    told(draw(alone.api, opened), 202)
+    told(draw(alone.api, opened), 202)
+    step = newest_interaction(alone, opened.id)
+    assert lost(alone) == [(Job.PREDICT, step), *ahead]
+    alone.predict(Job.PREDICT, step)
+    alone.predict(*ahead[0])
+    assert lost(alone) == ahead[1:]
+    alone.predict(*ahead[1])
+    assert lost(alone) == []
+
+
+def test_what_failed_for_good_is_not_lost(alone: Alone, opened: Opened) -> None:
+    told(draw(alone.api, opened), 202)
+    step = newest_interaction(alone, opened.id)
+    with unit_of_work(alone.sessions) as session:
+        count_attempt(session, Job.PREDICT, step, 0, events=alone.events)
+    assert (Job.PREDICT, step) not in lost(alone)
+
+
+def test_nobody_at_work_means_nothing_is_lost(alone: Alone, opened: Opened) -> None:
+    alone.api.post(f"/annotations/{opened.id}/release", headers=opened.lease)
+    assert lost(alone) == []
+
+
+def test_a_prediction_that_was_lost_long_ago_is_sent_for_on_opening(alone: Alone, opened: Opened) -> None:
+    told(draw(alone.api, opened), 202)
+    step = newest_interaction(alone, opened.id)
+    with unit_of_work(alone.sessions) as session:
+        session.execute(update(Interaction).values(created_at=now() - 2 * LOST_WITHIN))
+        session.execute(update(Lease).values(expires_at=now()))
+    assert (Job.PREDICT, step) not in lost(alone)
+    alone.jobs.sent.clear()
+    assert open_next(alone.api, opened.told["label_id"]).id == opened.id
+    assert alone.jobs.sent == [(Job.PREDICT, step, "prompt")]
+
+
+def test_a_long_context_drops_the_oldest_in_blocks(alone: Alone) -> None:
+    project = a_project(alone.api, images=0)
+    most = LIMIT + LEAVE + 1
+    known = {"project_id": project.id, "media_type": "image/png", "width": 9, "height": 9}
+    images = [{"id": i, "name": "x", "digest": str(i), **known} for i in range(1, most + 1)]
+    annotations = [
+        {"id": i, "label_id": project.label_id, "image_id": i, "position": i} for i in range(1, most + 1)
+    ]
+    entries = [
+        {
+            "label_id": project.label_id,
+            "annotation_id": i,
+            "image_id": i,
+            "mask_digest": str(i),
+            "added_version": i,
+        }
+        for i in range(1, most + 1)
+    ]
+    with unit_of_work(alone.sessions) as session:
+        session.execute(insert(Image), images)
+        session.execute(insert(Annotation), annotations)
+        session.execute(insert(ContextEntry), entries)
+        shown = {
+            version: [int(pair.mask_digest) for pair in pairs(session, project.label_id, version)]
+            for version in (1, LIMIT, LIMIT + 1, LIMIT + LEAVE, most)
+        }
+    assert shown[1] == [1]
+    assert shown[LIMIT] == list(range(1, LIMIT + 1))
+    assert shown[LIMIT + 1] == list(range(LEAVE + 1, LIMIT + 2))
+    assert shown[LIMIT + LEAVE] == list(range(LEAVE + 1, LIMIT + LEAVE + 1))
+    assert shown[most] == list(range(2 * LEAVE + 1, most + 1))
