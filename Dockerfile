@@ -4,21 +4,22 @@
 FROM python:3.11-slim AS build
 WORKDIR /source
 COPY . .
-RUN pip wheel --no-cache-dir --no-deps --wheel-dir /built .
-# Apart from the wheel, so that a change of our own code does not download torch again.
-RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
-    > /built/requirements.txt
+RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheel . \
+    && mkdir /dependencies \
+    && python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
+        > /dependencies/all \
+    && grep '^torch==' /dependencies/all > /dependencies/torch
 
 FROM python:3.11-slim
 # Where torch comes from; for a GPU take https://pypi.org/simple, whose torch brings CUDA along.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-# torch by itself and first: only it may come from there.
-RUN --mount=type=bind,from=build,source=/built/requirements.txt,target=/requirements.txt \
-    grep '^torch==' /requirements.txt \
-        | pip install --no-cache-dir --index-url "$TORCH_INDEX" --requirement /dev/stdin \
-    && pip install --no-cache-dir --requirement /requirements.txt
-RUN --mount=type=bind,from=build,source=/built,target=/built \
-    pip install --no-cache-dir --no-deps /built/*.whl
+# Before our own code, whose changes should not download torch again; and torch first, because nothing
+# else may come from where it does.
+RUN --mount=type=bind,from=build,source=/dependencies,target=/dependencies \
+    pip install --no-cache-dir --index-url "$TORCH_INDEX" --requirement /dependencies/torch \
+    && pip install --no-cache-dir --requirement /dependencies/all
+RUN --mount=type=bind,from=build,source=/wheel,target=/wheel \
+    pip install --no-cache-dir --no-deps /wheel/*.whl
 
 # tmp is for uploads under way; a new volume begins as a copy of this folder, with its owner.
 RUN useradd --uid 10001 --no-create-home --home-dir /tmp accrue \

@@ -5,6 +5,7 @@ draw data set → label → subject of UniverSeg and ScribblePrompt, mixed with 
 superpixel tasks (ScribblePrompt's synthetic labels).
 """
 
+import zlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,17 +108,21 @@ def read_pack(path: Path, modality: str = "unknown", licence: Licence = "C") -> 
                 name=path.stem,
                 modality=modality,
                 licence=licence,
-                images=arrays["images"],
-                labels=arrays["labels"],
+                images=np.asarray(arrays["images"]),
+                labels=np.asarray(arrays["labels"]),
                 label_names=tuple(str(name) for name in arrays["label_names"]),
                 subjects=tuple(str(subject) for subject in arrays["subject"]),
             )
-    except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
+    except (OSError, KeyError, TypeError, ValueError, EOFError, BadZipFile, zlib.error) as error:
         raise ValueError(
             f"{path} is not a pack (an .npz of images, labels, label_names, subject): {error}"
         ) from error
+    if pack.images.dtype != np.uint8 or pack.labels.dtype != np.uint8:
+        raise ValueError(f"{path}: images {pack.images.dtype} and labels {pack.labels.dtype} must be uint8")
     if pack.images.ndim != 3 or pack.images.shape != pack.labels.shape:
         raise ValueError(f"{path}: images {pack.images.shape} and labels {pack.labels.shape} differ")
+    if len(pack.subjects) != len(pack.images):
+        raise ValueError(f"{path}: {len(pack.images)} images, but {len(pack.subjects)} subjects")
     return pack
 
 

@@ -211,7 +211,7 @@ def _part(rng: Rng, path: Points, side: int) -> Points:
     """A random long part: people rarely trace all of a structure (ScribblePrompt's break-up)."""
     if len(path) < side / 12:
         return path
-    length = int(min(len(path) * rng.uniform(0.5, 1), rng.uniform(0.3, 0.9) * side))
+    length = max(1, int(min(len(path) * rng.uniform(0.5, 1), rng.uniform(0.3, 0.9) * side)))
     start = int(rng.integers(len(path) - length + 1))
     return path[start : start + length]
 

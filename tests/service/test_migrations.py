@@ -5,7 +5,6 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect
-from sqlalchemy.orm import sessionmaker
 
 import migrations
 from service.accounts.actions import create_user
@@ -43,13 +42,13 @@ def test_every_constraint_has_the_name_of_the_convention(empty_database: Engine)
         made |= {unique["name"] for unique in inspector.get_unique_constraints(table.name)}
         made.add(inspector.get_pk_constraint(table.name)["name"])
         made |= {index["name"] for index in inspector.get_indexes(table.name)}
-        known = {each.name for each in (*table.constraints, *table.indexes)}
+        known = {each.name for each in table.constraints} | {each.name for each in table.indexes}
         assert known - checks(empty_database) <= made, table.name
 
 
 def test_upgrading_twice_changes_nothing(empty_database: Engine) -> None:
     migrations.upgrade(empty_database)
-    sessions: sessionmaker = make_sessions(empty_database)
+    sessions = make_sessions(empty_database)
     with unit_of_work(sessions) as session:
         create_user(session, "kept")
     migrations.upgrade(empty_database)

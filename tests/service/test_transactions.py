@@ -32,10 +32,15 @@ def test_calls_are_made_after_the_commit_and_in_order(sessions: sessionmaker[Ses
 
 def test_an_error_undoes_the_rows_and_makes_no_calls(sessions: sessionmaker[Session]) -> None:
     calls: list[str] = []
-    with pytest.raises(KeyError), unit_of_work(sessions) as session:
-        create_user(session, "a")
-        on_commit(session, lambda: calls.append("sent"))
-        raise KeyError("a rule was broken")
+
+    def break_a_rule() -> None:
+        with unit_of_work(sessions) as session:
+            create_user(session, "a")
+            on_commit(session, lambda: calls.append("sent"))
+            raise KeyError("a rule was broken")
+
+    with pytest.raises(KeyError):
+        break_a_rule()
     assert (calls, users(sessions)) == ([], 0)
 
 

@@ -1,0 +1,169 @@
+"""A bench with a fake network, and something to work on."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, sessionmaker
+
+from models.predictor import Result
+from models.prompts import Click
+from service.db import unit_of_work
+from service.events import LocalEvents
+from service.jobs import RecordedJobs
+from service.masks import to_png
+from service.storage import MemoryStorage
+from service.tables import (
+    Annotation,
+    ContextEntry,
+    Image,
+    Interaction,
+    Label,
+    Prediction,
+    Project,
+    User,
+)
+from tests.factories import png
+from workers.bench import Bench
+from workers.inputs import STATE_SHAPE
+
+
+@dataclass
+class FakePredictor:
+    """Counts what it is asked for; its handles are what it was given."""
+
+    weights_sha256: str = "f" * 64
+    images: list[Any] = field(default_factory=list)
+    extended: int = 0
+    contexts: list[int] = field(default_factory=list)
+    previous: list[Any] = field(default_factory=list)
+    error: BaseException | None = None
+
+    def encode_image(self, array: Any) -> Any:
+        self.images.append(array)
+        return array
+
+    def encode_context(self, pairs: Any) -> tuple[Any, ...]:
+        return tuple(pairs)
+
+    def extend_context(self, context: tuple[Any, ...], image: Any, mask: Any) -> tuple[Any, ...]:
+        self.extended += 1
+        return (*context, mask)
+
+    def predict(self, image: Any, prompts: Any, *, context: Any, previous: Any = None) -> Result:
+        self.contexts.append(len(context))
+        self.previous.append(previous)
+        if self.error is not None:
+            raise self.error
+        mask = np.zeros(image.shape, dtype=np.bool_)
+        mask[:4, : 1 + len(prompts)] = True
+        state = np.full(STATE_SHAPE, len(prompts), dtype=np.float16)
+        return Result(mask, mask.astype(np.float32), 0.25, state)
+
+
+class HeardEvents(LocalEvents):
+    """Events that are also written down."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[dict[str, Any]] = []
+
+    def publish(self, channel: str, event: dict[str, Any]) -> None:
+        self.heard.append(event)
+        super().publish(channel, event)
+
+
+@dataclass
+class Workplace:
+    """A bench, its fake network, and a label to work on."""
+
+    bench: Bench
+    predictor: FakePredictor
+    jobs: RecordedJobs
+    events: HeardEvents
+    label_id: int
+    user_id: int
+
+    def annotation(self) -> int:
+        """A new image of the label, untouched."""
+        digest = self.bench.storage.put(png())
+        with unit_of_work(self.bench.sessions) as session:
+            label = session.get_one(Label, self.label_id)
+            image = Image(
+                project_id=label.project_id,
+                name="image.png",
+                digest=digest,
+                media_type="image/png",
+                width=64,
+                height=48,
+            )
+            session.add(image)
+            session.flush()
+            annotation = Annotation(label_id=label.id, image_id=image.id, position=image.id)
+            session.add(annotation)
+            session.flush()
+            return annotation.id
+
+    def interaction(self, annotation_id: int) -> int:
+        """One more click on it."""
+        with unit_of_work(self.bench.sessions) as session:
+            steps = select(func.count(Interaction.id)).where(Interaction.annotation_id == annotation_id)
+            interaction = Interaction(
+                annotation_id=annotation_id,
+                n=(session.scalar(steps) or 0) + 1,
+                user_id=self.user_id,
+                prompts=(Click(10.5, 10.5),),
+            )
+            session.add(interaction)
+            session.flush()
+            return interaction.id
+
+    def accepted(self) -> int:
+        """One more pair in the context of the label; the id of its entry."""
+        annotation_id = self.annotation()
+        mask = self.bench.storage.put(to_png(np.eye(48, 64) > 0))
+        with unit_of_work(self.bench.sessions) as session:
+            label = session.get_one(Label, self.label_id)
+            label.context_version += 1
+            entry = ContextEntry(
+                label_id=label.id,
+                annotation_id=annotation_id,
+                image_id=session.get_one(Annotation, annotation_id).image_id,
+                mask_digest=mask,
+                added_version=label.context_version,
+            )
+            session.add(entry)
+            session.flush()
+            return entry.id
+
+    def predictions(self, annotation_id: int) -> list[Prediction]:
+        with self.bench.sessions() as session:
+            found = select(Prediction).where(Prediction.annotation_id == annotation_id)
+            return list(session.scalars(found.order_by(Prediction.id)))
+
+
+@pytest.fixture
+def place(sessions: sessionmaker[Session]) -> Workplace:
+    predictor, jobs, events = FakePredictor(), RecordedJobs(), HeardEvents()
+    bench = Bench(
+        sessions=sessions,
+        storage=MemoryStorage(),
+        jobs=jobs,
+        events=events,
+        load=lambda _name: predictor,  # type: ignore[arg-type,return-value]
+        max_attempts=3,
+        predict_ahead=2,
+    )
+    with unit_of_work(sessions) as session:
+        user = User(name="somebody")
+        session.add(user)
+        session.flush()
+        project = Project(name="p", model="memory-v1", use_context=True, created_by=user.id)
+        session.add(project)
+        session.flush()
+        label = Label(project_id=project.id, name="disc")
+        session.add(label)
+        session.flush()
+        return Workplace(bench, predictor, jobs, events, label.id, user.id)

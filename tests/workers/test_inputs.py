@@ -1,0 +1,56 @@
+"""What a worker keeps between tasks: encoded images, and contexts that grow with their label."""
+
+from service.db import unit_of_work
+from service.tables import ContextEntry, Label
+from tests.workers.conftest import Workplace
+from workers.inputs import Recent
+from workers.predict import predict_first, predict_interaction
+
+
+def test_a_context_is_extended_by_what_is_new_and_not_made_again(place: Workplace) -> None:
+    for _ in range(3):
+        place.accepted()
+    predict_first(place.bench, place.annotation())
+    assert (place.predictor.contexts, place.predictor.extended) == ([3], 3)
+    place.accepted()
+    predict_first(place.bench, place.annotation())
+    predict_first(place.bench, place.annotation())
+    assert (place.predictor.contexts, place.predictor.extended) == ([3, 4, 4], 4)
+
+
+def test_a_context_is_made_again_when_an_entry_has_left(place: Workplace) -> None:
+    first = place.accepted()
+    place.accepted()
+    predict_first(place.bench, place.annotation())
+    with unit_of_work(place.bench.sessions) as session:
+        label = session.get_one(Label, place.label_id)
+        label.context_version += 1
+        session.get_one(ContextEntry, first).removed_version = label.context_version
+    predict_first(place.bench, place.annotation())
+    assert (place.predictor.contexts, place.predictor.extended) == ([2, 1], 3)
+
+
+def test_an_image_is_encoded_once_for_all_that_happens_to_it(place: Workplace) -> None:
+    annotation = place.annotation()
+    predict_first(place.bench, annotation)
+    for _ in range(3):
+        predict_interaction(place.bench, place.interaction(annotation))
+    assert len(place.predictor.images) == 1
+
+
+def test_an_accepted_image_is_at_hand_when_it_enters_the_context(place: Workplace) -> None:
+    place.accepted()
+    predict_first(place.bench, place.annotation())
+    assert len(place.predictor.images) == 2  # the one in the context, and the one that is new
+    place.accepted()
+    predict_first(place.bench, place.annotation())
+    assert len(place.predictor.images) == 4
+
+
+def test_what_was_used_least_recently_goes_first() -> None:
+    recent = Recent[str, int](limit=2)
+    recent.put("a", 1)
+    recent.put("b", 2)
+    assert recent.get("a") == 1
+    recent.put("c", 3)
+    assert [recent.get(key) for key in "abc"] == [1, None, 3]

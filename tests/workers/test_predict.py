@@ -1,0 +1,141 @@
+"""The tasks that predict, as plain functions over real rows and a fake network."""
+
+import numpy as np
+import pytest
+
+from service.db import unit_of_work
+from service.jobs import Job
+from service.masks import from_png
+from service.tables import Annotation, Interaction, State
+from tests.workers.conftest import Workplace
+from workers.inputs import unpack_state
+from workers.predict import predict_first, predict_interaction
+
+
+def test_an_interaction_gets_a_prediction_and_whoever_waits_is_told(place: Workplace) -> None:
+    annotation = place.annotation()
+    predict_interaction(place.bench, place.interaction(annotation))
+    (prediction,) = place.predictions(annotation)
+    assert (prediction.n, prediction.context_size) == (1, 0)
+    mask = from_png(place.bench.storage.get(prediction.mask_digest))
+    assert mask.shape == (48, 64)
+    assert mask.sum() == 8
+    assert place.events.heard[0]["kind"] == "predicted"
+    assert place.events.heard[0]["prediction_id"] == prediction.id
+
+
+def test_a_task_that_runs_twice_predicts_once(place: Workplace) -> None:
+    annotation = place.annotation()
+    predict_first(place.bench, annotation)
+    predict_first(place.bench, annotation)
+    interaction = place.interaction(annotation)
+    predict_interaction(place.bench, interaction)
+    predict_interaction(place.bench, interaction)
+    assert [prediction.n for prediction in place.predictions(annotation)] == [0, 1]
+    assert len(place.predictor.contexts) == 2
+    assert len(place.events.heard) == 2
+
+
+def test_a_superseded_interaction_never_reaches_the_network(place: Workplace) -> None:
+    annotation = place.annotation()
+    older = place.interaction(annotation)
+    place.interaction(annotation)
+    predict_interaction(place.bench, older)
+    assert place.predictor.contexts == []
+    assert place.predictions(annotation) == []
+
+
+def test_a_first_prediction_is_not_made_once_somebody_has_drawn(place: Workplace) -> None:
+    annotation = place.annotation()
+    place.interaction(annotation)
+    predict_first(place.bench, annotation)
+    assert place.predictor.contexts == []
+
+
+def test_an_annotation_that_is_closed_is_left_alone(place: Workplace) -> None:
+    annotation = place.annotation()
+    interaction = place.interaction(annotation)
+    with unit_of_work(place.bench.sessions) as session:
+        session.get_one(Annotation, annotation).state = State.SKIPPED
+    predict_interaction(place.bench, interaction)
+    assert place.predictor.contexts == []
+
+
+def test_the_state_of_one_step_is_handed_to_the_next(place: Workplace) -> None:
+    annotation = place.annotation()
+    for _ in range(2):
+        predict_interaction(place.bench, place.interaction(annotation))
+    first, second = place.predictor.previous
+    assert first is None
+    assert np.all(second == 1)
+
+
+def test_a_lost_state_costs_a_warm_start_and_no_more(place: Workplace) -> None:
+    annotation = place.annotation()
+    predict_interaction(place.bench, place.interaction(annotation))
+    state = place.predictions(annotation)[0].state_digest
+    place.bench.storage._blobs[state] = b"half of it"  # type: ignore[attr-defined]
+    predict_interaction(place.bench, place.interaction(annotation))
+    assert place.predictor.previous == [None, None]
+    assert len(place.predictions(annotation)) == 2
+
+
+def test_a_stored_state_is_read_back_as_it_was(place: Workplace) -> None:
+    annotation = place.annotation()
+    predict_interaction(place.bench, place.interaction(annotation))
+    stored = place.bench.storage.get(place.predictions(annotation)[0].state_digest)
+    assert np.all(unpack_state(stored) == 1)
+
+
+def test_work_that_always_fails_is_given_up_and_whoever_waits_is_told(place: Workplace) -> None:
+    annotation = place.annotation()
+    interaction = place.interaction(annotation)
+    place.predictor.error = RuntimeError("a pixel too many")
+    for _ in range(3):
+        with pytest.raises(RuntimeError, match="a pixel too many"):
+            predict_interaction(place.bench, interaction)
+    assert place.jobs.sent == [(Job.PREDICT, interaction, "prompt")] * 3
+    predict_interaction(place.bench, interaction)
+    assert len(place.predictor.contexts) == 3
+    (event,) = place.events.heard
+    assert (event["kind"], event["n"]) == ("failed", 1)
+    with place.bench.sessions() as session:
+        assert session.get_one(Interaction, interaction).failed_at is not None
+    predict_interaction(place.bench, interaction)
+    assert len(place.events.heard) == 1
+
+
+def test_a_first_prediction_that_always_fails_is_given_up_too(place: Workplace) -> None:
+    annotation = place.annotation()
+    place.predictor.error = RuntimeError("a pixel too many")
+    for _ in range(3):
+        with pytest.raises(RuntimeError, match="a pixel too many"):
+            predict_first(place.bench, annotation)
+    predict_first(place.bench, annotation)
+    assert [(event["kind"], event["n"]) for event in place.events.heard] == [("failed", 0)]
+    place.predictor.error = None
+    predict_interaction(place.bench, place.interaction(annotation))
+    assert [prediction.n for prediction in place.predictions(annotation)] == [1]
+
+
+def test_work_that_kills_its_worker_is_given_up_as_well(place: Workplace) -> None:
+    annotation = place.annotation()
+    interaction = place.interaction(annotation)
+    place.predictor.error = SystemExit(137)
+    for _ in range(3):
+        with pytest.raises(SystemExit):
+            predict_interaction(place.bench, interaction)
+    predict_interaction(place.bench, interaction)
+    assert len(place.predictor.contexts) == 3
+    assert [event["kind"] for event in place.events.heard] == ["failed"]
+
+
+def test_one_failure_does_not_spoil_the_next_try(place: Workplace) -> None:
+    annotation = place.annotation()
+    interaction = place.interaction(annotation)
+    place.predictor.error = RuntimeError("once")
+    with pytest.raises(RuntimeError):
+        predict_interaction(place.bench, interaction)
+    place.predictor.error = None
+    predict_interaction(place.bench, interaction)
+    assert [prediction.n for prediction in place.predictions(annotation)] == [1]

@@ -1,0 +1,89 @@
+"""The sweep: what was lost is sent again, what has ended is cleared."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select
+
+from service.clock import now
+from service.db import unit_of_work
+from service.jobs import Job
+from service.tables import Annotation, Interaction, Lease
+from tests.workers.conftest import Workplace
+from workers.predict import predict_interaction
+from workers.sweep import LOST_AFTER, sweep
+
+AGO = LOST_AFTER + timedelta(seconds=1)
+
+
+@pytest.fixture
+def unanswered(place: Workplace) -> int:
+    """An interaction of a while ago that has no prediction."""
+    interaction = place.interaction(place.annotation())
+    with unit_of_work(place.bench.sessions) as session:
+        session.get_one(Interaction, interaction).created_at = now() - AGO
+    return interaction
+
+
+def test_an_interaction_whose_job_was_lost_is_sent_again(place: Workplace, unanswered: int) -> None:
+    sweep(place.bench)
+    assert place.jobs.sent == [(Job.PREDICT, unanswered, "prompt")]
+
+
+def test_an_interaction_that_was_answered_is_not_sent_again(place: Workplace, unanswered: int) -> None:
+    predict_interaction(place.bench, unanswered)
+    sweep(place.bench)
+    assert place.jobs.sent == []
+
+
+def test_an_interaction_of_just_now_is_on_its_way(place: Workplace) -> None:
+    place.interaction(place.annotation())
+    sweep(place.bench)
+    assert place.jobs.sent == []
+
+
+def test_two_sweeps_at_once_do_no_harm(place: Workplace, unanswered: int) -> None:
+    sweep(place.bench)
+    sweep(place.bench)
+    for _job, row_id, _queue in place.jobs.sent:
+        predict_interaction(place.bench, row_id)
+    assert len(place.predictor.contexts) == 1
+
+
+def test_the_next_images_of_a_label_at_work_are_predicted_ahead(place: Workplace) -> None:
+    opened, *following = [place.annotation() for _ in range(4)]
+    _lease(place, opened, timedelta(minutes=1))
+    sweep(place.bench)
+    assert place.jobs.sent == [(Job.PREDICT_FIRST, row, "next") for row in following[:2]]
+
+
+def test_a_person_who_looks_at_an_image_without_a_mask_gets_one(place: Workplace) -> None:
+    annotation = place.annotation()
+    _lease(place, annotation, timedelta(minutes=1))
+    with unit_of_work(place.bench.sessions) as session:
+        session.get_one(Annotation, annotation).opened_at = now() - AGO
+    sweep(place.bench)
+    assert [(job, row) for job, row, _ in place.jobs.sent] == [(Job.PREDICT_FIRST, annotation)]
+
+
+def test_a_lease_whose_time_is_over_is_cleared(place: Workplace) -> None:
+    over, live = place.annotation(), place.annotation()
+    _lease(place, over, timedelta(seconds=-1))
+    _lease(place, live, timedelta(minutes=1))
+    sweep(place.bench)
+    with place.bench.sessions() as session:
+        assert session.get(Lease, over) is None
+        assert session.scalar(select(func.count(Lease.annotation_id))) == 1
+
+
+def _lease(place: Workplace, annotation_id: int, time_left: timedelta) -> None:
+    with unit_of_work(place.bench.sessions) as session:
+        session.add(
+            Lease(
+                annotation_id=annotation_id,
+                user_id=place.user_id,
+                token_digest="0" * 64,
+                fence=1,
+                expires_at=now() + time_left,
+            )
+        )
