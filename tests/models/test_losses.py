@@ -1,0 +1,141 @@
+"""The training loss and the Dice score."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.losses import dice_score, segmentation_loss, soft_dice_loss
+
+Mask = NDArray[np.bool_]
+
+gammas = pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0, 20.0])
+pairs = st.tuples(st.integers(1, 6), st.integers(1, 6)).flatmap(
+    lambda shape: st.tuples(hnp.arrays(np.bool_, shape), hnp.arrays(np.bool_, shape))
+)
+
+
+def square(batch: int = 2) -> Tensor:
+    truth = torch.zeros(batch, 1, 16, 16)
+    truth[:, :, 4:10, 3:12] = 1
+    return truth
+
+
+def sure(mask: Tensor, logit: float = 20) -> Tensor:
+    """Logits that say exactly this mask."""
+    return (2 * mask - 1) * logit
+
+
+@gammas
+@pytest.mark.parametrize("content", ["object", "empty", "full"])
+def test_perfect_logits_cost_nothing(gamma: float, content: str) -> None:
+    truth = {"object": square(), "empty": torch.zeros(2, 1, 16, 16), "full": torch.ones(2, 1, 16, 16)}[content]
+    assert 0 <= segmentation_loss(sure(truth), truth, gamma=gamma).item() < 1e-3
+
+
+@gammas
+def test_worse_logits_cost_more(gamma: float) -> None:
+    truth = square()
+    shifted = [sure(truth.roll(by, -1), 6) for by in (0, 1, 2, 4, 8)] + [sure(1 - truth, 6)]
+    losses = [segmentation_loss(logits, truth, gamma=gamma).item() for logits in shifted]
+    assert losses == sorted(losses) and losses[0] < 0.05 < losses[1] and losses[-1] > 1
+
+
+def test_the_loss_is_the_mean_over_the_batch() -> None:
+    truth = square(3)
+    logits = torch.stack([sure(truth[0]), sure(1 - truth[0]), torch.zeros(1, 16, 16)])
+    alone = [segmentation_loss(logits[i : i + 1], truth[i : i + 1]).item() for i in range(3)]
+    assert segmentation_loss(logits, truth).item() == pytest.approx(np.mean(alone), rel=1e-5)
+
+
+def test_the_dice_part_of_each_element_is_its_own() -> None:
+    truth = square(2)
+    losses = soft_dice_loss(torch.stack([sure(truth[0]), sure(1 - truth[0])]), truth)
+    assert losses.shape == (2,)
+    assert losses.tolist() == pytest.approx([0, 1], abs=1e-4)
+
+
+def test_without_focus_and_dice_it_is_cross_entropy() -> None:
+    logits, truth = torch.linspace(-3, 3, 64).reshape(1, 1, 8, 8), torch.ones(1, 1, 8, 8)
+    dice = segmentation_loss(logits, truth, gamma=0.0, focal_weight=0.0)
+    both = segmentation_loss(logits, truth, gamma=0.0, focal_weight=1.0)
+    entropy = torch.nn.functional.softplus(-logits).mean()
+    assert (both - dice).item() == pytest.approx(entropy.item(), rel=1e-5)
+
+
+def test_focus_lowers_the_price_of_what_is_nearly_right() -> None:
+    truth = square()
+    easy, hard = (
+        [segmentation_loss(sure(t, 2), truth, gamma=g).item() - soft_dice_loss(sure(t, 2), truth)[0].item()
+         for g in (0.0, 2.0)]
+        for t in (truth, 1 - truth)
+    )  # fmt: skip
+    assert easy[1] < 0.05 * easy[0]
+    assert hard[1] > 0.5 * hard[0]
+
+
+@gammas
+@pytest.mark.parametrize("logit", [0.0, 1e-3, 30.0, 1e4])
+def test_the_gradient_is_finite_however_sure_the_logits_are(gamma: float, logit: float) -> None:
+    for truth in (square(), torch.zeros(2, 1, 16, 16), torch.ones(2, 1, 16, 16)):
+        for target in (truth, 1 - truth):
+            logits = sure(target, logit).requires_grad_()
+            loss = segmentation_loss(logits, truth, gamma=gamma)
+            loss.backward()  # type: ignore[no-untyped-call]
+            assert loss.isfinite() and logits.grad is not None and logits.grad.isfinite().all()
+
+
+def test_a_step_against_the_gradient_helps() -> None:
+    truth = square()
+    logits = torch.zeros_like(truth, requires_grad=True)
+    loss = segmentation_loss(logits, truth)
+    (gradient,) = torch.autograd.grad(loss, logits)
+    assert segmentation_loss(logits - 10 * gradient, truth) < loss
+    assert (gradient[truth == 1] < 0).all() and (gradient[truth == 0] > 0).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.bfloat16, torch.float64])
+def test_the_truth_may_have_any_dtype(dtype: torch.dtype) -> None:
+    truth = square()
+    logits = torch.linspace(-2, 2, truth.numel()).reshape(truth.shape)
+    assert torch.equal(segmentation_loss(logits, truth.to(dtype)), segmentation_loss(logits, truth))
+
+
+def test_it_is_computed_in_float32_under_autocast() -> None:
+    truth = square()
+    logits = torch.linspace(-8, 8, truth.numel()).reshape(truth.shape).bfloat16().requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = segmentation_loss(logits, truth.bfloat16())
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(segmentation_loss(logits.detach().float(), truth).item(), rel=1e-6)
+    assert logits.grad is not None and logits.grad.isfinite().all() and logits.grad.any()
+
+
+@settings(max_examples=40, deadline=None)
+@given(pair=pairs)
+def test_the_dice_score_is_symmetric_bounded_and_1_only_for_equal_masks(pair: tuple[Mask, Mask]) -> None:
+    score = dice_score(*pair)
+    assert 0 <= score <= 1 and score == dice_score(pair[1], pair[0])
+    assert (score == 1) == np.array_equal(*pair)
+    assert (score == 0) == (not (pair[0] & pair[1]).any() and bool((pair[0] | pair[1]).any()))
+
+
+def test_the_dice_score_by_hand() -> None:
+    row = np.array([[1, 1, 1, 0, 0]], np.bool_)
+    assert dice_score(row, row[:, ::-1]) == pytest.approx(2 * 1 / 6)
+
+
+def test_two_empty_masks_agree_and_one_empty_mask_does_not() -> None:
+    empty, point = np.zeros((3, 4), np.bool_), np.eye(3, 4, dtype=np.bool_)
+    assert dice_score(empty, empty) == 1
+    assert dice_score(empty, point) == dice_score(point, empty) == 0
+
+
+def test_masks_that_differ_in_shape_have_no_dice_score() -> None:
+    with pytest.raises(ValueError, match="differ in shape"):
+        dice_score(np.zeros((3, 4), np.bool_), np.zeros((1, 4), np.bool_))

@@ -1,0 +1,117 @@
+"""Synthetic tasks: usable masks, plausible images, every family, and a demo that never changes."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from models import synthetic
+from models.synthetic import FAMILIES, FEWEST, MOST, Family, demo_task, sample_family, sample_task
+
+SIDE, COUNT, TASKS = 64, 4, 12
+by_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__.strip("_"))
+
+Task = tuple[NDArray[np.float32], NDArray[np.bool_]]
+
+
+def rng(seed: int) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+@pytest.fixture(scope="module")
+def tasks() -> dict[Family, list[Task]]:
+    """A dozen tasks of every family."""
+    return {f: [sample_family(rng(s), f, COUNT, SIDE) for s in range(TASKS)] for f in FAMILIES}
+
+
+@by_family
+def test_images_lie_between_0_and_1_and_have_contrast(tasks: dict[Family, list[Task]], family: Family) -> None:
+    for images, masks in tasks[family]:
+        assert images.shape == masks.shape == (COUNT, SIDE, SIDE)
+        assert images.dtype == np.float32 and masks.dtype == np.bool_
+        assert images.min() >= 0 and images.max() <= 1  # also refuses NaN
+        assert (images.std((1, 2)) > 0.02).all()
+
+
+@by_family
+def test_the_first_mask_is_never_empty_and_most_shares_are_usable(
+    tasks: dict[Family, list[Task]], family: Family
+) -> None:
+    shares = np.array([masks.mean((1, 2)) for _, masks in tasks[family]])
+    assert (shares[:, 0] >= FEWEST).all() and (shares[:, 0] <= MOST).all()
+    assert ((shares >= FEWEST) & (shares <= MOST)).mean() > 0.85
+
+
+@by_family
+def test_the_subjects_of_a_task_differ(tasks: dict[Family, list[Task]], family: Family) -> None:
+    for images, masks in tasks[family]:
+        assert (images[0] != images[1]).any() and (masks[0] != masks[1]).any()
+
+
+@by_family
+def test_the_mask_shows_in_its_image(tasks: dict[Family, list[Task]], family: Family) -> None:
+    """In most tasks the first mask fits its own image better than the same mask upside down."""
+
+    def fit(image: NDArray[np.float32], mask: NDArray[np.bool_]) -> float:
+        return abs(float(np.corrcoef(image.ravel(), mask.ravel())[0, 1]))
+
+    better = [fit(i[0], m[0]) > fit(i[0], m[0, ::-1, ::-1]) for i, m in tasks[family]]
+    assert np.mean(better) >= 0.6
+
+
+def test_every_family_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Family] = []
+
+    def noted(_: np.random.Generator, family: Family, count: int, side: int) -> Task:
+        drawn.append(family)
+        return np.zeros((count, side, side), np.float32), np.zeros((count, side, side), np.bool_)
+
+    monkeypatch.setattr(synthetic, "sample_family", noted)
+    generator = rng(0)
+    for _ in range(300):
+        sample_task(generator, 1, 4)
+    assert set(drawn) == set(FAMILIES)
+    assert drawn.count(FAMILIES[3]) > drawn.count(FAMILIES[5])  # cells matter more than fibres
+
+
+@pytest.mark.parametrize("share", [0, 1], ids=["nothing", "everything"])
+def test_a_family_that_only_makes_degenerate_tasks_is_replaced(share: int) -> None:
+    calls = []
+
+    def degenerate(_: np.random.Generator, count: int, side: int) -> synthetic.Anatomy:
+        calls.append(count)
+        return np.full((count, side, side), share, np.uint8), 1
+
+    images, masks = sample_family(rng(0), degenerate, 3, SIDE)
+    assert len(calls) > 1
+    assert masks[0].any() and not masks.all((1, 2)).any()
+    assert images.shape == masks.shape == (3, SIDE, SIDE)
+
+
+@pytest.mark.parametrize(("count", "side"), [(1, 128), (17, 32), (2, 200)])
+def test_tasks_have_the_size_that_was_asked_for(count: int, side: int) -> None:
+    images, masks = sample_task(rng(1), count, side)
+    assert images.shape == masks.shape == (count, side, side)
+
+
+def test_a_task_is_repeated_by_its_seed_and_by_no_other() -> None:
+    first, again, other = sample_task(rng(3), 2, SIDE), sample_task(rng(3), 2, SIDE), sample_task(rng(4), 2, SIDE)
+    np.testing.assert_array_equal(first[0], again[0])
+    np.testing.assert_array_equal(first[1], again[1])
+    assert (first[0] != other[0]).any()
+
+
+def test_the_demo_is_the_same_at_every_call() -> None:
+    images, masks = demo_task(5)
+    sample_task(rng(9), 2)  # nothing that happens in between may matter
+    images_again, masks_again = demo_task(5)
+    np.testing.assert_array_equal(images, images_again)
+    np.testing.assert_array_equal(masks, masks_again)
+
+
+def test_the_demo_shows_cells_on_every_image() -> None:
+    images, masks = demo_task(6)
+    assert images.shape == masks.shape == (6, 256, 256)
+    assert images.dtype == np.float32 and images.min() >= 0 and images.max() <= 1
+    assert (masks.mean((1, 2)) > 0.01).all() and (masks.mean((1, 2)) < 0.6).all()
+    inside, outside = images[masks], images[~masks]
+    assert abs(inside.mean() - outside.mean()) > 0.5 * images.std()  # plain to see

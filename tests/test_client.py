@@ -1,0 +1,100 @@
+"""The Python client against a running service."""
+
+from uuid import uuid4
+
+import httpx
+import numpy as np
+import pytest
+
+from commands.users import add_token
+from models.prompts import Box, Click, Scribble
+from service.client import Accrue, RefusedError
+from tests.conftest import ServiceUnderTest
+from tests.factories import a_project, png
+
+
+@pytest.fixture
+def client(service: ServiceUnderTest):  # type: ignore[no-untyped-def]
+    with Accrue(service.base_url, service.token, patience=5) as client:
+        yield client
+
+
+def test_a_dataset_goes_through_it_from_upload_to_the_curve(client: Accrue) -> None:
+    project = client.create_project(f"client {uuid4()}")
+    told = client.upload_images(project, [(f"{i}.png", png()) for i in range(2)])
+    assert [each["status"] for each in told] == ["stored", "stored"]
+    label = client.add_label(project, "disc")
+    held = client.next(label)
+    assert held is not None and held.n == 0 and held.mask.shape == (48, 64) and not held.mask.any()
+    for prompt in (Click(32, 24), Scribble([(30, 20), (34, 28)], 2.0), Box(10, 5, 50, 40)):
+        held = client.interact(held, [prompt])
+        np.testing.assert_array_equal(held.mask, client.mask(held.annotation_id))
+    assert held.n == 3
+    client.submit(held)
+    second = client.next(label)
+    assert second is not None and second.context_size == 1 and second.prediction_id is not None
+    np.testing.assert_array_equal(second.mask, client.mask(second.annotation_id))
+    client.submit(second)
+    assert client.next(label) is None
+    rows = client.interactions_per_image(label)
+    assert [row["interactions"] for row in rows] == [3, 0]
+
+
+def test_a_mask_comes_whole_when_somebody_has_drawn_meanwhile(client: Accrue, api: httpx.Client) -> None:
+    held = client.next(a_project(api, images=1).label_id)
+    assert held is not None
+    newer = client.interact(held, [Click(32, 24)])
+    answered = client.interact(held, [Click(10, 10, positive=False)])  # from what was seen before
+    assert answered.n == newer.n + 1
+    np.testing.assert_array_equal(answered.mask, client.mask(held.annotation_id))
+
+
+def test_an_old_view_cannot_be_submitted_and_a_fresh_one_can(client: Accrue, api: httpx.Client) -> None:
+    held = client.next(a_project(api, images=1).label_id)
+    assert held is not None
+    client.interact(held, [Click(32, 24)])
+    with pytest.raises(RefusedError) as refused:
+        client.submit(held)
+    assert (refused.value.status, refused.value.code) == (412, "version_stale")
+    client.submit(client.refresh(held))
+
+
+def test_skip_release_and_heartbeat_reach_the_queue(client: Accrue, api: httpx.Client) -> None:
+    label = a_project(api, images=2).label_id
+    first = client.next(label)
+    assert first is not None
+    client.heartbeat(first)
+    client.release(first)
+    again = client.next(label)
+    assert again is not None and again.annotation_id == first.annotation_id
+    client.skip(again, "out of focus")
+    other = client.next(label)
+    assert other is not None and other.annotation_id != first.annotation_id
+
+
+def test_a_refusal_says_what_is_wrong(client: Accrue, api: httpx.Client) -> None:
+    held = client.next(a_project(api, images=1).label_id)
+    assert held is not None
+    with pytest.raises(RefusedError, match="64 x 48 pixels") as refused:
+        client.interact(held, [Click(65, 10)])
+    assert refused.value.code == "prompt_outside"
+
+
+def test_a_wrong_token_is_refused(service: ServiceUnderTest) -> None:
+    with Accrue(service.base_url, "acc_wrong") as client, pytest.raises(RefusedError) as refused:
+        client.me()
+    assert refused.value.status == 401
+
+
+def test_each_person_has_a_token_of_their_own(service: ServiceUnderTest) -> None:
+    name = f"ada {uuid4()}"
+    tokens = {add_token(service.settings, name) for _ in range(2)}
+    assert len(tokens) == 2
+    for token in tokens:
+        with Accrue(service.base_url, token) as client:
+            assert client.me()["name"] == name
+
+
+def test_a_service_that_is_away_is_asked_again_until_patience_ends() -> None:
+    with Accrue("http://127.0.0.1:9", "acc_any", patience=0.3) as client, pytest.raises(httpx.ConnectError):
+        client.projects()
