@@ -68,7 +68,7 @@ def worker() -> None:
     from workers.app import run_worker
 
     with _told():
-        run_worker(Settings())
+        raise typer.Exit(run_worker(Settings()))
 
 
 @app.command()

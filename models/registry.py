@@ -21,7 +21,7 @@ class Model:
 MODELS = {
     "memory-v1": Model(
         "memory-v1.safetensors",
-        "0d34fc7fba7bfd838dd632d6176275e9804909ed420114d5e8267cbc1f037683",
+        "f98c96be4e09681a58eaa7b7c663e08033697b176cbbc71ebb66f8cd32d181c6",
         "Apache-2.0",
     ),
 }

@@ -17,8 +17,8 @@ from service.storage import Storage
 logger = logging.getLogger(__name__)
 
 # An encoded image that has been opened takes about 8 MB, a context of 256 pairs about 70 MB.
-IMAGES_KEPT = 48
-CONTEXTS_KEPT = 6
+IMAGES_KEPT = 32
+CONTEXTS_KEPT = 4
 STATE_SHAPE = (128, 128)
 
 Key = TypeVar("Key")
