@@ -23,10 +23,11 @@ SIZE = 256
 
 @dataclass(frozen=True)
 class Apart:
-    """Where the service is, and its two Python processes."""
+    """Where the service is, the folder it keeps everything in, and its two Python processes."""
 
     url: str
     token: str
+    folder: Path
     api_pid: int
     worker_pid: int
 
@@ -45,7 +46,8 @@ def service_apart() -> Iterator[Apart]:
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             try:
                 assert process.stdout is not None
-                yield Apart(api_pid=process.pid, **json.loads(process.stdout.readline()))
+                told = json.loads(process.stdout.readline())
+                yield Apart(folder=Path(folder), api_pid=process.pid, **told)
             finally:
                 process.terminate()
                 process.wait()
@@ -92,9 +94,18 @@ def click(client: httpx.Client, opened: Opened, x: float, y: float) -> dict[str,
 
 def submit(client: httpx.Client, opened: Opened) -> None:
     """Accept the mask as it is now."""
+    _close(client, opened, "submit", {})
+
+
+def skip(client: httpx.Client, opened: Opened) -> None:
+    """Set the annotation aside; the context stays as it is."""
+    _close(client, opened, "skip", {"reason": "benchmark"})
+
+
+def _close(client: httpx.Client, opened: Opened, how: str, body: dict[str, str]) -> None:
     version = _json(client.get(f"/annotations/{opened.id}"))["version"]
     headers = opened.lease | {"If-Match": f'"{version}"'}
-    _json(client.post(f"/annotations/{opened.id}/submit", json={}, headers=headers))
+    _json(client.post(f"/annotations/{opened.id}/{how}", json=body, headers=headers))
 
 
 def _disc(seed: int) -> bytes:

@@ -22,10 +22,12 @@ def demo(settings: Settings, console: Console) -> None:
 
     def prepare_and_tell(running: Running) -> None:
         prepare(running.url, running.token, console)
-        console.print(f"\nOpen  {running.url}/#token={running.token}")
-        console.print(
-            f"Token {running.token}\nCtrl-C stops it; `make demo` goes on from here.", highlight=False
+        said = (
+            f"Open   {running.url}/#token={running.token}",
+            f"Token  {running.token}",
+            "Ctrl-C stops it; the same command goes on from here.",
         )
+        console.print(*said, sep="\n", highlight=False, soft_wrap=True)
 
     serve(settings, prepare_and_tell)
 

@@ -214,6 +214,7 @@ def print_totals(rows: Sequence[Row], plan: Plan, console: Console) -> None:
         f"(first half {np.mean(counts[:half] or counts):.2f}, second half {np.mean(counts[half:]):.2f}); "
         f"{reached:.0%} reached Dice {plan.target:g}",
         highlight=False,
+        soft_wrap=True,
     )
 
 

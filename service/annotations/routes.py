@@ -36,6 +36,7 @@ from service.dependencies import (
     Wait,
 )
 from service.errors import NotFound
+from service.projects.queries import lock_label
 from service.queue.actions import extend, release, require_lease
 from service.tables import Annotation
 
@@ -146,6 +147,7 @@ def submit(
     """Accept the mask that is there; it enters the context of the label at once."""
 
     def effect(session: Session) -> AnnotationOut:
+        lock_label(session, queries.annotation(session, annotation_id).label_id)
         annotation = _held(session, annotation_id, caller.id, token)
         actions.require_version(annotation, if_match)
         actions.submit(session, jobs, annotation, caller.id, predict_ahead=rules.predict_ahead)

@@ -9,8 +9,8 @@ from service.tables import Annotation, ContextEntry, Label
 def add_entry(session: Session, annotation: Annotation, mask_digest: str) -> ContextEntry:
     """Put the accepted pair into the context; the label's context version rises by one.
 
-    The update locks the label's row until the commit, so two annotators who accept at once get
-    two versions, one after the other and without a gap.
+    The label's row is locked until the commit, so two annotators who accept at once get two
+    versions, one after the other and without a gap.
     """
     version = session.scalars(
         update(Label)

@@ -40,6 +40,18 @@ def label(session: Session, label_id: int) -> Label:
     return found
 
 
+def lock_label(session: Session, label_id: int) -> Label:
+    """The label, nobody else's to change until the commit; NotFound when there is none.
+
+    Locks are taken in the order label, annotation, lease, so that no two requests wait for each
+    other. Adding images goes on meanwhile: they refer to the label and do not change it.
+    """
+    found = session.get(Label, label_id, with_for_update={"key_share": True}, populate_existing=True)
+    if found is None:
+        raise NotFound(f"There is no label {label_id}.")
+    return found
+
+
 def labels(session: Session, project_id: int) -> Sequence[Label]:
     return session.scalars(select(Label).where(Label.project_id == project_id).order_by(Label.id)).all()
 

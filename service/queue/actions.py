@@ -11,11 +11,10 @@ from sqlalchemy.orm import Session
 from service.clock import now
 from service.db import insert_into, rows_changed
 from service.errors import Busy, LeaseExpired, LeaseLost
+from service.projects.queries import lock_label
 from service.queue import queries
 from service.tables import Annotation, Lease
 
-# Each round that fails is a round in which somebody else got an annotation.
-ROUNDS = 50
 NEXT_STEP = "Ask for the next annotation; your interactions are kept and come with it."
 
 
@@ -31,24 +30,21 @@ class Granted:
 def take_next(
     session: Session, label_id: int, user_id: int, *, seconds: float
 ) -> tuple[Annotation, Granted] | None:
-    """The annotation that the user holds, else the first that nobody does; None without either."""
-    for _ in range(ROUNDS):
-        annotation = (
-            queries.held(session, label_id, user_id)
-            or queries.first_free(session, label_id, skip_locked=True)
-            # A row may have been skipped because a prediction is just being written to it.
-            or queries.first_free(session, label_id, skip_locked=False)
-        )
-        if annotation is None:
-            return None
-        granted = _grant(session, annotation, user_id, seconds)
-        if granted:
-            return annotation, granted
-    raise Busy("Too many people are asking at once. Please ask again.")
+    """The annotation that the user holds, else the first that nobody does; None without either.
+
+    People who ask for the same label take turns, a few milliseconds each, at the lock on its row.
+    Passing over locked annotations instead would pass over those to which a worker is just
+    writing a prediction, so over the very ones that were predicted ahead.
+    """
+    lock_label(session, label_id)
+    annotation = queries.held(session, label_id, user_id) or queries.first_free(session, label_id)
+    if annotation is None:
+        return None
+    return annotation, _grant(session, annotation, user_id, seconds)
 
 
-def _grant(session: Session, annotation: Annotation, user_id: int, seconds: float) -> Granted | None:
-    """Lease the annotation to the user; None when somebody else has a live lease on it."""
+def _grant(session: Session, annotation: Annotation, user_id: int, seconds: float) -> Granted:
+    """Lease the annotation to the user, in the place of an expired lease or of the user's own."""
     moment = now()
     token = secrets.token_urlsafe(32)
     granted = Granted(token, annotation.fence + 1, moment + timedelta(seconds=seconds))
@@ -65,11 +61,12 @@ def _grant(session: Session, annotation: Annotation, user_id: int, seconds: floa
         .on_conflict_do_update(
             index_elements=[Lease.annotation_id],
             set_=lease,
+            # The last word: whatever led here, a live lease of somebody else stays.
             where=or_(Lease.expires_at <= moment, Lease.user_id == user_id),
         ),
     )
     if not taken:
-        return None
+        raise Busy("Somebody else was quicker. Please ask again.")
     annotation.fence = granted.fence
     annotation.opened_at = annotation.opened_at or moment
     return granted

@@ -28,15 +28,9 @@ def held(session: Session, label_id: int, user_id: int) -> Annotation | None:
     ).first()
 
 
-def first_free(session: Session, label_id: int, *, skip_locked: bool) -> Annotation | None:
-    """The first open annotation that nobody holds; its row is locked.
-
-    On PostgreSQL somebody may take the lease between the snapshot and the lock: the lease row
-    decides, not this query.
-    """
-    return session.scalars(
-        _loaded(_free(label_id, now())).limit(1).with_for_update(of=Annotation, skip_locked=skip_locked)
-    ).first()
+def first_free(session: Session, label_id: int) -> Annotation | None:
+    """The first open annotation that nobody holds; its row is locked."""
+    return session.scalars(_loaded(_free(label_id, now())).limit(1).with_for_update(of=Annotation)).first()
 
 
 def ahead(session: Session, label_id: int, count: int) -> Sequence[int]:

@@ -24,7 +24,6 @@ from service.dependencies import (
     Wait,
 )
 from service.events import Events as EventsPort
-from service.projects.queries import label
 from service.queue import actions
 from service.queue.schemas import Next, NextOrNone
 
@@ -51,7 +50,6 @@ async def next_annotation(
     """The next annotation of the label, leased to the caller; the one in hand comes again."""
 
     def effect(session: Session) -> NextOrNone:
-        label(session, label_id)
         taken = actions.take_next(session, label_id, caller.id, seconds=rules.lease_seconds)
         if taken is None:
             return NextOrNone(found=None)

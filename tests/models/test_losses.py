@@ -33,7 +33,9 @@ def sure(mask: Tensor, logit: float = 20) -> Tensor:
 @gammas
 @pytest.mark.parametrize("content", ["object", "empty", "full"])
 def test_perfect_logits_cost_nothing(gamma: float, content: str) -> None:
-    truth = {"object": square(), "empty": torch.zeros(2, 1, 16, 16), "full": torch.ones(2, 1, 16, 16)}[content]
+    truth = {"object": square(), "empty": torch.zeros(2, 1, 16, 16), "full": torch.ones(2, 1, 16, 16)}[
+        content
+    ]
     assert 0 <= segmentation_loss(sure(truth), truth, gamma=gamma).item() < 1e-3
 
 

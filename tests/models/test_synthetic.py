@@ -24,7 +24,9 @@ def tasks() -> dict[Family, list[Task]]:
 
 
 @by_family
-def test_images_lie_between_0_and_1_and_have_contrast(tasks: dict[Family, list[Task]], family: Family) -> None:
+def test_images_lie_between_0_and_1_and_have_contrast(
+    tasks: dict[Family, list[Task]], family: Family
+) -> None:
     for images, masks in tasks[family]:
         assert images.shape == masks.shape == (COUNT, SIDE, SIDE)
         assert images.dtype == np.float32 and masks.dtype == np.bool_
@@ -94,7 +96,11 @@ def test_tasks_have_the_size_that_was_asked_for(count: int, side: int) -> None:
 
 
 def test_a_task_is_repeated_by_its_seed_and_by_no_other() -> None:
-    first, again, other = sample_task(rng(3), 2, SIDE), sample_task(rng(3), 2, SIDE), sample_task(rng(4), 2, SIDE)
+    first, again, other = (
+        sample_task(rng(3), 2, SIDE),
+        sample_task(rng(3), 2, SIDE),
+        sample_task(rng(4), 2, SIDE),
+    )
     np.testing.assert_array_equal(first[0], again[0])
     np.testing.assert_array_equal(first[1], again[1])
     assert (first[0] != other[0]).any()
