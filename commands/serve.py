@@ -1,6 +1,7 @@
 """`accrue serve`: a whole installation out of one command, and nothing left of it when it ends."""
 
 import fcntl
+import gc
 import os
 import signal
 import socket
@@ -92,6 +93,8 @@ def running_service(settings: Settings) -> Iterator[Running]:
         stack.callback(worker.stop)
         api = stack.enter_context(_api(settings, listener))
         _wait_for(worker, pulse, _log(settings, "worker"))
+        gc.freeze()  # all that is loaded stays: no request waits for the collector to go through it
+        stack.callback(gc.unfreeze)
         yield Running(_url(listener), token, settings, worker, api)
 
 

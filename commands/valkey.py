@@ -2,11 +2,13 @@
 
 import os
 import shutil
+import stat
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 
 import redis
@@ -17,6 +19,7 @@ from commands.errors import StartError
 from service.events import redis_py_url
 
 START_SECONDS = 20.0
+LONGEST_TEMP = 60
 
 
 @contextmanager
@@ -27,9 +30,9 @@ def private_valkey(log: Path) -> Iterator[str]:
     ended is read off them and sent again by the sweep.
     """
     # Not in the data folder: the path of a unix socket has at most 107 bytes.
-    with tempfile.TemporaryDirectory(prefix="accrue-", dir=_short_folder()) as folder:
-        path = Path(folder) / "valkey.sock"
-        options = {"port": "0", "unixsocket": str(path), "unixsocketperm": "700", "dir": folder}
+    with _own_folder(log) as folder:
+        path = folder / "valkey.sock"
+        options = {"port": "0", "unixsocket": str(path), "unixsocketperm": "700", "dir": str(folder)}
         options |= {"save": "", "appendonly": "no", "daemonize": "no", "loglevel": "warning"}
         options |= {"maxmemory-policy": "noeviction"}
         arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
@@ -42,9 +45,20 @@ def private_valkey(log: Path) -> Iterator[str]:
             children.stop(child)
 
 
-def _short_folder() -> str:
+@contextmanager
+def _own_folder(log: Path) -> Iterator[Path]:
+    """A folder of ours alone, the same at every start: what a kill -9 left of it is used again."""
     usual = tempfile.gettempdir()
-    return usual if len(usual) <= 60 and " " not in usual else "/tmp"
+    short = Path(usual if len(usual) <= LONGEST_TEMP and " " not in usual else "/tmp")
+    folder = short / f"accrue-{sha256(os.fsencode(log.absolute())).hexdigest()[:16]}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    owner = folder.lstat()
+    if not stat.S_ISDIR(owner.st_mode) or owner.st_uid != os.geteuid() or owner.st_mode & 0o077:
+        raise StartError(f"{folder} is not ours alone, so Valkey's socket cannot be in it.")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _binary() -> str:

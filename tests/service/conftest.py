@@ -7,22 +7,21 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from sqlalchemy import Engine, delete
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 from starlette.testclient import TestClient
 
-import migrations
 from service.accounts.actions import create_token, create_user
 from service.annotations.actions import Outcome, record_prediction
 from service.annotations.queries import Work, work_on_first, work_on_interaction
-from service.db import make_sessions, open_engine, unit_of_work
+from service.db import open_engine, unit_of_work
 from service.dependencies import HouseRules
 from service.events import LocalEvents
 from service.jobs import Job, RecordedJobs
 from service.main import Ports, assemble
 from service.masks import to_png
 from service.storage import MemoryStorage
-from service.tables import Prediction, Table
+from service.tables import Prediction
 
 RULES = HouseRules(model="memory-v1", lease_seconds=120, predict_ahead=2, max_image_pixels=64_000_000)
 
@@ -38,28 +37,6 @@ def empty_database(
     engine = open_engine(new_database(request.param, tmp_path))
     yield engine
     engine.dispose()
-
-
-@pytest.fixture(scope="session", params=DATABASES)
-def database(
-    request: pytest.FixtureRequest,
-    new_database: Callable[[str, Path], str],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Engine]:
-    """A database with all tables, of either kind; one for all tests, because making one is slow."""
-    engine = open_engine(new_database(request.param, tmp_path_factory.mktemp("database")))
-    migrations.upgrade(engine)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def sessions(database: Engine) -> sessionmaker[Session]:
-    """Sessions on a database with all tables and no rows."""
-    with unit_of_work(make_sessions(database)) as session:
-        for table in reversed(Table.metadata.sorted_tables):
-            session.execute(delete(table))
-    return make_sessions(database)
 
 
 @dataclass(frozen=True)
