@@ -60,9 +60,7 @@ def test_a_sign_in_link_opens_the_projects_and_leaves_the_address_bar(
     assert service.token not in page.url
 
 
-def test_the_curve_follows_without_a_reload(
-    page: Page, service: ServiceUnderTest, api: httpx.Client
-) -> None:
+def test_the_curve_follows_without_a_reload(page: Page, service: ServiceUnderTest, api: httpx.Client) -> None:
     name = f"page {uuid4()}"
     label = a_named_project(api, name)
     page.goto(f"/#token={service.token}")

@@ -6,10 +6,15 @@ from dataclasses import dataclass, field
 from sqlalchemy.orm import Session, sessionmaker
 
 from models.predictor import Predictor
+from service.context import queries
 from service.events import Events
 from service.jobs import Jobs
 from service.storage import Storage
-from workers.inputs import Inputs
+from workers.inputs import Inputs, Recent
+
+PAIRS_KEPT = 8
+
+Pairs = tuple[queries.ContextPair, ...]
 
 
 @dataclass
@@ -24,6 +29,15 @@ class Bench:
     max_attempts: int
     predict_ahead: int
     _inputs: dict[str, Inputs] = field(default_factory=dict)
+    _pairs: Recent[tuple[int, int], Pairs] = field(default_factory=lambda: Recent(PAIRS_KEPT))
+
+    def pairs(self, session: Session, label_id: int, version: int) -> Pairs:
+        """The context of a label at a version; read once, because it never changes."""
+        found = self._pairs.get((label_id, version))
+        if found is None:
+            found = queries.pairs(session, label_id, version)
+            self._pairs.put((label_id, version), found)
+        return found
 
     def inputs(self, model: str) -> Inputs:
         """The encoded images and contexts of one model, which is loaded when it is first asked for."""

@@ -3,7 +3,7 @@
 import logging
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from models.predictor import Context, EncodedImage, Predictor, State
 from service.annotations.queries import Work
 from service.context.queries import ContextPair
 from service.images.decode import decode
-from service.masks import from_png
+from service.masks import Mask, from_png
 from service.storage import Storage
 
 logger = logging.getLogger(__name__)
@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 # An encoded image that has been opened takes about 8 MB, a context of 256 pairs about 70 MB.
 IMAGES_KEPT = 32
 CONTEXTS_KEPT = 4
+ANSWERS_KEPT = 16
 STATE_SHAPE = (128, 128)
 
 Key = TypeVar("Key")
@@ -45,6 +46,14 @@ class Recent(Generic[Key, Value]):
             self._values.popitem(last=False)
 
 
+class Answer(NamedTuple):
+    """What the network last made of an annotation; kept, because the next step begins from it."""
+
+    state_digest: str | None
+    mask: Mask | None
+    state: State | None
+
+
 @dataclass
 class Inputs:
     """One model's encoded images and contexts; serves one thread."""
@@ -55,6 +64,7 @@ class Inputs:
     contexts: Recent[int, tuple[tuple[ContextPair, ...], Context]] = field(
         default_factory=lambda: Recent(CONTEXTS_KEPT)
     )
+    answers: Recent[int, Answer] = field(default_factory=lambda: Recent(ANSWERS_KEPT))
 
     def image(self, digest: str) -> EncodedImage:
         """The image with that digest, encoded; FileNotFoundError when its blob is gone."""
@@ -76,15 +86,20 @@ class Inputs:
         self.contexts.put(work.label_id, (work.context, context))
         return context
 
-    def previous(self, work: Work) -> State | None:
-        """The network's state after the step before; None for the first, or when it was lost."""
-        if work.previous_state_digest is None:
-            return None
+    def earlier(self, work: Work) -> Answer:
+        """Mask and state of the step before; nothing for the first, and no state when it was lost."""
+        if work.earlier is None:
+            return Answer(None, None, None)
+        kept = self.answers.get(work.annotation_id)
+        if kept is not None and kept.state_digest == work.earlier.state_digest:
+            return kept
+        mask = from_png(self.storage.get(work.earlier.mask_digest))
         try:
-            return unpack_state(self.storage.get(work.previous_state_digest))
+            state = unpack_state(self.storage.get(work.earlier.state_digest))
         except (FileNotFoundError, ValueError):
             logger.warning("state.lost annotation=%d n=%d", work.annotation_id, work.n)
-            return None
+            state = None
+        return Answer(work.earlier.state_digest, mask, state)
 
 
 def pack_state(state: State) -> bytes:

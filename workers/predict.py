@@ -7,13 +7,13 @@ from collections.abc import Callable
 from sqlalchemy.orm import Session
 
 from service.annotations.actions import Outcome, count_attempt, record_prediction
-from service.annotations.queries import Work, work_on_first, work_on_interaction
+from service.annotations.queries import PairsReader, Work, work_on_first, work_on_interaction
 from service.db import unit_of_work
 from service.jobs import Job
-from service.masks import to_png
+from service.masks import encode_change, to_png
 from service.storage import Storage
 from workers.bench import Bench
-from workers.inputs import Inputs, pack_state
+from workers.inputs import Answer, Inputs, pack_state
 
 logger = logging.getLogger(__name__)
 
@@ -28,9 +28,11 @@ def predict_first(bench: Bench, annotation_id: int) -> None:
     _predict(bench, Job.PREDICT_FIRST, annotation_id, work_on_first)
 
 
-def _predict(bench: Bench, job: Job, row_id: int, find: Callable[[Session, int], Work | None]) -> None:
+def _predict(
+    bench: Bench, job: Job, row_id: int, find: Callable[[Session, int, PairsReader], Work | None]
+) -> None:
     with unit_of_work(bench.sessions) as session:
-        work = find(session, row_id)
+        work = find(session, row_id, bench.pairs)
         if work is None:
             return
         if not count_attempt(session, job, row_id, bench.max_attempts, events=bench.events):
@@ -57,15 +59,18 @@ def _predict(bench: Bench, job: Job, row_id: int, find: Callable[[Session, int],
 
 def compute(work: Work, inputs: Inputs, storage: Storage) -> Outcome:
     """Run the network; mask and state are in the storage when this returns, not yet for good."""
-    previous = inputs.previous(work)
+    earlier = inputs.earlier(work)
     began = time.perf_counter()
     image, context = inputs.image(work.image_digest), inputs.context(work)
-    result = inputs.predictor.predict(image, work.prompts, context=context, previous=previous)
+    result = inputs.predictor.predict(image, work.prompts, context=context, previous=earlier.state)
     milliseconds = (time.perf_counter() - began) * 1000
+    state_digest = storage.put(pack_state(result.state), durable=False)
+    inputs.answers.put(work.annotation_id, Answer(state_digest, result.mask, result.state))
     return Outcome(
         mask_digest=storage.put(to_png(result.mask), durable=False),
-        state_digest=storage.put(pack_state(result.state), durable=False),
+        state_digest=state_digest,
         weights_sha256=inputs.predictor.weights_sha256,
         network_ms=milliseconds,
         uncertainty=result.uncertainty,
+        change=encode_change(earlier.mask, result.mask),
     )

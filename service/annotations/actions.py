@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
@@ -16,19 +17,25 @@ from service.db import on_commit, rows_changed
 from service.errors import NotOpen, PredictionMissing, PromptOutside, VersionStale
 from service.events import Events
 from service.jobs import Job, Jobs
+from service.masks import Change
 from service.queue.queries import ahead
 from service.tables import Annotation, Image, Interaction, Lease, Prediction, State
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the network returned for a piece of work; mask and state are in the storage already."""
+    """What the network returned for a piece of work; mask and state are in the storage already.
+
+    ``change`` makes the mask of the earlier prediction into this one; with it those who wait are
+    told all they wait for, and need not read it.
+    """
 
     mask_digest: str
     state_digest: str
     weights_sha256: str
     network_ms: float
     uncertainty: float
+    change: Change | None = None
 
 
 def add_interaction(
@@ -146,8 +153,26 @@ def record_prediction(session: Session, work: Work, outcome: Outcome, *, events:
         "context_version": work.context_version,
         "version": annotation.version,
     }
+    if outcome.change is not None:
+        base = work.earlier.prediction_id if work.earlier else None
+        event["prediction"] = _told(prediction) | {"base": base, "mask": outcome.change}
     on_commit(session, partial(events.publish, channel_of(annotation.id), event))
     return prediction
+
+
+def _told(prediction: Prediction) -> dict[str, Any]:
+    """The columns that people see."""
+    names = (
+        "id",
+        "n",
+        "model",
+        "context_version",
+        "context_size",
+        "network_ms",
+        "uncertainty",
+        "mask_digest",
+    )
+    return {name: getattr(prediction, name) for name in names}
 
 
 def _too_late(session: Session, work: Work) -> bool:

@@ -1,5 +1,7 @@
 """What a person sees of an annotation: its rows, its newest prediction, the mask as a change."""
 
+from typing import Any
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -60,6 +62,14 @@ def answered(
     session.close()  # the masks are decoded without holding a connection
     prediction = _changed(storage, *newest)
     return answer.model_copy(update={"prediction": prediction, "version": version})
+
+
+def told(answer: InteractionAnswer, event: dict[str, Any] | None) -> InteractionAnswer:
+    """``answer`` with the prediction that the event brings along; as it is when it brings none."""
+    if event is None or event["n"] != answer.interaction.n or "prediction" not in event:
+        return answer
+    prediction = PredictionOut.model_validate(event["prediction"])
+    return answer.model_copy(update={"prediction": prediction, "version": event["version"]})
 
 
 def _changed(storage: Storage, newest: Prediction, before: Prediction | None = None) -> PredictionOut:

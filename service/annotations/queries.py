@@ -1,10 +1,10 @@
 """Reads about annotations: one with all that belongs to it, and what waits for a worker."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ScalarSelect, Select, exists, func, select
+from sqlalchemy import ScalarSelect, Select, bindparam, exists, func, select
 from sqlalchemy.orm import Session, aliased, joinedload
 
 from models.prompts import Prompt
@@ -13,11 +13,24 @@ from service.context.queries import ContextPair, pairs, version_in_use
 from service.errors import NotFound
 from service.jobs import Job
 from service.queue.queries import ahead
-from service.tables import Annotation, Interaction, Label, Lease, Prediction, State
+from service.tables import Annotation, Image, Interaction, Label, Lease, Prediction, Project, State
 
 # Older interactions without a prediction are sent again when somebody opens the annotation; the
 # bound keeps the sweep's query as small after a year as on the first day.
 LOST_WITHIN = timedelta(hours=1)
+
+
+# Reads the context of a label at a version, which never changes: who has read it may remember it.
+PairsReader = Callable[[Session, int, int], tuple[ContextPair, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """The newest prediction before the one to be made: its row, and where mask and state are."""
+
+    prediction_id: int
+    mask_digest: str
+    state_digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +43,7 @@ class Work:
     image_digest: str
     n: int
     prompts: tuple[Prompt, ...]
-    previous_state_digest: str | None
+    earlier: Earlier | None
     model: str
     context_version: int
     context: tuple[ContextPair, ...]
@@ -92,32 +105,22 @@ def newest_predictions(
     ).all()
 
 
-def work_on_interaction(session: Session, interaction_id: int) -> Work | None:
+def work_on_interaction(
+    session: Session, interaction_id: int, read_pairs: PairsReader = pairs
+) -> Work | None:
     """What to predict for an interaction; None when nobody waits for it any more."""
     its = select(Interaction.annotation_id).where(Interaction.id == interaction_id)
     steps = interactions(session, its.scalar_subquery())
     if not steps or steps[-1].id != interaction_id or steps[-1].failed_at is not None:
         return None
-    subject = annotation(session, steps[-1].annotation_id)
-    if subject.state is not State.OPEN:
-        return None
-    earlier = newest_predictions(session, subject.id, up_to=steps[-1].n, count=1)
-    if earlier and earlier[0].n == steps[-1].n:
-        return None
-    return _work(session, subject, steps, earlier[0].state_digest if earlier else None)
+    return _work(session, steps[-1].annotation_id, steps, read_pairs)
 
 
-def work_on_first(session: Session, annotation_id: int) -> Work | None:
+def work_on_first(session: Session, annotation_id: int, read_pairs: PairsReader = pairs) -> Work | None:
     """What to predict before anybody has drawn; None when it is there, or somebody has drawn."""
-    subject = session.get(Annotation, annotation_id)
-    if subject is None or subject.state is not State.OPEN or subject.first_failure is not None:
-        return None
-    subject = annotation(session, annotation_id)
     if newest_n(session, annotation_id):
         return None
-    if has_current_first(session, subject):
-        return None
-    return _work(session, subject, (), None)
+    return _work(session, annotation_id, (), read_pairs)
 
 
 def has_current_first(session: Session, subject: Annotation) -> bool:
@@ -126,20 +129,64 @@ def has_current_first(session: Session, subject: Annotation) -> bool:
     return bool(newest) and newest[0].context_version >= version_in_use(subject.label)
 
 
-def _work(session: Session, subject: Annotation, steps: Sequence[Interaction], state: str | None) -> Work:
-    version = version_in_use(subject.label)
+def _work(
+    session: Session, annotation_id: int, steps: Sequence[Interaction], read_pairs: PairsReader
+) -> Work | None:
+    """The work on an open annotation, unless it is done: one SELECT, it is in the way of every prompt."""
+    n = steps[-1].n if steps else 0
+    found = session.execute(_OPEN, {"annotation_id": annotation_id, "n": n}).first()
+    if found is None or (n == 0 and found.first_failure is not None):
+        return None
+    version = found.context_version if found.use_context else 0
+    if found.predicted_n == n and (n > 0 or found.predicted_version >= version):
+        return None
+    earlier = Earlier(found.prediction_id, found.mask_digest, found.state_digest)
     return Work(
-        annotation_id=subject.id,
-        label_id=subject.label_id,
-        image_id=subject.image_id,
-        image_digest=subject.image.digest,
-        n=steps[-1].n if steps else 0,
+        annotation_id=annotation_id,
+        label_id=found.label_id,
+        image_id=found.image_id,
+        image_digest=found.image_digest,
+        n=n,
         prompts=tuple(prompt for step in steps for prompt in step.prompts),
-        previous_state_digest=state,
-        model=subject.label.project.model,
+        earlier=earlier if n > 0 and found.prediction_id is not None else None,
+        model=found.model,
         context_version=version,
-        context=pairs(session, subject.label_id, version) if version else (),
+        context=read_pairs(session, found.label_id, version) if version else (),
     )
+
+
+def _newest_prediction() -> ScalarSelect[int]:
+    """The id of the newest prediction for interaction :n of :annotation_id or for an earlier one."""
+    return (
+        select(Prediction.id)
+        .where(Prediction.annotation_id == bindparam("annotation_id"), Prediction.n <= bindparam("n"))
+        .order_by(Prediction.n.desc(), Prediction.context_version.desc(), Prediction.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+
+
+_OPEN = (
+    select(
+        Annotation.label_id,
+        Annotation.image_id,
+        Annotation.first_failure,
+        Image.digest.label("image_digest"),
+        Project.model,
+        Project.use_context,
+        Label.context_version,
+        Prediction.id.label("prediction_id"),
+        Prediction.n.label("predicted_n"),
+        Prediction.context_version.label("predicted_version"),
+        Prediction.mask_digest,
+        Prediction.state_digest,
+    )
+    .join(Image, Image.id == Annotation.image_id)
+    .join(Label, Label.id == Annotation.label_id)
+    .join(Project, Project.id == Label.project_id)
+    .outerjoin(Prediction, Prediction.id == _newest_prediction())
+    .where(Annotation.id == bindparam("annotation_id"), Annotation.state == State.OPEN)
+)
 
 
 def lost_work(session: Session, older_than: datetime, *, predict_ahead: int) -> list[tuple[Job, int]]:

@@ -90,7 +90,9 @@ async def add_interaction(
             if transaction.repeated:  # the event may be long gone
                 answer = await run_in_threadpool(look, answer)
             if not _settled(answer):
-                await wait_until(stream, partial(_answers, answer.interaction.n), wait)
+                event = await wait_until(stream, partial(_answers, answer.interaction.n), wait)
+                answer = presentation.told(answer, event)
+            if not _settled(answer):
                 answer = await run_in_threadpool(look, answer)
     if answer.prediction is None:
         response.status_code = 202

@@ -2,17 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Any
 
 
 async def wait_until(
     stream: AsyncIterator[dict[str, Any]], done: Callable[[dict[str, Any]], bool], seconds: float
-) -> None:
-    """Return at the first event that is ``done``, or after ``seconds``; the rows say which."""
-    try:
+) -> dict[str, Any] | None:
+    """The first event that is ``done``; None after ``seconds``, or when events may have been missed."""
+    with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             async for event in stream:
                 if done(event):
-                    return
-    except TimeoutError:
-        return
+                    return event
+    return None

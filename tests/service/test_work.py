@@ -63,7 +63,7 @@ def test_work_holds_all_prompts_so_far_and_the_state_before(alone: Alone, opened
     work = work_or_fail(alone, Job.PREDICT, newest_interaction(alone, opened.id))
     assert work.n == 2
     assert work.prompts == (Click(20.5, 12.5), Click(3.0, 12.5, positive=False))
-    assert work.previous_state_digest == first.state_digest
+    assert work.earlier is not None and work.earlier.state_digest == first.state_digest
     assert work.image_id == opened.told["image_id"]
     assert alone.storage.exists(work.image_digest)
     assert (work.model, work.context_version, work.context) == ("memory-v1", 0, ())
