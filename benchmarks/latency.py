@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.apart import SIZE, click, new_label, open_next, service_apart, submit
+from benchmarks.apart import SIZE, Wire, click, new_label, open_next, service_apart, submit
 
 IMAGES, CLICKS = 21, 8
 GATE_MS = 10.0
@@ -21,8 +21,8 @@ T = TypeVar("T")
 
 
 def main() -> int:
-    with service_apart() as service, service.client() as client:
-        rows = measure(client)
+    with service_apart() as service, service.client() as client, service.wire() as wire:
+        rows = measure(client, wire)
     table = Table(title=f"{IMAGES - 1} images of {SIZE} x {SIZE}, {CLICKS} clicks each; milliseconds")
     table.add_column("what a person waits for")
     table.add_column("p50", justify="right")
@@ -36,7 +36,7 @@ def main() -> int:
     return 0 if rest <= GATE_MS else 1
 
 
-def measure(client: httpx.Client) -> dict[str, list[float]]:
+def measure(client: httpx.Client, wire: Wire) -> dict[str, list[float]]:
     """Milliseconds by what was waited for; the first image warms everything up and is left out."""
     label = new_label(client, IMAGES)
     answers: list[float] = []
@@ -50,7 +50,7 @@ def measure(client: httpx.Client) -> dict[str, list[float]]:
         opening += [took] * warm
         for x, y in rng.uniform(0.3 * SIZE, 0.7 * SIZE, size=(CLICKS, 2)):
             time.sleep(THINKING_SECONDS)
-            prediction, took = _timed(click, client, opened, x, y)
+            prediction, took = _timed(click, wire, opened, x, y)
             answers += [took] * warm
             networks += [prediction["network_ms"]] * warm
         _, took = _timed(submit, client, opened)

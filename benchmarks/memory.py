@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import select
 
-from benchmarks.apart import SIZE, Apart, click, new_label, open_next, service_apart, skip
+from benchmarks.apart import SIZE, Apart, Wire, click, new_label, open_next, service_apart, skip
 from service.context.actions import add_entry
 from service.db import make_sessions, open_engine, unit_of_work
 from service.masks import to_png
@@ -25,12 +25,12 @@ API_MB, WORKER_MB, GROWTH_MB = 250.0, 1500.0, 50.0
 
 
 def main() -> int:
-    with service_apart() as service, service.client() as client:
+    with service_apart() as service, service.client() as client, service.wire() as wire:
         label = new_label(client, CONTEXT + WARM_UP_IMAGES + IMAGES)
         fill_context(service, label)
-        annotate(client, label, WARM_UP_IMAGES, 1)
+        annotate(client, wire, label, WARM_UP_IMAGES, 1)
         before = resident(service)
-        annotate(client, label, IMAGES, CLICKS)
+        annotate(client, wire, label, IMAGES, CLICKS)
         after = resident(service)
     table = Table(title=f"Resident memory with {CONTEXT} pairs in the context; megabytes")
     for column in ("process", "at first", f"{IMAGES * CLICKS} predictions later", "at most"):
@@ -59,13 +59,13 @@ def fill_context(service: Apart, label: int) -> None:
     engine.dispose()
 
 
-def annotate(client: httpx.Client, label: int, images: int, clicks: int) -> None:
+def annotate(client: httpx.Client, wire: Wire, label: int, images: int, clicks: int) -> None:
     """Click on each of the next images and set it aside, so that the context stays as it is."""
     rng = np.random.default_rng(0)
     for _ in range(images):
         opened = open_next(client, label)
         for x, y in rng.uniform(0.3 * SIZE, 0.7 * SIZE, size=(clicks, 2)):
-            click(client, opened, x, y)
+            click(wire, opened, x, y)
         skip(client, opened)
 
 

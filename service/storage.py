@@ -11,6 +11,11 @@ from urllib.parse import urlsplit
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
+def digest_of(data: bytes) -> str:
+    """The name under which ``data`` is kept."""
+    return sha256(data).hexdigest()
+
+
 class Storage(Protocol):
     def put(self, data: bytes, *, durable: bool = True) -> str:
         """Keep ``data`` and return its digest.
@@ -34,7 +39,7 @@ class MemoryStorage:
         self._blobs: dict[str, bytes] = {}
 
     def put(self, data: bytes, *, durable: bool = True) -> str:
-        digest = sha256(data).hexdigest()
+        digest = digest_of(data)
         self._blobs[digest] = bytes(data)
         return digest
 
@@ -58,7 +63,7 @@ class LocalStorage:
         self._folder = folder
 
     def put(self, data: bytes, *, durable: bool = True) -> str:
-        digest = sha256(data).hexdigest()
+        digest = digest_of(data)
         path = self._path(digest)
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)

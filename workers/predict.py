@@ -11,7 +11,7 @@ from service.annotations.queries import PairsReader, Work, work_on_first, work_o
 from service.db import unit_of_work
 from service.jobs import Job
 from service.masks import encode_change, to_png
-from service.storage import Storage
+from service.storage import Storage, digest_of
 from workers.bench import Bench
 from workers.inputs import Answer, Inputs, pack_state
 
@@ -38,14 +38,15 @@ def _predict(
         if not count_attempt(session, job, row_id, bench.max_attempts, events=bench.events):
             return
     try:
-        outcome = compute(work, bench.inputs(work.model), bench.storage)
+        outcome, state = compute(work, bench.inputs(work.model), bench.storage)
     except Exception:
         # Tried again at once, so that a person who waits soon hears that it is hopeless.
         bench.jobs.send(job, row_id, urgent=work.n == 0)
         raise
     with unit_of_work(bench.sessions) as session:
         recorded = record_prediction(session, work, outcome, events=bench.events)
-    # Whoever waits has been told; the state is not worth the disk's time, it can do without.
+    # Whoever waits has been told. A state that is lost costs the next step its warm start, no more.
+    bench.storage.put(state, durable=False)
     bench.storage.keep(outcome.mask_digest)
     logger.info(
         "prediction.%s annotation=%d n=%d context=%d network_ms=%.1f",
@@ -57,20 +58,21 @@ def _predict(
     )
 
 
-def compute(work: Work, inputs: Inputs, storage: Storage) -> Outcome:
-    """Run the network; mask and state are in the storage when this returns, not yet for good."""
+def compute(work: Work, inputs: Inputs, storage: Storage) -> tuple[Outcome, bytes]:
+    """Run the network; its mask is in the storage when this returns, its state is still to be put there."""
     earlier = inputs.earlier(work)
     began = time.perf_counter()
     image, context = inputs.image(work.image_digest), inputs.context(work)
     result = inputs.predictor.predict(image, work.prompts, context=context, previous=earlier.state)
     milliseconds = (time.perf_counter() - began) * 1000
-    state_digest = storage.put(pack_state(result.state), durable=False)
-    inputs.answers.put(work.annotation_id, Answer(state_digest, result.mask, result.state))
-    return Outcome(
+    state = pack_state(result.state)
+    outcome = Outcome(
         mask_digest=storage.put(to_png(result.mask), durable=False),
-        state_digest=state_digest,
+        state_digest=digest_of(state),
         weights_sha256=inputs.predictor.weights_sha256,
         network_ms=milliseconds,
         uncertainty=result.uncertainty,
         change=encode_change(earlier.mask, result.mask),
     )
+    inputs.answers.put(work.annotation_id, Answer(outcome.state_digest, result.mask, result.state))
+    return outcome, state

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from hashlib import sha256
 
-from sqlalchemy import or_, select
+from sqlalchemy import bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from service.clock import now
@@ -25,13 +25,17 @@ class Person:
 
 def user_of_token(session: Session, token: str) -> Person | None:
     """The owner of a token that is neither revoked nor expired."""
-    row = session.execute(
-        select(User.id, User.name)
-        .join(Token, Token.user_id == User.id)
-        .where(
-            Token.digest == digest_of(token),
-            Token.revoked_at.is_(None),
-            or_(Token.expires_at.is_(None), Token.expires_at > now()),
-        )
-    ).first()
+    row = session.execute(_OWNER, {"digest": digest_of(token), "now": now()}).first()
     return Person(*row) if row else None
+
+
+# Made once: it runs with every request.
+_OWNER = (
+    select(User.id, User.name)
+    .join(Token, Token.user_id == User.id)
+    .where(
+        Token.digest == bindparam("digest"),
+        Token.revoked_at.is_(None),
+        or_(Token.expires_at.is_(None), Token.expires_at > bindparam("now")),
+    )
+)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from models.prompts import Prompt, all_inside
@@ -13,7 +13,7 @@ from service.annotations import queries
 from service.annotations.queries import Work, channel_of
 from service.clock import now
 from service.context.actions import add_entry
-from service.db import on_commit, rows_changed
+from service.db import on_commit
 from service.errors import NotOpen, PredictionMissing, PromptOutside, VersionStale
 from service.events import Events
 from service.jobs import Job, Jobs
@@ -87,21 +87,33 @@ def count_attempt(session: Session, job: Job, row_id: int, limit: int, *, events
 
     Over the limit the step is marked as failed, for good, and those who wait for it are told.
     """
-    if job is Job.PREDICT:
-        untried = (Interaction.id == row_id, Interaction.failed_at.is_(None), Interaction.attempts < limit)
-        attempt = update(Interaction).where(*untried).values(attempts=Interaction.attempts + 1)
-    else:
-        untried = (
-            Annotation.id == row_id,
-            Annotation.first_failure.is_(None),
-            Annotation.first_attempts < limit,
-        )
-        attempt = update(Annotation).where(*untried).values(first_attempts=Annotation.first_attempts + 1)
     # In the database and not in Python: this is in the way of every prompt, and workers may race.
-    if rows_changed(session, attempt):
+    if session.scalar(_ATTEMPT[job], {"row_id": row_id, "most": limit}) is not None:
         return True
     _give_up(session, job, row_id, limit, events)
     return False
+
+
+_ATTEMPT = {
+    Job.PREDICT: update(Interaction)
+    .where(
+        Interaction.id == bindparam("row_id"),
+        Interaction.failed_at.is_(None),
+        Interaction.attempts < bindparam("most"),
+    )
+    .values(attempts=Interaction.attempts + 1)
+    .returning(Interaction.id)
+    .execution_options(synchronize_session=False),
+    Job.PREDICT_FIRST: update(Annotation)
+    .where(
+        Annotation.id == bindparam("row_id"),
+        Annotation.first_failure.is_(None),
+        Annotation.first_attempts < bindparam("most"),
+    )
+    .values(first_attempts=Annotation.first_attempts + 1)
+    .returning(Annotation.id)
+    .execution_options(synchronize_session=False),
+}
 
 
 def _give_up(session: Session, job: Job, row_id: int, attempts: int, events: Events) -> None:
@@ -125,8 +137,9 @@ def _give_up(session: Session, job: Job, row_id: int, attempts: int, events: Eve
 
 def record_prediction(session: Session, work: Work, outcome: Outcome, *, events: Events) -> Prediction | None:
     """Keep what the network returned, once; None when it comes too late to be of use."""
-    annotation = queries.locked(session, work.annotation_id)
-    if annotation.state is not State.OPEN or _too_late(session, work):
+    if session.scalar(_LOCK, {"annotation_id": work.annotation_id}) is not State.OPEN:
+        return None
+    if _too_late(session, work):
         return None
     prediction = Prediction(
         annotation_id=work.annotation_id,
@@ -141,48 +154,59 @@ def record_prediction(session: Session, work: Work, outcome: Outcome, *, events:
         uncertainty=outcome.uncertainty,
     )
     session.add(prediction)
-    annotation.version += 1
-    if work.n == 0:
-        annotation.first_attempts = 0
     session.flush()
     event = {
         "kind": "predicted",
-        "annotation_id": annotation.id,
+        "annotation_id": work.annotation_id,
         "n": work.n,
         "prediction_id": prediction.id,
         "context_version": work.context_version,
-        "version": annotation.version,
+        "version": session.scalar(_PREDICTED, {"predicted_id": work.annotation_id}),
     }
     if outcome.change is not None:
         base = work.earlier.prediction_id if work.earlier else None
         event["prediction"] = _told(prediction) | {"base": base, "mask": outcome.change}
-    on_commit(session, partial(events.publish, channel_of(annotation.id), event))
+    on_commit(session, partial(events.publish, channel_of(work.annotation_id), event))
     return prediction
+
+
+# Made once and not for every prompt: SQLAlchemy takes longer to make a statement than to run it.
+_LOCK = select(Annotation.state).where(Annotation.id == bindparam("annotation_id")).with_for_update()
+_PREDICTED = (
+    update(Annotation)
+    .where(Annotation.id == bindparam("predicted_id"))
+    .values(version=Annotation.version + 1, first_attempts=0)
+    .returning(Annotation.version)
+    .execution_options(synchronize_session=False)
+)
+_STANDING = select(
+    select(func.max(Interaction.n))
+    .where(Interaction.annotation_id == bindparam("annotation_id"))
+    .scalar_subquery(),
+    select(func.max(Prediction.context_version))
+    .where(Prediction.annotation_id == bindparam("annotation_id"), Prediction.n == bindparam("n"))
+    .scalar_subquery(),
+)
 
 
 def _told(prediction: Prediction) -> dict[str, Any]:
     """The columns that people see."""
-    names = (
-        "id",
-        "n",
-        "model",
-        "context_version",
-        "context_size",
-        "network_ms",
-        "uncertainty",
-        "mask_digest",
-    )
-    return {name: getattr(prediction, name) for name in names}
+    return {
+        "id": prediction.id,
+        "n": prediction.n,
+        "model": prediction.model,
+        "context_version": prediction.context_version,
+        "context_size": prediction.context_size,
+        "network_ms": prediction.network_ms,
+        "uncertainty": prediction.uncertainty,
+        "mask_digest": prediction.mask_digest,
+    }
 
 
 def _too_late(session: Session, work: Work) -> bool:
     """Whether somebody has drawn since, or the prediction is there already, or a newer one is."""
-    drawn = select(func.max(Interaction.n)).where(Interaction.annotation_id == work.annotation_id)
-    predicted = select(func.max(Prediction.context_version)).where(
-        Prediction.annotation_id == work.annotation_id, Prediction.n == work.n
-    )
-    both = select(drawn.scalar_subquery(), predicted.scalar_subquery())
-    newest, version = session.execute(both).one()
+    standing = {"annotation_id": work.annotation_id, "n": work.n}
+    newest, version = session.execute(_STANDING, standing).one()
     if (newest or 0) != work.n:
         return True
     return version is not None and (work.n > 0 or version >= work.context_version)

@@ -80,7 +80,7 @@ def _there(found: Annotation | None, annotation_id: int) -> Annotation:
     return found
 
 
-def interactions(session: Session, annotation_id: int | ScalarSelect[int]) -> Sequence[Interaction]:
+def interactions(session: Session, annotation_id: int) -> Sequence[Interaction]:
     """All interactions of an annotation, in order."""
     return session.scalars(
         select(Interaction).where(Interaction.annotation_id == annotation_id).order_by(Interaction.n)
@@ -89,8 +89,10 @@ def interactions(session: Session, annotation_id: int | ScalarSelect[int]) -> Se
 
 def newest_n(session: Session, annotation_id: int) -> int:
     """The number of the newest interaction; 0 when there is none."""
-    statement = select(func.max(Interaction.n)).where(Interaction.annotation_id == annotation_id)
-    return session.scalar(statement) or 0
+    return session.scalar(_NEWEST_N, {"annotation_id": annotation_id}) or 0
+
+
+_NEWEST_N = select(func.max(Interaction.n)).where(Interaction.annotation_id == bindparam("annotation_id"))
 
 
 def newest_predictions(
@@ -109,8 +111,7 @@ def work_on_interaction(
     session: Session, interaction_id: int, read_pairs: PairsReader = pairs
 ) -> Work | None:
     """What to predict for an interaction; None when nobody waits for it any more."""
-    its = select(Interaction.annotation_id).where(Interaction.id == interaction_id)
-    steps = interactions(session, its.scalar_subquery())
+    steps = session.scalars(_ALL_STEPS, {"interaction_id": interaction_id}).all()
     if not steps or steps[-1].id != interaction_id or steps[-1].failed_at is not None:
         return None
     return _work(session, steps[-1].annotation_id, steps, read_pairs)
@@ -153,6 +154,19 @@ def _work(
         context_version=version,
         context=read_pairs(session, found.label_id, version) if version else (),
     )
+
+
+# Made once and not for every prompt: SQLAlchemy takes longer to make a statement than to run it.
+_ALL_STEPS = (
+    select(Interaction)
+    .where(
+        Interaction.annotation_id
+        == select(Interaction.annotation_id)
+        .where(Interaction.id == bindparam("interaction_id"))
+        .scalar_subquery()
+    )
+    .order_by(Interaction.n)
+)
 
 
 def _newest_prediction() -> ScalarSelect[int]:
