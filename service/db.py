@@ -12,6 +12,13 @@ from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 
 logger = logging.getLogger(__name__)
 
+# SQLite gives a reader a snapshot anyway; PostgreSQL, unless told otherwise, one for each statement,
+# and what belongs together (a version and what has it) would not fit together.
+SNAPSHOT: dict[str, dict[str, Any]] = {
+    "sqlite": {"reads_only": True},
+    "postgresql": {"isolation_level": "REPEATABLE READ"},
+}
+
 # As many connections as the API has worker threads, so that no request queues for one.
 POOL = {"pool_size": 10, "max_overflow": 30}
 SQLITE_BUSY_MS = 30_000
@@ -75,9 +82,12 @@ def unit_of_work(sessions: sessionmaker[Session]) -> Iterator[Session]:
 
 @contextmanager
 def reading(sessions: sessionmaker[Session]) -> Iterator[Session]:
-    """One transaction that only reads: on SQLite it takes no write lock and waits for nobody."""
+    """One transaction that only reads, and sees one state of the database in all its statements.
+
+    On SQLite it takes no write lock and waits for nobody.
+    """
     with sessions() as session:
-        session.connection(execution_options={"reads_only": True})
+        session.connection(execution_options=SNAPSHOT[session.get_bind().dialect.name])
         yield session
 
 

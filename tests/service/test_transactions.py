@@ -99,6 +99,15 @@ def test_a_broker_that_is_away_costs_no_interaction(alone: Alone, monkeypatch: p
         assert session.scalar(select(func.count(Interaction.id))) == 1
 
 
+def test_all_statements_of_a_reading_see_one_state(sessions: sessionmaker[Session]) -> None:
+    with reading(sessions) as session:
+        before = session.scalar(select(func.count(User.id)))
+        with unit_of_work(sessions) as writer:
+            create_user(writer, "who came in between")
+        assert session.scalar(select(func.count(User.id))) == before
+    assert users(sessions) == (before or 0) + 1
+
+
 def test_reading_waits_for_no_writer(sessions: sessionmaker[Session]) -> None:
     with unit_of_work(sessions) as session:
         create_user(session, "not committed yet")
