@@ -2,6 +2,7 @@
 
 import csv
 import queue
+import secrets
 import tempfile
 import threading
 import time
@@ -171,7 +172,7 @@ def _upload(
     use_context: bool,
     model: str | None,
 ) -> int:
-    name = f"{source.stem} {time.strftime('%Y-%m-%d %H:%M:%S')}"
+    name = f"{source.stem} {time.strftime('%Y-%m-%d %H:%M')} {secrets.token_hex(3)}"
     with Accrue(url, token) as client:
         try:
             project = client.create_project(name, model=model, use_context=use_context)

@@ -195,6 +195,8 @@ class Lease(Table):
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
     token_digest: Mapped[Digest]
     fence: Mapped[int]
+    # What the holder has opened: a mask made with a newer context does not replace it any more.
+    context_version: Mapped[int]
     expires_at: Mapped[datetime] = mapped_column(index=True)
 
 

@@ -137,6 +137,7 @@ def _annotations() -> None:
         *_refer("leases", "user_id", "users"),
         sa.Column("token_digest", sa.String(64), nullable=False),
         sa.Column("fence", sa.Integer(), nullable=False),
+        sa.Column("context_version", sa.Integer(), nullable=False),
         _time("expires_at"),
         sa.PrimaryKeyConstraint("annotation_id", name="pk_leases"),
     )

@@ -186,6 +186,9 @@ _STANDING = select(
     select(func.max(Prediction.context_version))
     .where(Prediction.annotation_id == bindparam("annotation_id"), Prediction.n == bindparam("n"))
     .scalar_subquery(),
+    select(Lease.context_version)
+    .where(Lease.annotation_id == bindparam("annotation_id"), Lease.expires_at > bindparam("now"))
+    .scalar_subquery(),
 )
 
 
@@ -204,12 +207,18 @@ def _told(prediction: Prediction) -> dict[str, Any]:
 
 
 def _too_late(session: Session, work: Work) -> bool:
-    """Whether somebody has drawn since, or the prediction is there already, or a newer one is."""
-    standing = {"annotation_id": work.annotation_id, "n": work.n}
-    newest, version = session.execute(_STANDING, standing).one()
+    """Whether somebody has drawn since, or the prediction is there already, or a newer one is.
+
+    A first mask that somebody has opened is not replaced either, under the eyes that judge it.
+    """
+    standing = {"annotation_id": work.annotation_id, "n": work.n, "now": now()}
+    newest, version, opened = session.execute(_STANDING, standing).one()
     if (newest or 0) != work.n:
         return True
-    return version is not None and (work.n > 0 or version >= work.context_version)
+    if version is None:
+        return False
+    wanted = work.context_version if opened is None else min(opened, work.context_version)
+    return work.n > 0 or version >= wanted
 
 
 def submit(session: Session, jobs: Jobs, annotation: Annotation, user_id: int, *, predict_ahead: int) -> None:

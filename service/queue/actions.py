@@ -9,6 +9,7 @@ from sqlalchemy import delete, or_
 from sqlalchemy.orm import Session
 
 from service.clock import now
+from service.context.queries import version_in_use
 from service.db import insert_into, rows_changed
 from service.errors import Busy, LeaseExpired, LeaseLost
 from service.projects.queries import lock_label
@@ -52,6 +53,7 @@ def _grant(session: Session, annotation: Annotation, user_id: int, seconds: floa
         "user_id": user_id,
         "token_digest": _digest(token),
         "fence": granted.fence,
+        "context_version": version_in_use(annotation.label),
         "expires_at": granted.expires_at,
     }
     taken = rows_changed(

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import func, insert, select, update
 
 from models.prompts import Click
+from service.accounts.actions import create_token, create_user
 from service.annotations.actions import count_attempt
 from service.annotations.queries import (
     LOST_WITHIN,
@@ -132,6 +133,24 @@ def test_a_first_prediction_is_made_again_with_a_newer_context(alone: Alone, ope
     assert alone.record(old) is None
     seen = told(alone.api.get(f"/annotations/{last}"))["prediction"]
     assert (seen["context_version"], seen["context_size"]) == (1, 1)
+
+
+def test_a_mask_that_somebody_has_opened_is_not_replaced(alone: Alone) -> None:
+    label_id = a_project(alone.api, images=3).label_id
+    with unit_of_work(alone.sessions) as session:
+        token = create_token(session, create_user(session, "a colleague"), "test")
+    colleague = {"Authorization": f"Bearer {token}"}
+    open_next(alone.api, label_id)
+    lease = told(alone.api.post(f"/labels/{label_id}/next", headers=colleague))
+    theirs = lease["annotation"]["id"]
+    assert alone.predict(Job.PREDICT_FIRST, theirs) is not None
+    seen = told(alone.api.get(f"/annotations/{theirs}"))["version"]
+    accept(alone, label_id)
+    late = work_or_fail(alone, Job.PREDICT_FIRST, theirs)
+    assert late.context_version == 1
+    assert alone.record(late) is None
+    headers = colleague | {"Lease-Token": lease["lease"]["token"], "If-Match": f'"{seen}"'}
+    told(alone.api.post(f"/annotations/{theirs}/submit", headers=headers))
 
 
 def test_a_project_without_context_is_always_at_version_zero(alone: Alone) -> None:

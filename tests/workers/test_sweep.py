@@ -84,6 +84,7 @@ def _lease(place: Workplace, annotation_id: int, time_left: timedelta) -> None:
                 user_id=place.user_id,
                 token_digest="0" * 64,
                 fence=1,
+                context_version=0,
                 expires_at=now() + time_left,
             )
         )
