@@ -20,9 +20,9 @@ check: .venv/ready-dev ## format, lint, types, imports and the house rules
 	@$(RUN) -m pytest -q tests/test_architecture.py
 
 bench: .venv/ready-dev ## how long an interaction takes, and how much memory
-	@$(RUN) -m benchmarks.latency
-	@$(RUN) -m benchmarks.memory
 	@$(RUN) -m benchmarks.decoder
+	@$(RUN) -m benchmarks.memory
+	@$(RUN) -m benchmarks.latency
 
 train: .venv/ready ## training in miniature: one minute, to see that all of it works
 	@.venv/bin/accrue train --minutes 1 --out runs/mini

@@ -19,7 +19,7 @@ from service.events import Events
 from service.jobs import Job, Jobs
 from service.masks import Change
 from service.queue.queries import ahead
-from service.tables import Annotation, Image, Interaction, Lease, Prediction, State
+from service.tables import Annotation, Interaction, Lease, Prediction, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def add_interaction(
 ) -> Interaction:
     """The next step of an open annotation, with its prediction on the way."""
     require_open(annotation)
-    image = session.get_one(Image, annotation.image_id)
+    image = annotation.image
     if not all_inside(prompts, width=image.width, height=image.height):
         raise PromptOutside(
             f"The image is {image.width} x {image.height} pixels; x runs from 0 to {image.width}, "

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import ScalarSelect, Select, bindparam, exists, func, select
-from sqlalchemy.orm import Session, aliased, joinedload
+from sqlalchemy.orm import Session, aliased, contains_eager, joinedload
 
 from models.prompts import Prompt
 from service.clock import now
@@ -69,9 +69,18 @@ def annotation(session: Session, annotation_id: int) -> Annotation:
 
 
 def locked(session: Session, annotation_id: int) -> Annotation:
-    """The annotation alone, nobody else's to change until the commit; NotFound without one."""
-    found = session.get(Annotation, annotation_id, with_for_update=True, populate_existing=True)
-    return _there(found, annotation_id)
+    """The annotation and its image, nobody else's to change until the commit; NotFound without one."""
+    return _there(session.scalars(_LOCKED, {"annotation_id": annotation_id}).first(), annotation_id)
+
+
+_LOCKED = (
+    select(Annotation)
+    .join(Annotation.image)
+    .options(contains_eager(Annotation.image))
+    .where(Annotation.id == bindparam("annotation_id"))
+    .with_for_update(of=Annotation)
+    .execution_options(populate_existing=True)
+)
 
 
 def _there(found: Annotation | None, annotation_id: int) -> Annotation:
