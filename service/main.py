@@ -1,5 +1,6 @@
 """The API's composition root: settings in, application out."""
 
+import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -67,6 +68,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        gc.freeze()  # what is there now stays: no answer waits while it is looked through
         yield
         await events.close()
         jobs.close()
