@@ -21,7 +21,7 @@ class Model:
 MODELS = {
     "memory-v1": Model(
         "memory-v1.safetensors",
-        "f98c96be4e09681a58eaa7b7c663e08033697b176cbbc71ebb66f8cd32d181c6",
+        "556309249bb8bfefe8212431a56c3d1cb85480355be37721e6cc0b951e819220",
         "Apache-2.0",
     ),
 }
