@@ -14,6 +14,9 @@ from models.noise import smooth_noise
 Images = NDArray[np.float32]
 Masks = NDArray[np.bool_]
 Rng = np.random.Generator
+# Per image: the window's share of the side, and (2, N) how far its middle is off, rows then columns.
+View = tuple[NDArray[np.float64], NDArray[np.float64]]
+CLOSE_VIEWS = 0.3
 
 
 def augment_task(rng: Rng, images: Images, masks: Masks) -> tuple[Images, Masks]:
@@ -60,13 +63,14 @@ def _edges(masks: Masks, thickness: int) -> Masks:
 def augment_images(rng: Rng, images: Images, masks: Masks) -> tuple[Images, Masks]:
     """Each image on its own: warp, then intensities. Same shapes as given, images stay in [0, 1].
 
-    How far images may turn and how the outside is filled is one draw for the task. A warp that would
-    erase a mask is undone for that image, so small structures survive.
+    How far images may turn, how closely they are looked at and how the outside is filled is one draw
+    for the task. A warp that would erase a mask is undone for that image, so small structures survive.
     """
     count, side = images.shape[0], images.shape[1]
     turn = np.pi if rng.random() < 0.25 else rng.uniform(0, 0.5)
     mode = "constant" if rng.random() < 0.5 else "reflect"
-    rows, columns = _warps(rng, count, side, turn)
+    view = _close_views(rng, masks) if rng.random() < CLOSE_VIEWS else (np.ones(count), np.zeros((2, count)))
+    rows, columns = _warps(rng, count, side, turn, view)
     warped, moved = np.empty_like(images), np.empty_like(masks)
     for i in range(count):
         at = np.stack([rows[i], columns[i]])
@@ -78,8 +82,23 @@ def augment_images(rng: Rng, images: Images, masks: Masks) -> tuple[Images, Mask
     return _intensities(rng, warped), moved
 
 
-def _warps(rng: Rng, count: int, side: int, turn: float) -> tuple[Images, Images]:
+def _close_views(rng: Rng, masks: Masks) -> View:
+    """Windows on part of each image, as a zoomed prediction sees it: on the object, inside the image."""
+    count, side = masks.shape[0], masks.shape[1]
+    shares = np.clip(rng.uniform(0.35, 0.9) * rng.uniform(0.9, 1.1, count), 0.3, 1)
+    centres = np.full((2, count), (side - 1) / 2)
+    for i, mask in enumerate(masks):
+        pixels = np.flatnonzero(mask)
+        if pixels.size:
+            centres[:, i] = divmod(int(rng.choice(pixels)), side)
+    centres += rng.uniform(-0.3, 0.3, (2, count)) * shares * side
+    room = (1 - shares) * side / 2
+    return shares, np.clip(centres - (side - 1) / 2, -room, room)
+
+
+def _warps(rng: Rng, count: int, side: int, turn: float, view: View) -> tuple[Images, Images]:
     """Where each output pixel comes from: rows and columns, each (count, side, side)."""
+    shares, offsets = view
     centre = (side - 1) / 2
     y, x = np.mgrid[:side, :side].astype(np.float32) - centre
     angle = rng.uniform(-turn, turn, count)[:, None, None]
@@ -87,7 +106,10 @@ def _warps(rng: Rng, count: int, side: int, turn: float) -> tuple[Images, Images
     free = (rng.random(count) < 0.75)[:, None, None]
     angle = np.where(free, angle, 0)
     scale_y, scale_x = np.where(free, rng.uniform(1 / 1.2, 1 / 0.8, (2, count, 1, 1)), 1)
+    scale_y, scale_x = scale_y * shares[:, None, None], scale_x * shares[:, None, None]
     shift_y, shift_x = np.where(free, rng.uniform(-0.1, 0.1, (2, count, 1, 1)) * side, 0)
+    shift_y, shift_x = shift_y * shares[:, None, None], shift_x * shares[:, None, None]
+    shift_y, shift_x = shift_y + offsets[0, :, None, None], shift_x + offsets[1, :, None, None]
     cos, sin = np.cos(angle), np.sin(angle)
     strength = np.where(rng.random(count) < 0.5, rng.uniform(0, 0.02 * side, count), 0)
     bend = smooth_noise(rng, 2 * count, side, rng.uniform(0.06, 0.16) * side)

@@ -31,6 +31,16 @@ def soft_dice_loss(logits: Tensor, truth: Tensor) -> Tensor:
     return 1 - (2 * overlap + SMOOTHING) / (total + SMOOTHING)
 
 
+def under_ink(logits: Tensor, truth: Tensor, ink: Tensor) -> Tensor:
+    """Cross-entropy on the pixels that clicks and strokes cover, a scalar; 0 where there is no ink.
+
+    ``ink`` is (B, 3, H, W) as ``models.encoding.encode_prompts`` paints it: box, positive, negative.
+    """
+    weight = ink[:, 1:].amax(dim=1, keepdim=True)
+    entropy = binary_cross_entropy_with_logits(logits, truth, reduction="none")
+    return (entropy * weight).sum() / weight.sum().clamp_min(1.0)
+
+
 def _focal(logits: Tensor, truth: Tensor, gamma: float) -> Tensor:
     """Cross-entropy weighted by (1 - p of the true class) ** gamma, mean over pixels, (B,)."""
     entropy = binary_cross_entropy_with_logits(logits, truth, reduction="none")

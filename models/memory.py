@@ -175,7 +175,7 @@ class ContextMemory(nn.Module):
     def _decoded_width(self, level: int) -> int:
         width, top = self.config.widths[level], len(self.config.widths) - 1
         spread = 3 if level in SPREAD_LEVELS else 0
-        return width + (width if level < top else 0) + self.config.prompt_widths[level] + spread
+        return width + (width if level < top else 0) + self.config.prompt_widths[level] + spread + 2
 
     def encode(self, images: Tensor) -> tuple[Tensor, ...]:
         """images (B, 1, H, W) in [0, 1] -> features per level (B, C_l, H / 2**l, W / 2**l)."""
@@ -227,6 +227,7 @@ class ContextMemory(nn.Module):
             if level in SPREAD_LEVELS:
                 affinity = opened.affinities[SPREAD_LEVELS.index(level)]
                 parts.append(_spread(affinity, F.max_pool2d(ink, 2**level)))
+            parts.append(_ink_likeness(opened.levels[level], ink))
             decoded = self.decoder[level](torch.cat(parts, dim=1))
         logits: Tensor = self.head(decoded)
         return logits
@@ -278,6 +279,17 @@ def _spread(affinity: Tensor, ink: Tensor) -> Tensor:
     b, _, h, w = ink.shape
     reach = torch.log((ink.flatten(2) @ affinity.transpose(1, 2)).view(b, 2, h, w) + 1e-4) / 4 + 1
     return torch.cat([reach, reach[:, :1] - reach[:, 1:]], dim=1)
+
+
+def _ink_likeness(features: Tensor, ink: Tensor) -> Tensor:
+    """features (B, C, h, w), ink (B, 2, H, W) -> cosines to what lies under either ink, (B, 2, h, w).
+
+    Features are taken relative to the image's mean; where there is no ink the cosine is 0.
+    """
+    stride = ink.shape[-1] // features.shape[-1]
+    cells = F.normalize(features - features.mean(dim=(2, 3), keepdim=True), dim=1)
+    under = torch.einsum("bchw,bmhw->bmc", cells, F.max_pool2d(ink, stride))
+    return torch.einsum("bchw,bmc->bmhw", cells, F.normalize(under, dim=-1))
 
 
 def _double(x: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ class Model:
 MODELS = {
     "memory-v1": Model(
         "memory-v1.safetensors",
-        "556309249bb8bfefe8212431a56c3d1cb85480355be37721e6cc0b951e819220",
+        "a4c94ca965e65a2742ee21fa8c92c72ca963a032d2ae6aab8c5f2c5af85fe571",
         "Apache-2.0",
     ),
 }

@@ -9,28 +9,24 @@ import copy
 import json
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+from torch.utils.data import DataLoader
 
 from models.data import EpisodeSampler, read_packs
-from models.encoding import SIDE, Frame, encode_prompts
-from models.losses import segmentation_loss
+from models.encoding import SIDE
+from models.episodes import Annotators, Batch, Batches, Episode, accepted_context
+from models.losses import segmentation_loss, soft_dice_loss, under_ink
 from models.memory import ContextMemory, Opened
-from models.prompts import Prompt
-from models.simulators import PromptKind, correction, first_prompts, random_click
 from models.weights_file import save_weights
 
-SQUARE = Frame(SIDE, SIDE)
 LOG_STEPS, SAVE_SECONDS = 50, 300.0
 Rng = np.random.Generator
 
@@ -39,125 +35,60 @@ Rng = np.random.Generator
 class Recipe:
     """Everything that decides a training run, except how long it takes and on what."""
 
-    batch: int = 4
-    largest_context: int = 16  # sizes are log-uniform: the first images of a project matter most
-    no_context: float = 0.12  # share of batches with S = 0
-    untouched: float = 0.5  # share of elements with context whose first step has no prompt
-    steps: int = 3  # predictions per episode: the first, then corrections
-    noisy_context: float = 0.25  # share of context masks that are not quite right
+    episode: Episode = field(default_factory=Episode)
+    learned_context: int = 4  # context images per task that gradients flow through
     ink_weight: float = 0.3  # extra weight of the pixels under ink: a click must take its sign
+    decline_weight: float = 0.5  # weight of a correction's harm: the soft Dice it loses
     synthetic_share: float = 0.4
     superpixel_share: float = 0.1
     learning_rate: float = 1.5e-3
     warmup: float = 0.02  # share of the time
     weight_decay: float = 1e-4
     ema: float = 0.999
+    half: bool = True  # bf16 where it is safe; on recent CPUs a third faster as well
     seed: int = 0
-
-
-class Batch(NamedTuple):
-    """B tasks: images and masks (B, 1 + S, 1, H, W), float32, the query first."""
-
-    images: Tensor
-    masks: Tensor
-
-
-class Episodes(IterableDataset[Batch]):
-    """An endless stream of batches; each loader process has its own random numbers."""
-
-    def __init__(self, sampler: EpisodeSampler, recipe: Recipe, start: int) -> None:
-        super().__init__()
-        self.sampler, self.recipe, self.start = sampler, recipe, start
-
-    def __iter__(self) -> Iterator[Batch]:
-        info = get_worker_info()
-        rng = np.random.default_rng([self.recipe.seed, self.start, info.id if info else 0])
-        while True:
-            yield self._batch(rng)
-
-    def _batch(self, rng: Rng) -> Batch:
-        empty = rng.random() < self.recipe.no_context
-        size = 0 if empty else int(np.exp(rng.uniform(0, np.log(self.recipe.largest_context + 1))))
-        drawn = [self.sampler.draw(rng, size) for _ in range(self.recipe.batch)]
-        images = torch.from_numpy(np.stack([images for images, _ in drawn]))[:, :, None]
-        masks = torch.from_numpy(np.stack([masks for _, masks in drawn]))[:, :, None].float()
-        low, high = images.amin((-2, -1), True), images.amax((-2, -1), True)
-        return Batch((images - low) / (high - low).clamp_min(1e-3), masks)
 
 
 def episode_loss(network: ContextMemory, batch: Batch, rng: Rng, recipe: Recipe) -> Tensor:
     """The mean loss over the interactive steps of a batch: one encoding, one opening, several decodings."""
-    opened = open_query(network, batch, rng, recipe)
     truth = batch.masks[:, 0]
-    truths = truth[:, 0].bool().cpu().numpy()
-    prompts: list[list[Prompt]] = [[] for _ in truths]
-    kinds = [_kind(rng) for _ in truths]
-    has_context = batch.images.shape[1] > 1
-    logits = torch.zeros_like(truth)
-    losses = []
-    for step in range(recipe.steps):
-        predicted = (logits[:, 0] > 0).cpu().numpy()
-        for i, given in enumerate(prompts):
-            if step == 0 and has_context and rng.random() < recipe.untouched:
-                continue
-            given += _drawn(rng, kinds[i], truths[i], predicted[i] if step else None)
-        ink = torch.from_numpy(np.stack([encode_prompts(p, SQUARE) for p in prompts]))
-        ink = ink.to(truth.device)
-        logits = network.decode(opened, torch.cat([ink, logits.detach()], dim=1)).float()
-        losses.append(segmentation_loss(logits, truth) + recipe.ink_weight * _under_ink(logits, truth, ink))
+    annotators = Annotators(rng, truth, recipe.episode, has_context=batch.images.shape[1] > 1)
+    opened = open_query(network, batch, rng, recipe, annotators.misled)
+    logits, before, losses = None, None, []
+    for _ in range(int(rng.choice(recipe.episode.steps))):
+        ink = annotators.prompt(logits).to(truth.device)
+        fed_back = torch.zeros_like(truth) if logits is None else logits.detach()
+        logits = network.decode(opened, torch.cat([ink, fed_back], dim=1)).float()
+        losses.append(segmentation_loss(logits, truth) + recipe.ink_weight * under_ink(logits, truth, ink))
+        dice_loss = soft_dice_loss(logits, truth)
+        if before is not None:
+            losses[-1] = losses[-1] + recipe.decline_weight * (dice_loss - before).clamp_min(0).mean()
+        before = dice_loss.detach()
     return torch.stack(losses).mean()
 
 
-def open_query(network: ContextMemory, batch: Batch, rng: Rng, recipe: Recipe) -> Opened:
-    """Encodes query and context, and lets the query read a context that is a little noisy."""
+def open_query(
+    network: ContextMemory, batch: Batch, rng: Rng, recipe: Recipe, misled: NDArray[np.bool_]
+) -> Opened:
+    """Encodes query and context, and lets the query read a context with all its faults.
+
+    Only the first few context images are learned from; the others are read as they are, which halves the
+    cost of a step with a large context.
+    """
     features = network.encode(batch.images[:, 0])
     if batch.images.shape[1] == 1:
         return network.open(features, None)
-    masks = _disturbed(batch.masks[:, 1:], rng, recipe.noisy_context)
-    return network.open(features, network.remember_all(batch.images[:, 1:], masks))
-
-
-def _kind(rng: Rng) -> PromptKind:
-    kinds: tuple[PromptKind, ...] = ("click", "scribble", "box")
-    return kinds[int(rng.choice(3, p=(0.55, 0.3, 0.15)))]
-
-
-def _drawn(rng: Rng, kind: PromptKind, truth: np.ndarray, predicted: np.ndarray | None) -> list[Prompt]:
-    """The next prompts of one element: usually one, sometimes more clicks on the same error."""
-    if predicted is None:
-        return first_prompts(rng, kind, truth)
-    given = correction(rng, kind, truth, predicted)
-    if kind != "scribble" and rng.random() < 0.4:
-        extra = [random_click(rng, truth, predicted) for _ in range(int(rng.integers(1, 4)))]
-        given += [click for click in extra if click is not None]
-    return given
-
-
-def _disturbed(masks: Tensor, rng: Rng, share: float) -> Tensor:
-    """Context masks as teams accept them: some grown, shrunk or displaced by a pixel or two."""
-    b, s = masks.shape[:2]
-    flat = masks.flatten(0, 1).clone()
-    for i in np.flatnonzero(rng.random(b * s) < share):
-        size = int(rng.choice([3, 3, 5]))
-        one = flat[i : i + 1]
-        match int(rng.integers(3)):
-            case 0:
-                one = F.max_pool2d(one, size, 1, size // 2)
-            case 1:
-                one = 1 - F.max_pool2d(1 - one, size, 1, size // 2)
-            case _:
-                shift = [int(v) for v in rng.integers(-2, 3, 2)]
-                one = torch.roll(one, shift, dims=(-2, -1))
-        if one.any():
-            flat[i : i + 1] = one
-    return flat.view_as(masks)
-
-
-def _under_ink(logits: Tensor, truth: Tensor, ink: Tensor) -> Tensor:
-    """Cross-entropy on the pixels that clicks and strokes cover; 0 where there is no ink."""
-    weight = ink[:, 1:].amax(dim=1, keepdim=True)
-    entropy = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
-    return (entropy * weight).sum() / weight.sum().clamp_min(1.0)
+    masks = accepted_context(rng, batch.masks[:, 1:].cpu(), recipe.episode).to(batch.masks.device)
+    images = batch.images[:, 1:]
+    others = torch.as_tensor(np.where(misled, np.roll(np.arange(len(misled)), 1), np.arange(len(misled))))
+    images, masks = images[others], masks[others]
+    learned = recipe.learned_context
+    memory = network.remember_all(images[:, :learned], masks[:, :learned])
+    if images.shape[1] > learned:
+        with torch.no_grad():
+            rest = network.remember_all(images[:, learned:], masks[:, learned:])
+        memory = memory.extended(rest)
+    return network.open(features, memory)
 
 
 @torch.no_grad()
@@ -194,13 +125,12 @@ class Trainer:
 
     def learn(self, batch: Batch, progress: float) -> float:
         """One optimiser step at ``progress`` in [0, 1] of the schedule; returns the loss."""
-        batch = Batch(batch.images.to(self.device), batch.masks.to(self.device))
+        batch = batch.to(self.device)
         rate = self.recipe.learning_rate * _rate(progress, self.recipe.warmup)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         rng = np.random.default_rng([self.recipe.seed, self.step])
-        half = self.device.type == "cuda"
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half):
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.recipe.half):
             loss = episode_loss(self.network, batch, rng, self.recipe)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -271,7 +201,7 @@ def train(
     if checkpoint.exists():
         trainer.restore(checkpoint)
     loader = DataLoader(
-        Episodes(sampler, recipe, trainer.step),
+        Batches(sampler, recipe.episode, seed=recipe.seed, start=trainer.step),
         batch_size=None,
         num_workers=loaders,
         prefetch_factor=4 if loaders else None,
@@ -314,7 +244,7 @@ def _log_row(trainer: Trainer, batch: Batch, losses: list[float]) -> dict[str, f
         "loss": round(float(np.mean(losses)), 4),
     }
     if batch.images.shape[1] > 1:
-        batch = Batch(batch.images.to(trainer.device), batch.masks.to(trainer.device))
+        batch = batch.to(trainer.device)
         row["collapse_meter"] = round(collapse_meter(trainer.average, batch), 4)
     return row
 
