@@ -6,7 +6,7 @@ right. Nothing outside this file knows the square; everything else speaks image 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 import numpy as np
 import torch
@@ -26,37 +26,70 @@ Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
 
+class Window(NamedTuple):
+    """Part of an image in whole pixels, half-open: columns left to right, rows top to bottom."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
 @dataclass(frozen=True)
 class Frame:
-    """How an image of ``height`` x ``width`` pixels lies in the square."""
+    """How an image of ``height`` x ``width`` pixels, or a window of it, lies in a square of ``side`` pixels.
+
+    It keeps its aspect unless ``stretch``; published networks stretch.
+    """
 
     height: int
     width: int
+    side: int = SIDE
+    stretch: bool = False
+    window: Window | None = None
 
     @property
-    def scale(self) -> float:
-        """Square pixels per image pixel."""
-        return SIDE / max(self.height, self.width)
+    def seen(self) -> Window:
+        """The part of the image that lies in the square."""
+        return self.window or Window(0, 0, self.width, self.height)
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Square pixels per image pixel, along x and along y."""
+        left, top, right, bottom = self.seen
+        x, y = self.side / (right - left), self.side / (bottom - top)
+        return (x, y) if self.stretch else (min(x, y), min(x, y))
 
     @property
     def inner(self) -> tuple[int, int]:
         """Rows and columns of the square that the image covers."""
-        return max(1, round(self.height * self.scale)), max(1, round(self.width * self.scale))
+        (left, top, right, bottom), (x, y) = self.seen, self.scale
+        return max(1, round((bottom - top) * y)), max(1, round((right - left) * x))
+
+    def square_points(self, points: Sequence[tuple[float, float]]) -> Floats:
+        """Points (x, y) in image pixels -> (N, 2) in square pixels; they may lie outside the square."""
+        corner = np.array(self.seen[:2], dtype=np.float32)
+        scale = np.array(self.scale, dtype=np.float32)
+        return (np.asarray(points, dtype=np.float32).reshape(-1, 2) - corner) * scale
 
     def into_square(self, plane: Floats) -> Tensor:
-        """(height, width) -> (1, 1, SIDE, SIDE), area-averaged, edge-padded."""
-        x = torch.from_numpy(np.ascontiguousarray(plane, dtype=np.float32))[None, None]
-        if (self.height, self.width) != self.inner:
-            x = F.interpolate(x, self.inner, mode="bilinear", antialias=True, align_corners=False)
+        """(height, width) -> (1, 1, side, side), area-averaged, edge-padded."""
+        left, top, right, bottom = self.seen
+        plane = np.ascontiguousarray(plane[top:bottom, left:right], dtype=np.float32)
+        x = torch.from_numpy(plane)[None, None]
         rows, columns = self.inner
-        return F.pad(x, (0, SIDE - columns, 0, SIDE - rows), mode="replicate")
+        if plane.shape != (rows, columns):
+            x = F.interpolate(x, (rows, columns), mode="bilinear", antialias=True, align_corners=False)
+        return F.pad(x, (0, self.side - columns, 0, self.side - rows), mode="replicate")
 
     def out_of_square(self, square: Tensor) -> Floats:
-        """(1, 1, SIDE, SIDE) -> float32 (height, width), bilinear."""
+        """(1, 1, side, side) -> float32, the rows and columns of the image that were seen; bilinear."""
+        left, top, right, bottom = self.seen
         rows, columns = self.inner
         inner = square[..., :rows, :columns]
-        if (self.height, self.width) != self.inner:
-            inner = F.interpolate(inner, (self.height, self.width), mode="bilinear", align_corners=False)
+        if (bottom - top, right - left) != (rows, columns):
+            size = (bottom - top, right - left)
+            inner = F.interpolate(inner, size, mode="bilinear", align_corners=False)
         return np.asarray(inner[0, 0].float().cpu().numpy(), dtype=np.float32)
 
 
@@ -102,42 +135,46 @@ def mask_square(frame: Frame, mask: Bools) -> Tensor:
 
 
 def encode_prompts(prompts: Sequence[Prompt], frame: Frame) -> Floats:
-    """Prompts in image pixels -> (3, SIDE, SIDE) in [0, 1]: box, positive ink, negative ink.
+    """Prompts in image pixels -> (3, side, side) in [0, 1]: box, positive ink, negative ink.
 
     Prompts are painted in order, and where two signs overlap the newer one wins.
     """
-    channels = np.zeros((3, SIDE, SIDE), dtype=np.float32)
+    channels = np.zeros((3, frame.side, frame.side), dtype=np.float32)
     for prompt in prompts:
         match prompt:
             case Box(x0=x0, y0=y0, x1=x1, y1=y1):
-                _paint_box(channels, sorted((x0, x1)), sorted((y0, y1)), frame.scale)
+                _paint_box(channels, frame.square_points([(x0, y0), (x1, y1)]))
             case Click(x=x, y=y):
-                _paint_stroke(channels, [(x, y)], CLICK_RADIUS, prompt.positive, frame.scale)
+                _paint_stroke(channels, frame.square_points([(x, y)]), CLICK_RADIUS, prompt.positive)
             case Scribble(points=points, width=width):
-                radius = max(MIN_STROKE_RADIUS, width * frame.scale / 2)
-                _paint_stroke(channels, points, radius, prompt.positive, frame.scale)
+                radius = max(MIN_STROKE_RADIUS, width * min(frame.scale) / 2)
+                _paint_stroke(channels, frame.square_points(points), radius, prompt.positive)
             case _:
                 assert_never(prompt)
     return channels
 
 
-def _paint_box(channels: Floats, xs: list[float], ys: list[float], scale: float) -> None:
-    (left, right), (top, bottom) = ((round(a * scale), round(b * scale)) for a, b in (xs, ys))
-    left, top = min(left, SIDE - 1), min(top, SIDE - 1)
-    channels[BOX, top : max(bottom, top + 1), left : max(right, left + 1)] = 1.0
+def _paint_box(channels: Floats, corners: Floats) -> None:
+    """Fills the pixels between two corners, at least one of them; nothing of a box outside the square."""
+    side = channels.shape[1]
+    (left, top), (right, bottom) = np.sort(corners, axis=0)
+    if right < 0 or bottom < 0 or left > side or top > side:
+        return
+    columns, rows = _whole(left, right, side), _whole(top, bottom, side)
+    channels[BOX, rows, columns] = 1.0
 
 
-def _paint_stroke(
-    channels: Floats,
-    points: Sequence[tuple[float, float]],
-    radius: float,
-    positive: bool,
-    scale: float,
-) -> None:
-    """A round pen of ``radius`` square pixels along the polyline, one pixel of soft edge."""
-    line = np.asarray(points, dtype=np.float32).reshape(-1, 2) * np.float32(scale)
-    low = np.floor(line.min(axis=0) - radius - 1).clip(0, SIDE - 1).astype(int)
-    high = np.ceil(line.max(axis=0) + radius + 1).clip(1, SIDE).astype(int)
+def _whole(low: float, high: float, side: int) -> slice:
+    """The pixels of a side between two coordinates, at least one."""
+    first = min(max(round(low), 0), side - 1)
+    return slice(first, max(round(high), first + 1))
+
+
+def _paint_stroke(channels: Floats, line: Floats, radius: float, positive: bool) -> None:
+    """A round pen of ``radius`` along the polyline (N, 2), one pixel of soft edge; all in square pixels."""
+    side = channels.shape[1]
+    low = np.floor(line.min(axis=0) - radius - 1).clip(0, side - 1).astype(int)
+    high = np.ceil(line.max(axis=0) + radius + 1).clip(1, side).astype(int)
     (left, top), (right, bottom) = low, np.maximum(high, low + 1)
     x = np.arange(left, right, dtype=np.float32) + 0.5
     y = np.arange(top, bottom, dtype=np.float32) + 0.5

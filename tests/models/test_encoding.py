@@ -16,7 +16,8 @@ def test_an_image_of_any_size_fits_the_square_with_its_aspect(height: int, width
     frame = Frame(height, width)
     rows, columns = frame.inner
     assert max(rows, columns) == SIDE
-    assert abs(rows - height * frame.scale) <= 1 and abs(columns - width * frame.scale) <= 1
+    x, y = frame.scale
+    assert x == y and abs(rows - height * y) <= 1 and abs(columns - width * x) <= 1
     square = frame.into_square(np.ones((height, width), np.float32))
     assert square.shape == (1, 1, SIDE, SIDE)
     assert frame.out_of_square(square).shape == (height, width)
@@ -92,7 +93,7 @@ def test_a_click_inks_the_cell_under_it_and_only_its_own_sign(x: float, y: float
     frame = Frame(250, 400)
     channels = encode_prompts([Click(x, y, positive)], frame)
     own, other = (POSITIVE, NEGATIVE) if positive else (NEGATIVE, POSITIVE)
-    row, column = (min(SIDE - 1, int(a * frame.scale)) for a in (y, x))
+    row, column = (min(SIDE - 1, int(a * frame.scale[0])) for a in (y, x))
     assert channels[own, row, column] == 1
     assert not channels[other].any() and not channels[BOX].any()
 
