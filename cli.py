@@ -36,6 +36,17 @@ class Commit(StrEnum):
     TRUTH = "truth"
 
 
+class Tables(StrEnum):
+    """What an evaluation can print."""
+
+    MAIN = "main"
+    ABLATION = "ablation"
+    GUARANTEES = "guarantees"
+    PEERS = "peers"
+    CALIBRATION = "calibration"
+    ALL = "all"
+
+
 @contextmanager
 def _told() -> Iterator[None]:
     """What a person can do something about ends as a sentence, not as a traceback."""
@@ -143,32 +154,40 @@ def simulate(
 @app.command()
 def evaluate(
     packs: Annotated[list[Path], typer.Argument(help="Packs, or folders of packs.")],
+    table: Annotated[Tables, typer.Option(help="What to measure; each takes minutes.")] = Tables.MAIN,
     label: Annotated[str | None, typer.Option(help="Only this label of each pack.")] = None,
     images: Annotated[int, typer.Option(min=2)] = 16,
     seeds: Annotated[int, typer.Option(min=1)] = 3,
-    prompt: Kind = Kind.CLICK,
+    prompt: Annotated[list[Kind] | None, typer.Option(help="Repeatable; none: click and scribble.")] = None,
     target: Annotated[float, typer.Option(min=0, max=1)] = 0.9,
     budget: Annotated[int, typer.Option(min=1)] = 20,
     commit: Annotated[Commit, typer.Option(help="The mask that joins the context.")] = Commit.PREDICTION,
     model: str = "memory-v1",
     weights: Annotated[Path | None, typer.Option(help="Instead of those that ship.")] = None,
+    against: Annotated[
+        list[Path] | None, typer.Option(help="Other weights, beside them in ablation.")
+    ] = None,
     device: str = "cpu",
     json: Annotated[Path | None, typer.Option(help="Write everything measured here.")] = None,
 ) -> None:
     """Measure interactions per image without the service, with and without context."""
-    from rich.console import Console
-
     from commands import evaluate as run
     from models.evaluate import Protocol
     from models.registry import load
 
     with _told():
-        tasks = run.read_tasks(packs, label)
-        protocol = Protocol(images, prompt.value, target, budget, commit.value)
-        scores = run.evaluate(load(model, device=device, weights=weights), tasks, protocol, seeds=seeds)
-        run.print_scores(scores, Console())
-        if json is not None:
-            json.write_text(run.as_json(scores, protocol, seeds=seeds, model=model))
+        predictor = load(model, device=device, weights=weights)
+        plan = run.Plan(
+            predictor,
+            run.read_tasks(packs, label),
+            Protocol(images, target=target, budget=budget, commit=commit.value),
+            [kind.value for kind in prompt or (Kind.CLICK, Kind.SCRIBBLE)],
+            seeds,
+            against={str(path): load(model, device=device, weights=path) for path in against or []},
+        )
+        tables = list(run.TABLES) if table is Tables.ALL else [table.value]
+        measured = f"{model}, weights {predictor.weights_sha256}"
+        run.evaluate(plan, tables, run.wide_console(), model=measured, report=json)
 
 
 @app.command()

@@ -37,7 +37,7 @@ class Scene:
 
     def open(self) -> None:
         self.image.forget_context()
-        self.image.opened_with(self.context, self.predictor.network)
+        self.image.opened_with(self.context, self.predictor.segmenter, self.predictor.cap)
 
     def encode(self) -> None:
         self.predictor.encode_image(self.pixels)

@@ -1,56 +1,198 @@
-"""`accrue evaluate`: packs annotated by simulation without the service, with and without context."""
+"""`accrue evaluate`: packs annotated by simulation without the service, and what is to be said about it."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress
 from rich.table import Table
 
+from commands.errors import CommandError
+from commands.tables import (
+    WITH,
+    WITHOUT,
+    Score,
+    Untouched,
+    calibrated,
+    calibration_tables,
+    comparison_tables,
+    guarantee_tables,
+    mean_scores,
+    mean_untouched,
+    overall_guarantees,
+    untouched_tables,
+    variant_tables,
+)
 from models.data import Task, read_pack, tasks_of
-from models.evaluate import Protocol, Row, Summary, annotate, summarise, untouched_dice
-from models.predictor import Predictor
+from models.evaluate import (
+    Estimate,
+    Promptable,
+    Protocol,
+    annotate,
+    summarise,
+    uncertainty_calibration,
+    untouched_dice,
+)
+from models.guarantees import Guarantees, mean_guarantees, measure_guarantees
+from models.peers import GrabCut, MaskCopy, RandomWalker
+from models.simulators import PromptKind
 
-CONTEXT_SIZES = (1, 2, 4, 8, 16, 32, 64)
+CONTEXT_SIZES = (1, 4, 16, 64)
+CALIBRATED_SIZES = (1, 4, 16)
 FEWEST_PIXELS = 16
+WIDTH = 160  # characters
 
 
 @dataclass(frozen=True)
-class Score:
-    """One task's result, or the mean over tasks."""
+class Plan:
+    """What is evaluated, on what, and how: ``against`` are other predictors by name, for comparison."""
 
-    task: str
-    with_context: Summary
-    without_context: Summary
-    untouched: dict[int, float]
-
-
-def evaluate(predictor: Predictor, tasks: Sequence[Task], protocol: Protocol, *, seeds: int) -> list[Score]:
-    """A score per task, over ``seeds`` orders of its images."""
-    plain = replace(protocol, use_context=False)
-    scores = []
-    for task in track(tasks, description="Annotating", console=Console(stderr=True)):
-        runs = [list(annotate(predictor, task, protocol, seed)) for seed in range(seeds)]
-        bare: list[list[Row]] = [list(annotate(predictor, task, plain, s)) for s in range(seeds)]
-        dice = [untouched_dice(predictor, task, CONTEXT_SIZES, seed) for seed in range(seeds)]
-        scores.append(Score(task.name, summarise(runs), summarise(bare), _mean_by_size(dice)))
-    return scores
+    predictor: Promptable
+    tasks: Sequence[Task]
+    protocol: Protocol
+    prompts: Sequence[PromptKind]
+    seeds: int
+    against: dict[str, Promptable] = field(default_factory=dict)
 
 
-def overall(scores: Sequence[Score]) -> Score:
-    """The mean over tasks, each weighing the same; ValueError when there are none."""
-    if not scores:
-        raise ValueError("there is no task to average over")
-    return Score(
-        "mean over tasks",
-        _mean_summary([s.with_context for s in scores]),
-        _mean_summary([s.without_context for s in scores]),
-        _mean_by_size([s.untouched for s in scores]),
-    )
+class Variant(NamedTuple):
+    """One way to annotate, under the name of its row."""
+
+    name: str
+    predictor: Promptable
+    protocol: Protocol
+
+
+class Measurement(NamedTuple):
+    """Rows for one task, what they come to over all tasks, and the tables that show both."""
+
+    name: str
+    measure: Callable[[Plan, Task], list[Any]]
+    conclude: Callable[[list[Any]], Any]
+    show: Callable[[list[Any], Any], Iterable[Table]]
+
+
+def compared(plan: Plan) -> list[Variant]:
+    """The same network with its context and without."""
+    bare = replace(plan.protocol, use_context=False)
+    return [Variant(WITH, plan.predictor, plan.protocol), Variant(WITHOUT, plan.predictor, bare)]
+
+
+def ablated(plan: Plan) -> list[Variant]:
+    """One thing changed at a time."""
+    ours, protocol = plan.predictor, plan.protocol
+    return [
+        Variant("predictions join the context", ours, replace(protocol, commit="prediction")),
+        Variant("true masks join the context", ours, replace(protocol, commit="truth")),
+        Variant(WITHOUT, ours, replace(protocol, use_context=False)),
+        *(Variant(name, other, protocol) for name, other in plan.against.items()),
+    ]
+
+
+def rivals(plan: Plan) -> list[Variant]:
+    """The network beside what needs no weights; those that know no context are given none."""
+    bare = replace(plan.protocol, use_context=False)
+    return [
+        *compared(plan),
+        Variant("random walker", RandomWalker(), bare),
+        Variant("GrabCut", GrabCut(), bare),
+        Variant("mask copy", MaskCopy(), plan.protocol),
+    ]
+
+
+def scored(variants: Callable[[Plan], list[Variant]]) -> Callable[[Plan, Task], list[Score]]:
+    """Measures a task by each prompt and variant, over the same orders of its images."""
+
+    def measure(plan: Plan, task: Task) -> list[Score]:
+        scores = []
+        for prompt in plan.prompts:
+            for name, predictor, protocol in variants(plan):
+                asked = replace(protocol, prompt=prompt)
+                runs = [list(annotate(predictor, task, asked, seed)) for seed in range(plan.seeds)]
+                scores.append(Score(task.name, prompt, name, summarise(runs)))
+        return scores
+
+    return measure
+
+
+def untouched(plan: Plan, task: Task) -> list[Untouched]:
+    """Dice without a prompt by context size; none where a task has too few images."""
+    seeds = [untouched_dice(plan.predictor, task, CONTEXT_SIZES, seed) for seed in range(plan.seeds)]
+    dice = {size: sum(one[size] for one in seeds) / plan.seeds for size in seeds[0]}
+    return [Untouched(task.name, dice)] if dice else []
+
+
+def guarantees(plan: Plan, task: Task) -> list[Guarantees]:
+    """The mean over seeds; the wrong context is that of the next task, of another pack where there is one."""
+    here = next(i for i, other in enumerate(plan.tasks) if other is task)
+    others = [*plan.tasks[here + 1 :], *plan.tasks[:here]]
+    strangers = [other for other in others if _pack_of(other) != _pack_of(task)]
+    other = next(iter([*strangers, *others]), None)
+    found = [measure_guarantees(plan.predictor, task, other, seed) for seed in range(plan.seeds)]
+    return [mean_guarantees(task.name, found)]
+
+
+def estimates(plan: Plan, task: Task) -> list[Estimate]:
+    """Untouched predictions with what the network thought of them."""
+    seeds = range(plan.seeds)
+    return [e for s in seeds for e in uncertainty_calibration(plan.predictor, task, CALIBRATED_SIZES, s)]
+
+
+TABLES = {
+    "main": (
+        Measurement("main", scored(compared), mean_scores, comparison_tables),
+        Measurement("untouched", untouched, mean_untouched, untouched_tables),
+    ),
+    "ablation": (Measurement("ablation", scored(ablated), mean_scores, variant_tables),),
+    "guarantees": (Measurement("guarantees", guarantees, overall_guarantees, guarantee_tables),),
+    "peers": (Measurement("peers", scored(rivals), mean_scores, variant_tables),),
+    "calibration": (Measurement("calibration", estimates, calibrated, calibration_tables),),
+}
+
+
+def evaluate(
+    plan: Plan, tables: Sequence[str], console: Console, *, model: str, report: Path | None = None
+) -> None:
+    """Prints each of ``tables`` as it is finished; ``report`` is a JSON file, written after each.
+
+    Interrupted, it prints the table over the tasks that were finished and raises CommandError. ValueError
+    when a peer cannot be had: said at once, and not after an hour.
+    """
+    if "peers" in tables:
+        rivals(plan)
+    written = {"settings": _settings(plan, model)}
+    for measurement in [m for table in tables for m in TABLES[table]]:
+        rows, stopped = _measured(measurement, plan)
+        if rows:
+            overall = measurement.conclude(rows)
+            for table in measurement.show(rows, overall):
+                console.print(table)
+            written[measurement.name] = {"tasks": rows, "overall": overall}
+        if report is not None:
+            report.write_text(json.dumps(written, default=asdict, indent=2))
+        if stopped:
+            raise CommandError("stopped; the last table is of the tasks that were finished")
+
+
+def _measured(measurement: Measurement, plan: Plan) -> tuple[list[Any], bool]:
+    """Rows of all tasks, or of those finished when somebody interrupts, and whether somebody did."""
+    rows: list[Any] = []
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        try:
+            for task in progress.track(plan.tasks, description=measurement.name):
+                rows += measurement.measure(plan, task)
+        except KeyboardInterrupt:
+            return rows, True
+    return rows, False
+
+
+def wide_console() -> Console:
+    """A console as wide as the terminal; a file has no edge, so there no table is folded."""
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDTH)
 
 
 def read_tasks(packs: Sequence[Path], label: str | None) -> list[Task]:
@@ -69,47 +211,15 @@ def read_tasks(packs: Sequence[Path], label: str | None) -> list[Task]:
     return chosen
 
 
-def print_scores(scores: Sequence[Score], console: Console) -> None:
-    """A row per task and the mean: interactions per image, reach rate, untouched Dice by context size."""
-    table = Table(title="Interactions per image, with context | without")
-    for heading in ("task", "all", "first half", "second half", "fewer", "reach %"):
-        table.add_column(heading, justify="left" if heading == "task" else "right")
-    sizes = sorted({size for score in scores for size in score.untouched})
-    for size in sizes:
-        table.add_column(f"Dice S={size}", justify="right")
-    for score in [*scores, overall(scores)]:
-        ours, bare = score.with_context, score.without_context
-        fewer = 1 - ours.interactions / bare.interactions if bare.interactions else 0.0
-        table.add_row(
-            score.task,
-            f"{ours.interactions:.2f} | {bare.interactions:.2f}",
-            f"{ours.first_half:.2f} | {bare.first_half:.2f}",
-            f"{ours.second_half:.2f} | {bare.second_half:.2f}",
-            f"{fewer:.0%}",
-            f"{ours.reach_rate:.0%} | {bare.reach_rate:.0%}",
-            *(f"{score.untouched[s]:.3f}" if s in score.untouched else "" for s in sizes),
-        )
-    console.print(table)
-
-
-def as_json(scores: Sequence[Score], protocol: Protocol, *, seeds: int, model: str) -> str:
-    """Everything that was measured, and how."""
-    report: dict[str, Any] = {
+def _settings(plan: Plan, model: str) -> dict[str, Any]:
+    """What the figures depend on."""
+    return {
         "model": model,
-        "protocol": asdict(protocol),
-        "seeds": seeds,
-        "tasks": [asdict(score) for score in scores],
-        "overall": asdict(overall(scores)),
+        "protocol": {**asdict(plan.protocol), "prompt": list(plan.prompts)},
+        "seeds": plan.seeds,
+        "against": list(plan.against),
     }
-    return json.dumps(report, indent=2)
 
 
-def _mean_summary(summaries: Sequence[Summary]) -> Summary:
-    names = asdict(summaries[0])
-    return Summary(**{n: float(np.mean([getattr(s, n) for s in summaries])) for n in names})
-
-
-def _mean_by_size(scores: Sequence[dict[int, float]]) -> dict[int, float]:
-    """Mean per context size, over those that reached it."""
-    sizes = sorted({size for score in scores for size in score})
-    return {n: float(np.mean([score[n] for score in scores if n in score])) for n in sizes}
+def _pack_of(task: Task) -> str:
+    return task.name.split("/", 1)[0]

@@ -134,10 +134,11 @@ def mask_square(frame: Frame, mask: Bools) -> Tensor:
     return square
 
 
-def encode_prompts(prompts: Sequence[Prompt], frame: Frame) -> Floats:
+def encode_prompts(prompts: Sequence[Prompt], frame: Frame, *, pen: float = 1.0) -> Floats:
     """Prompts in image pixels -> (3, side, side) in [0, 1]: box, positive ink, negative ink.
 
-    Prompts are painted in order, and where two signs overlap the newer one wins.
+    Prompts are painted in order, and where two signs overlap the newer one wins. ``pen`` is the share
+    of a stroke's or a click's thickness that is painted.
     """
     channels = np.zeros((3, frame.side, frame.side), dtype=np.float32)
     for prompt in prompts:
@@ -145,10 +146,10 @@ def encode_prompts(prompts: Sequence[Prompt], frame: Frame) -> Floats:
             case Box(x0=x0, y0=y0, x1=x1, y1=y1):
                 _paint_box(channels, frame.square_points([(x0, y0), (x1, y1)]))
             case Click(x=x, y=y):
-                _paint_stroke(channels, frame.square_points([(x, y)]), CLICK_RADIUS, prompt.positive)
+                _paint_stroke(channels, frame.square_points([(x, y)]), pen * CLICK_RADIUS, prompt.positive)
             case Scribble(points=points, width=width):
                 radius = max(MIN_STROKE_RADIUS, width * min(frame.scale) / 2)
-                _paint_stroke(channels, frame.square_points(points), radius, prompt.positive)
+                _paint_stroke(channels, frame.square_points(points), pen * radius, prompt.positive)
             case _:
                 assert_never(prompt)
     return channels

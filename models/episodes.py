@@ -1,4 +1,4 @@
-"""One training episode: a batch of tasks, contexts that are not quite right, prompts on the network's own errors.
+"""One training episode: a batch of tasks, contexts not quite right, prompts on the network's own errors.
 
 The interactive part follows ScribblePrompt (Wong et al., ECCV 2024): prompts first, then corrections of
 what the network made of them, its last logits fed back. Contexts here hold masks as teams accept them.
@@ -16,10 +16,17 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from models.data import EpisodeSampler
-from models.encoding import SIDE, Frame, encode_prompts
+from models.encoding import NEGATIVE, POSITIVE, SIDE, Floats, Frame, encode_prompts
 from models.noise import smooth_noise
 from models.prompts import Prompt
-from models.simulators import PromptKind, correction, first_prompts, random_click
+from models.simulators import (
+    PromptKind,
+    any_correction,
+    any_first,
+    correction,
+    first_prompts,
+    random_click,
+)
 
 SQUARE = Frame(SIDE, SIDE)
 Mask = NDArray[np.bool_]
@@ -35,6 +42,7 @@ class Episode:
     no_context: float = 0.12  # share of batches with S = 0
     misled: float = 0.06  # share given another task's context: prompts must then win
     untouched: float = 0.5  # share of those with context whose first step has no prompt
+    by_protocol: float = 0.4  # share annotated as evaluation does; the others prompt in all kinds of ways
     burst: float = 0.15  # share whose first step holds many prompts, as late in an annotation
     sloppy: float = 0.5  # share whose context has masks that are not quite right
     steps: tuple[int, ...] = (2, 3, 3, 3, 4, 4, 6)  # predictions per batch, one of these
@@ -81,41 +89,51 @@ class Annotators:
         """``truth`` is (B, 1, H, W), 0 or 1."""
         self._rng, self._episode = rng, episode
         self._truths: NDArray[np.bool_] = truth[:, 0].bool().cpu().numpy()
-        self._prompts: list[list[Prompt]] = [[] for _ in self._truths]
         count = len(self._truths)
+        self._ink = np.zeros((count, 3, SIDE, SIDE), np.float32)
         self._kinds = [_kind(rng) for _ in range(count)]
+        self._by_protocol = rng.random(count) < episode.by_protocol
         self.misled = (rng.random(count) < episode.misled) & has_context
         self._waiting = (rng.random(count) < episode.untouched) & has_context & ~self.misled
 
     def prompt(self, predicted: Tensor | None) -> Tensor:
         """Encoded prompts (B, 3, H, W) so far, after one more step; ``predicted`` are the last logits."""
         seen = None if predicted is None else (predicted[:, 0] > 0).cpu().numpy()
-        for i, given in enumerate(self._prompts):
+        for i in range(len(self._truths)):
             if self._waiting[i]:
                 self._waiting[i] = False
-            elif seen is None:
-                given += self._first(i)
             else:
-                given += self._next(i, seen[i])
-        return torch.from_numpy(np.stack([encode_prompts(p, SQUARE) for p in self._prompts]))
+                given = self._first(i) if seen is None else self._next(i, seen[i])
+                self._ink[i] = painted_over(self._ink[i], encode_prompts(given, SQUARE))
+        return torch.from_numpy(self._ink.copy())
 
     def _first(self, i: int) -> list[Prompt]:
         truth = self._truths[i]
-        given = first_prompts(self._rng, self._kinds[i], truth)
+        if self._by_protocol[i]:
+            given = first_prompts(self._rng, self._kinds[i], truth)
+        else:
+            given = any_first(self._rng, truth)
         if self._rng.random() < self._episode.burst:
             fake = sloppy_mask(self._rng, truth, 4.0)
             given += self._clicks(truth, fake, int(self._rng.integers(2, 10)))
         return given
 
     def _next(self, i: int, seen: Mask) -> list[Prompt]:
-        given = correction(self._rng, self._kinds[i], self._truths[i], seen)
-        if self._kinds[i] != "scribble" and self._rng.random() < 0.4:
-            given += self._clicks(self._truths[i], seen, int(self._rng.integers(1, 4)))
-        return given
+        if self._by_protocol[i]:
+            return correction(self._rng, self._kinds[i], self._truths[i], seen)
+        return any_correction(self._rng, self._truths[i], seen)
 
     def _clicks(self, truth: Mask, seen: Mask, count: int) -> list[Prompt]:
         clicks = [random_click(self._rng, truth, seen) for _ in range(count)]
         return [click for click in clicks if click is not None]
+
+
+def painted_over(ink: Floats, fresh: Floats) -> Floats:
+    """Encoded prompts (3, H, W) on top of older ones: what encoding all of them in order gives."""
+    painted = np.maximum(ink, fresh)
+    for own, other in ((POSITIVE, NEGATIVE), (NEGATIVE, POSITIVE)):
+        painted[own] = np.maximum(np.minimum(ink[own], 1 - fresh[other]), fresh[own])
+    return painted
 
 
 def _kind(rng: Rng) -> PromptKind:

@@ -5,20 +5,46 @@ empty context at first; each image is predicted from the context alone, then pro
 the target Dice or the budget ends; what was predicted joins the context.
 """
 
-from collections.abc import Iterator, Sequence
+import typing
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import spearmanr
 
+from models.agreement import hausdorff_95
 from models.data import Task
 from models.losses import dice_score
-from models.predictor import Context, EncodedImage, Predictor, Result
+from models.predictor import Result
 from models.prompts import Prompt
 from models.simulators import PromptKind, next_prompts
 
 Commit = Literal["prediction", "truth"]
 Rng = np.random.Generator
+
+
+class Promptable(typing.Protocol):
+    """What can be annotated with: Predictor, and its peers without weights.
+
+    The handles of images, contexts and states are its own affair; a context has a length.
+    """
+
+    def encode_image(self, image: ArrayLike) -> Any:
+        """(H, W) or (H, W, 3), any size -> a handle."""
+
+    def encode_context(self, pairs: Iterable[tuple[ArrayLike, ArrayLike]]) -> Any:
+        """(image, mask) pairs -> a handle; none is the empty context."""
+
+    def extend_context(self, context: Any, image: Any, mask: ArrayLike) -> Any:
+        """The context with one more pair, whose image is encoded."""
+
+    def predict(
+        self, image: Any, prompts: Sequence[Prompt], *, context: Any, previous: Any | None = None
+    ) -> Result:
+        """The mask after all prompts given on the image so far."""
 
 
 @dataclass(frozen=True)
@@ -35,39 +61,41 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Row:
-    """One annotated image: the columns of the service's interactions-per-image, and the two Dice scores."""
+    """One annotated image: the columns of the service's interactions-per-image, and how good the masks were.
+
+    ``first_dice`` is the untouched prediction's; ``final_hd95`` is in pixels of the image.
+    """
 
     position: int
     context_size: int
     interactions: int
     first_dice: float
     final_dice: float
+    final_hd95: float
     reached: bool
 
 
-def annotate(predictor: Predictor, task: Task, protocol: Protocol, seed: int) -> Iterator[Row]:
+def annotate(predictor: Promptable, task: Task, protocol: Protocol, seed: int) -> Iterator[Row]:
     """Annotates the task's images in an order drawn by ``seed``; a row per image, as it is accepted."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(task.images))[: protocol.images]
     context = predictor.encode_context([])
     for position, i in enumerate(order):
-        image, truth = task.images[i], task.masks[i]
-        encoded = predictor.encode_image(image)
-        row, result = _annotate_one(predictor, encoded, context, truth, protocol, rng)
-        yield Row(position, *row)
+        image, truth = predictor.encode_image(task.images[i]), task.masks[i]
+        size = len(context)
+        first_dice, interactions, result = _annotate_one(predictor, image, context, truth, protocol, rng)
+        dice = dice_score(result.mask, truth)
+        distance = hausdorff_95(result.mask, truth)
+        yield Row(position, size, interactions, first_dice, dice, distance, dice >= protocol.target)
         if protocol.use_context:
             mask = truth if protocol.commit == "truth" else result.mask
             context = predictor.extend_context(context, image, mask)
 
 
 def _annotate_one(
-    predictor: Predictor,
-    image: EncodedImage,
-    context: Context,
-    truth: np.ndarray,
-    protocol: Protocol,
-    rng: Rng,
-) -> tuple[tuple[int, int, float, float, bool], Result]:
+    predictor: Promptable, image: Any, context: Any, truth: np.ndarray, protocol: Protocol, rng: Rng
+) -> tuple[float, int, Result]:
+    """The untouched prediction's Dice, the number of interactions, and the last result."""
     result = predictor.predict(image, [], context=context)
     first_dice = dice = dice_score(result.mask, truth)
     prompts: list[Prompt] = []
@@ -79,26 +107,56 @@ def _annotate_one(
         interactions += 1
         result = predictor.predict(image, prompts, context=context, previous=result.state)
         dice = dice_score(result.mask, truth)
-    return (len(context), interactions, first_dice, dice, dice >= protocol.target), result
+    return first_dice, interactions, result
 
 
-def untouched_dice(
-    predictor: Predictor, task: Task, sizes: Sequence[int], seed: int, *, queries: int = 8
-) -> dict[int, float]:
-    """Mean Dice of predictions from S true masks alone, for each S that the task has images for."""
+@dataclass(frozen=True)
+class Estimate:
+    """One untouched prediction: how uncertain the predictor was of it, and what it was worth."""
+
+    task: str
+    context_size: int
+    uncertainty: float
+    dice: float
+
+
+def uncertainty_calibration(
+    predictor: Promptable, task: Task, sizes: Sequence[int], seed: int, *, queries: int = 8
+) -> Iterator[Estimate]:
+    """Predictions from S true masks alone, of the same images for each S that the task has images for."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(task.images))
     asked, others = order[:queries], order[queries:]
     images = [predictor.encode_image(task.images[i]) for i in asked]
-    scores: dict[int, float] = {}
     context = predictor.encode_context([])
-    for i in others[: max(sizes)]:
+    for size, i in enumerate(others[: max(sizes)], start=1):
         context = predictor.extend_context(context, task.images[i], task.masks[i])
-        if len(context) in sizes:
-            results = [predictor.predict(image, [], context=context) for image in images]
-            dices = [dice_score(r.mask, task.masks[q]) for r, q in zip(results, asked, strict=True)]
-            scores[len(context)] = float(np.mean(dices))
-    return scores
+        if size in sizes:
+            for image, q in zip(images, asked, strict=True):
+                result = predictor.predict(image, [], context=context)
+                dice = dice_score(result.mask, task.masks[q])
+                yield Estimate(task.name, size, result.uncertainty, dice)
+
+
+def untouched_dice(
+    predictor: Promptable, task: Task, sizes: Sequence[int], seed: int, *, queries: int = 8
+) -> dict[int, float]:
+    """Mean Dice of predictions from S true masks alone, for each S that the task has images for."""
+    scores: dict[int, list[float]] = defaultdict(list)
+    for estimate in uncertainty_calibration(predictor, task, sizes, seed, queries=queries):
+        scores[estimate.context_size].append(estimate.dice)
+    return {size: _mean(dices) for size, dices in scores.items()}
+
+
+def rank_correlation(estimates: Sequence[Estimate]) -> float | None:
+    """Spearman's correlation of uncertainty and true Dice: -1 where the uncertainty ranks masks perfectly.
+
+    None where there is nothing to rank: all uncertainties or all Dice scores the same.
+    """
+    uncertainties, dices = [e.uncertainty for e in estimates], [e.dice for e in estimates]
+    if len(set(uncertainties)) < 2 or len(set(dices)) < 2:
+        return None
+    return float(spearmanr(uncertainties, dices).statistic)
 
 
 @dataclass(frozen=True)
@@ -110,6 +168,7 @@ class Summary:
     second_half: float
     reach_rate: float
     final_dice: float
+    final_hd95: float
 
 
 def summarise(runs: Sequence[Sequence[Row]]) -> Summary:
@@ -125,6 +184,7 @@ def summarise(runs: Sequence[Sequence[Row]]) -> Summary:
         second_half=_mean([row.interactions for row in second]),
         reach_rate=_mean([row.reached for row in rows]),
         final_dice=_mean([row.final_dice for row in rows]),
+        final_hd95=_mean([row.final_hd95 for row in rows]),
     )
 
 

@@ -59,6 +59,48 @@ class Memory:
             torch.cat([self.areas, other.areas], dim=1),
         )
 
+    def of_one_task(self) -> "Memory":
+        """B memories of one entry each -> the memory of one task with B entries."""
+        b, s = self.areas.shape[:2]
+        return Memory(
+            tuple(_by_task(k, 1, b * s) for k in self.keys),
+            tuple(_by_task(v, 1, b * s) for v in self.values),
+            tuple(p.view(1, b * s, 2, -1) for p in self.prototypes),
+            self.areas.view(1, b * s, 2),
+        )
+
+    def shared_by(self, views: int) -> "Memory":
+        """One task's memory, as ``views`` images read it together; nothing is copied."""
+        return Memory(
+            tuple(k.expand(views, -1, -1, -1) for k in self.keys),
+            tuple(v.expand(views, -1, -1, -1) for v in self.values),
+            tuple(p.expand(views, -1, -1, -1) for p in self.prototypes),
+            self.areas.expand(views, -1, -1),
+        )
+
+    def select(self, entries: Tensor) -> "Memory":
+        """Of one task's memory, for each of V images its own n entries: positions (V, n)."""
+        return Memory(
+            tuple(self._cells_of(k, entries) for k in self.keys),
+            tuple(self._cells_of(v, entries) for v in self.values),
+            tuple(p[0, entries] for p in self.prototypes),
+            self.areas[0, entries],
+        )
+
+    def likeness(self) -> Tensor:
+        """Cosine similarity of the mean keys of one task's entries: (S, S)."""
+        heads, cells, width = self.keys[-1].shape[1:]
+        mean = self.keys[-1].view(heads, len(self), cells // len(self), width).mean(dim=2)
+        vectors = F.normalize(mean.transpose(0, 1).flatten(1), dim=1)
+        return vectors @ vectors.T
+
+    def _cells_of(self, cells: Tensor, entries: Tensor) -> Tensor:
+        """(1, heads, S * cells, width) -> (V, heads, n * cells, width)."""
+        views = entries.shape[0]
+        _, heads, all_cells, width = cells.shape
+        by_entry = cells.view(heads, len(self), all_cells // len(self), width)
+        return by_entry[:, entries].transpose(0, 1).reshape(views, heads, -1, width)
+
 
 @dataclass(frozen=True)
 class Opened:
@@ -66,6 +108,13 @@ class Opened:
 
     levels: tuple[Tensor, ...]
     affinities: tuple[Tensor, ...]  # per spread level (B, cells, cells), rows sum to 1
+
+    def views(self, positions: Sequence[int]) -> "Opened":
+        """Some of the B images, given by their positions."""
+        if list(positions) == list(range(self.levels[0].shape[0])):
+            return self
+        chosen = list(positions)
+        return Opened(tuple(x[chosen] for x in self.levels), tuple(a[chosen] for a in self.affinities))
 
 
 class Block(nn.Module):
@@ -211,6 +260,14 @@ class ContextMemory(nn.Module):
             tuple(opened[level] for level in range(len(features))),
             tuple(self._affinity(opened[level], level) for level in SPREAD_LEVELS),
         )
+
+    def relevance(self, features: Sequence[Tensor], memory: Memory) -> Tensor:
+        """How much of V images' attention each of one task's S entries gets, at stride 16: (V, S)."""
+        level = READ_LEVELS[-1]
+        query = self._reader(level).match(features[level])  # (V, heads, cells, width)
+        keys = memory.keys[-1].expand(query.shape[0], -1, -1, -1)
+        attention = torch.softmax(query @ keys.transpose(2, 3), dim=-1)
+        return attention.mean(dim=(1, 2)).view(query.shape[0], len(memory), -1).sum(dim=-1)
 
     def decode(self, opened: Opened, prompts: Tensor) -> Tensor:
         """prompts (B, 4, H, W): box, positive ink, negative ink, previous logits -> logits (B, 1, H, W)."""

@@ -1,53 +1,83 @@
 """Predictor: any image in, a mask of its size out; what is encoded once can be prompted often.
 
 It keeps no current image: ``encode_image`` and ``encode_context`` return handles that are passed back.
-Which context to use, and when to predict, is decided by the caller.
+Which context to use, and when to predict, is decided by the caller; which entries of a large context an
+image reads is decided by ``models.policy``.
 """
 
 import weakref
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from models.encoding import SIDE, Frame, encode_prompts, grey_plane, mask_square
-from models.memory import ContextMemory, Memory, Opened
+from models.encoding import Frame, encode_prompts, grey_plane, mask_square
+from models.policy import choose
 from models.prompts import Prompt, all_inside
+from models.segmenter import Remembered, Segmenter
+from models.views import at_image_size, canvas_of, mosaic, under_ink
 
-State = NDArray[np.float16]
+CAP = 64  # entries that a view reads; measured in models/TRAINING_LOG.md
+LOGIT_LIMIT = 30.0
 
 
 @dataclass(frozen=True, eq=False)
 class Context:
     """Encoded accepted pairs of one label; a new one is made for every extension."""
 
-    memory: Memory | None = None
+    size: int = 0
+    # Per scale: the memory, and which pair each of its entries belongs to.
+    memories: tuple[Remembered, ...] = ()
+    owners: tuple[tuple[int, ...], ...] = ()
+    pinned: frozenset[int] = frozenset()
 
     def __len__(self) -> int:
-        return 0 if self.memory is None else len(self.memory)
+        return self.size
+
+    def pinning(self, pairs: Collection[int]) -> "Context":
+        """The same context, these pairs (by position) always read however many there are."""
+        return replace(self, pinned=frozenset(pairs))
 
 
 @dataclass
 class EncodedImage:
-    """An image's features, and what it read of the last context it was predicted with."""
+    """An image's features at every scale, and what it read of the last context it was predicted with."""
 
-    frame: Frame
-    features: tuple[Tensor, ...]
+    scales: tuple[tuple[Frame, ...], ...]
+    seen: tuple[Any, ...]
     # Weak, or every image ever opened would keep the whole memory of its day alive.
-    _opened: tuple[weakref.ref[Context], Opened] | None = field(default=None, repr=False)
+    _opened: tuple[weakref.ref[Context], tuple[Any, ...]] | None = field(default=None, repr=False)
 
-    def opened_with(self, context: Context, network: ContextMemory) -> Opened:
-        """The context is read at the first prediction with it, not at every interaction."""
+    @property
+    def frame(self) -> Frame:
+        """The view of the whole image."""
+        return self.scales[0][0]
+
+    def opened_with(self, context: Context, segmenter: Segmenter, cap: int) -> tuple[Any, ...]:
+        """Per scale; the context is read at the first prediction with it, not at every interaction."""
         if self._opened is None or self._opened[0]() is not context:
-            self._opened = (weakref.ref(context), network.open(self.features, context.memory))
+            opened = tuple(
+                segmenter.open(seen, _read(segmenter, seen, context, scale, cap))
+                for scale, seen in enumerate(self.seen)
+            )
+            self._opened = (weakref.ref(context), opened)
         return self._opened[1]
 
     def forget_context(self) -> None:
         """Frees what was read of a context; the next prediction reads again."""
         self._opened = None
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """Where an annotation stands: the logits (V, h, w) of all views, float16, after so many prompts."""
+
+    logits: NDArray[np.float16]
+    prompts: int
 
 
 @dataclass(frozen=True)
@@ -62,12 +92,13 @@ class Result:
 
 
 class Predictor:
-    """A context-memory network behind image-pixel coordinates and numpy arrays."""
+    """A network behind image-pixel coordinates and numpy arrays."""
 
-    def __init__(self, network: ContextMemory, *, weights_sha256: str, device: str = "cpu") -> None:
+    def __init__(
+        self, segmenter: Segmenter, *, weights_sha256: str, device: str = "cpu", cap: int = CAP
+    ) -> None:
+        self.segmenter, self.weights_sha256, self.cap = segmenter, weights_sha256, cap
         self.device = torch.device(device)
-        self.network = network.to(self.device).eval().requires_grad_(False)
-        self.weights_sha256 = weights_sha256
 
     def encode_image(self, image: ArrayLike) -> EncodedImage:
         """(H, W) or (H, W, 3), uint8, uint16 or float, any size; NaN counts as the darkest value.
@@ -75,10 +106,11 @@ class Predictor:
         Raises ValueError for another shape or an image without pixels.
         """
         plane = grey_plane(image)
-        frame = Frame(*plane.shape)
+        scales = self.segmenter.scales(*plane.shape)
         with torch.inference_mode():
-            features = self.network.encode(frame.into_square(plane).to(self.device))
-        return EncodedImage(frame, features)
+            squares = [torch.cat([frame.into_square(plane) for frame in views]) for views in scales]
+            seen = tuple(self.segmenter.encode(square.to(self.device)) for square in squares)
+        return EncodedImage(scales, seen)
 
     def encode_context(self, pairs: Iterable[tuple[ArrayLike, ArrayLike]]) -> Context:
         """(image, mask) pairs, masks bool (H, W) of their image's size; no pairs is the empty context."""
@@ -93,10 +125,19 @@ class Predictor:
         Raises ValueError when image and mask differ in size.
         """
         encoded = image if isinstance(image, EncodedImage) else self.encode_image(image)
-        square = mask_square(encoded.frame, np.asarray(mask, dtype=np.bool_))
+        mask = np.asarray(mask, dtype=np.bool_)
+        memories, owners = list(context.memories), list(context.owners)
         with torch.inference_mode():
-            entry = self.network.remember(encoded.features, square.to(self.device))
-            return Context(entry if context.memory is None else context.memory.extended(entry))
+            for scale, (views, seen) in enumerate(zip(encoded.scales, encoded.seen, strict=True)):
+                squares = torch.cat([mask_square(frame, mask) for frame in views])
+                entries = self.segmenter.remember(seen, squares.to(self.device))
+                if scale < len(memories):
+                    memories[scale] = memories[scale].extended(entries)
+                    owners[scale] += (context.size,) * len(views)
+                else:
+                    memories.append(entries)
+                    owners.append((context.size,) * len(views))
+        return replace(context, size=context.size + 1, memories=tuple(memories), owners=tuple(owners))
 
     def predict(
         self,
@@ -115,31 +156,67 @@ class Predictor:
         frame = image.frame
         if not all_inside(prompts, width=frame.width, height=frame.height):
             raise ValueError(f"a prompt lies outside the image of {frame.width} x {frame.height} pixels")
-        if not prompts and not len(context):
-            return _nothing(frame)
+        if not prompts and not (len(context) and self.segmenter.uses_context):
+            return self._nothing(image)
         with torch.inference_mode():
-            opened = image.opened_with(context, self.network)
-            logits = self.network.decode(opened, self._channels(prompts, frame, previous))
-            return _result(frame, logits.float().cpu())
+            logits = self._logits(image, prompts, context, previous)
+            return _result(image, logits, prompts)
 
-    def _channels(self, prompts: Sequence[Prompt], frame: Frame, previous: State | None) -> Tensor:
-        channels = np.zeros((1, 4, SIDE, SIDE), dtype=np.float32)
-        channels[0, :3] = encode_prompts(prompts, frame)
-        if previous is not None:
-            channels[0, 3] = previous
-        return torch.from_numpy(channels).to(self.device)
+    def _logits(
+        self, image: EncodedImage, prompts: Sequence[Prompt], context: Context, previous: State | None
+    ) -> Tensor:
+        """(V, side, side) of all views; tiles that the newest prompts do not touch stay as they were."""
+        opened = image.opened_with(context, self.segmenter, self.cap)
+        fresh = previous is None or previous.prompts > len(prompts)
+        logits = self._blank(image)
+        if previous is not None and not fresh:
+            logits = torch.from_numpy(previous.logits.astype(np.float32))
+        newest = prompts if fresh or previous is None else prompts[previous.prompts :]
+        first = 0
+        for scale, views in enumerate(image.scales):
+            touched = [
+                (i, view)
+                for i, view in enumerate(views)
+                if fresh or scale == 0 or encode_prompts(newest, view).any()
+            ]
+            rows = [first + i for i, _ in touched]
+            if rows:
+                fed_back = None if fresh else logits[rows, None].to(self.device)
+                decoded = self.segmenter.decode(opened[scale], prompts, touched, fed_back)
+                logits[rows] = decoded[:, 0].cpu().clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
+            first += len(views)
+        return logits
+
+    def _blank(self, image: EncodedImage) -> Tensor:
+        side = self.segmenter.state_side
+        return torch.zeros(sum(map(len, image.scales)), side, side)
+
+    def _nothing(self, image: EncodedImage) -> Result:
+        empty = np.zeros((image.frame.height, image.frame.width), dtype=np.float32)
+        return Result(empty > 0, empty, 1.0, State(self._blank(image).numpy().astype(np.float16), 0))
 
 
-def _result(frame: Frame, logits: Tensor) -> Result:
-    probability = frame.out_of_square(torch.sigmoid(logits))
+def _read(segmenter: Segmenter, seen: Any, context: Context, scale: int, cap: int) -> Remembered | None:
+    """The entries that each view of an image reads: all of them, or those that the policy chooses."""
+    if scale >= len(context.memories):
+        return None
+    memory, owners = context.memories[scale], context.owners[scale]
+    if len(memory) <= cap:
+        return memory
+    likeness = memory.likeness().float().cpu().numpy()
+    always = [i for i, owner in enumerate(owners) if owner in context.pinned]
+    relevance = segmenter.relevance(seen, memory).float().cpu().numpy()
+    chosen = [choose(view, likeness, cap, always=always) for view in relevance]
+    return memory.select(torch.from_numpy(np.stack(chosen)))
+
+
+def _result(image: EncodedImage, logits: Tensor, prompts: Sequence[Prompt]) -> Result:
+    canvas = canvas_of(image.frame.height, image.frame.width)
+    parts = torch.split(logits[:, None], [len(views) for views in image.scales])
+    maps = [mosaic(canvas, views, part) for views, part in zip(image.scales, parts, strict=True)]
+    probability = at_image_size(under_ink(torch.stack(maps).mean(dim=0), canvas, prompts), canvas)
     mask = probability > 0.5
     total = float(probability.sum()) + float(mask.sum())
     expected_dice = 2 * float(probability[mask].sum()) / total if total else 0.0
-    state = logits[0, 0].clamp(-30, 30).numpy().astype(np.float16)
+    state = State(logits.numpy().astype(np.float16), len(prompts))
     return Result(mask, probability, min(1.0, max(0.0, 1 - expected_dice)), state)
-
-
-def _nothing(frame: Frame) -> Result:
-    shape = (frame.height, frame.width)
-    empty = np.zeros(shape, dtype=np.float32)
-    return Result(empty > 0, empty, 1.0, np.zeros((SIDE, SIDE), dtype=np.float16))

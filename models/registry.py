@@ -1,44 +1,48 @@
-"""The models that can be loaded by name, and where their weights are."""
+"""Loading a model by its name: its weights checked, its network built, a Predictor around it."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
+from models import published
+from models.catalogue import MODELS, weight_files
+from models.memory_segmenter import MemorySegmenter
 from models.predictor import Predictor
+from models.segmenter import Segmenter
 from models.weights_file import load_weights, sha256_of
 
-WEIGHTS = Path(__file__).parent / "weights"
+
+def _memory(weights: Path, *, device: str) -> Segmenter:
+    return MemorySegmenter(load_weights(weights).to(device).requires_grad_(False))
 
 
-@dataclass(frozen=True)
-class Model:
-    """A network with weights that ship: file in ``weights/``, its SHA-256, and the weights' licence."""
-
-    file: str
-    sha256: str
-    licence: str
-
-
-MODELS = {
-    "memory-v1": Model(
-        "memory-v1.safetensors",
-        "a4c94ca965e65a2742ee21fa8c92c72ca963a032d2ae6aab8c5f2c5af85fe571",
-        "Apache-2.0",
-    ),
+BUILDERS: dict[str, Callable[..., Segmenter]] = {
+    "memory-v1": _memory,
+    "multiverseg": published.multiverseg,
+    "scribbleprompt-unet": published.scribbleprompt_unet,
+    "scribbleprompt-sam": published.scribbleprompt_sam,
 }
 
 
 def load(name: str, *, device: str = "cpu", weights: str | Path | None = None) -> Predictor:
-    """The named model, ready to predict; ``weights`` replaces the file that ships.
+    """The named model, ready to predict.
 
-    Raises ValueError for an unknown name, a damaged shipped file (its checksum is verified) and
-    weights that are not this model's. Nothing is downloaded, ever.
+    ``weights`` is a file to use instead of the one that ships; for a published model it is its official
+    file, or the folder that holds it (MultiverSeg needs ScribblePrompt-UNet's beside its own). Raises
+    ValueError for an unknown name, a damaged shipped file (its checksum is verified) and weights that
+    are not this model's. Nothing is downloaded, ever.
     """
-    if name not in MODELS:
-        raise ValueError(f"there is no model {name!r}; choose one of: {', '.join(sorted(MODELS))}")
-    path = Path(weights) if weights is not None else WEIGHTS / MODELS[name].file
-    if not path.is_file():
-        raise ValueError(f"there is no weights file {path}")
-    digest = sha256_of(path)
-    if weights is None and digest != MODELS[name].sha256:
-        raise ValueError(f"{path} is damaged: its SHA-256 is {digest}, not {MODELS[name].sha256}")
-    return Predictor(load_weights(path), weights_sha256=digest, device=device)
+    files = _files(name, None if weights is None else Path(weights))
+    for path in files:
+        if not path.is_file():
+            raise ValueError(f"there is no weights file {path}")
+    digest, expected = sha256_of(files[0]), MODELS[name].sha256
+    if weights is None and digest != expected:
+        raise ValueError(f"{files[0]} is damaged: its SHA-256 is {digest}, not {expected}")
+    return Predictor(BUILDERS[name](*files, device=device), weights_sha256=digest, device=device)
+
+
+def _files(name: str, weights: Path | None) -> list[Path]:
+    if weights is None or name not in MODELS or weights.is_dir():
+        return weight_files(name, weights)
+    others = MODELS[name].files[1:]
+    return [weights, *(weights.parent / names[0] for names in others)]

@@ -1,5 +1,7 @@
 """What the Predictor needs of a network, whichever it is; every tensor here lies in the network's square.
 
+A network looks at an image in one or several *scales*; a scale is one or several *views* (frames) that
+share a memory: the whole image, or tiles of it. V counts the views of a scale, S the entries of a memory.
 From rare to frequent: ``encode`` an image, ``remember`` an accepted pair, ``open`` an image with a
 memory, ``decode`` prompts. What a network returns from one and takes in the next is its own affair.
 """
@@ -14,42 +16,57 @@ from models.prompts import Prompt
 
 
 class Remembered(Protocol):
-    """What S context pairs left behind; the order of the pairs does not matter to a prediction."""
+    """What S context entries left behind; their order does not matter to a prediction."""
 
     def __len__(self) -> int: ...
 
     def extended(self, other: Self) -> Self:
         """Both memories' entries, these first."""
 
-    def select(self, entries: Sequence[int]) -> Self:
-        """The entries at these positions."""
+    def likeness(self) -> Tensor:
+        """How similar the entries are to each other: (S, S) in [-1, 1]."""
+
+    def select(self, entries: Tensor) -> Self:
+        """For each of V views its own n entries, given by their positions (V, n)."""
 
 
 class Segmenter(Protocol):
     """A network behind the Predictor."""
 
     @property
-    def state_shape(self) -> tuple[int, int]:
-        """Rows and columns of the logits that ``decode`` returns and takes back."""
-
-    @property
     def uses_context(self) -> bool:
         """Whether a memory changes anything."""
 
-    def frame(self, height: int, width: int) -> Frame:
-        """How an image of this size is laid into the square."""
+    @property
+    def state_side(self) -> int:
+        """Rows, and columns, of the logits that ``decode`` returns and takes back."""
 
-    def encode(self, square: Tensor) -> Any:
-        """(1, 1, side, side) in [0, 1] -> what is kept of an image."""
+    def scales(self, height: int, width: int) -> tuple[tuple[Frame, ...], ...]:
+        """How an image of this size is looked at, the whole image first: the views of every scale."""
 
-    def remember(self, seen: Any, mask: Tensor) -> Any:
-        """An encoded image and its mask (1, 1, side, side), 0 or 1 -> a ``Remembered`` of one entry."""
+    def encode(self, squares: Tensor) -> Any:
+        """The views of one scale (V, 1, side, side) in [0, 1] -> what is kept of the image at that scale."""
+
+    def remember(self, seen: Any, masks: Tensor) -> Any:
+        """Encoded views and their masks (V, 1, side, side), 0 or 1 -> a ``Remembered`` of V entries."""
 
     def relevance(self, seen: Any, memory: Any) -> Tensor:
-        """How much each entry has to say about an encoded image: (S,), sums to 1."""
+        """How much each entry has to say about each encoded view: (V, S), rows sum to 1."""
 
     def open(self, seen: Any, memory: Any | None) -> Any:
-        """An encoded image and a ``Remembered``, or none -> what every interaction starts from."""
+        """Encoded views and what they read, or nothing -> what every interaction starts from.
 
-    def decode(self, opened: Any, prompts: Sequence[Prompt], frame: Frame, previous: Tensor | None) -> Tensor:
-        """Prompts in image pixels and the last logits -> logits (1, 1, *state_shape) over the square."""
+        The memory is one that all views share, or one with entries of its own for each (``select``).
+        """
+
+    def decode(
+        self,
+        opened: Any,
+        prompts: Sequence[Prompt],
+        views: Sequence[tuple[int, Frame]],
+        previous: Tensor | None,
+    ) -> Tensor:
+        """Logits (n, 1, state_side, state_side) of some views of a scale, given by position and frame.
+
+        ``prompts`` are in image pixels; ``previous`` holds the last logits of these views, in that shape.
+        """

@@ -1,38 +1,28 @@
-"""The simulated annotator: clicks, centreline scribbles and boxes drawn from truth and prediction.
+"""The simulated annotator: clicks, strokes and boxes drawn from truth and prediction.
 
 Masks are boolean (H, W) of any size; prompts are in image pixels (see models.prompts). Methods follow
-ScribblePrompt's interaction simulation (Wong et al., ECCV 2024) as its evaluation uses them; pen width,
-wobble and overshoot follow what people drew in MedScribble (about 3 px at 128², mostly on the object).
+ScribblePrompt's interaction simulation (Wong et al., ECCV 2024). There are two annotators: the one of the
+evaluation protocol, who corrects the largest error by a centre click or a centreline stroke
+(``first_prompts``, ``correction``), and the one of training, who does whatever people do (``any_first``,
+``any_correction``).
 """
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import ndimage, sparse
-from scipy.sparse import csgraph
-from skimage.morphology import skeletonize
+from scipy import ndimage
 
-from models.noise import smooth_curves
 from models.prompts import Box, Click, Prompt, Scribble
+from models.strokes import Mask, Region, Rng, any_strokes, centreline_stroke, depths, region_of
 
-Mask = NDArray[np.bool_]
-Points = NDArray[np.float64]
-Rng = np.random.Generator
 PromptKind = Literal["click", "scribble", "box"]
 
 EIGHT_CONNECTED = np.ones((3, 3), bool)
-SKELETON: Callable[[Mask], Mask] = skeletonize
+SLACK = 0.08
 
 
-class Region(NamedTuple):
-    """One connected piece of a mask, cropped with a margin of one empty pixel on every side."""
-
-    crop: Mask
-    row: int
-    column: int
-    positive: bool
+# ---- the evaluation protocol
 
 
 def centre_click(rng: Rng, truth: Mask, prediction: Mask) -> Click | None:
@@ -42,12 +32,7 @@ def centre_click(rng: Rng, truth: Mask, prediction: Mask) -> Click | None:
     maximal distance to the component's outside (the image border counts as outside), ties at random.
     """
     region = _largest_error(truth, prediction)
-    if region is None:
-        return None
-    distance = ndimage.distance_transform_edt(region.crop)
-    deepest = np.flatnonzero(distance == distance.max())
-    row, column = np.unravel_index(int(rng.choice(deepest)), distance.shape)
-    return _click_at(region.row + int(row), region.column + int(column), region.positive)
+    return None if region is None else centre_of(rng, region)
 
 
 def random_click(rng: Rng, truth: Mask, prediction: Mask) -> Click | None:
@@ -62,11 +47,11 @@ def random_click(rng: Rng, truth: Mask, prediction: Mask) -> Click | None:
 def centreline_scribble(rng: Rng, truth: Mask, prediction: Mask) -> Scribble | None:
     """One human-like stroke along the skeleton of the largest error component; None without error."""
     region = _largest_error(truth, prediction)
-    return None if region is None else _stroke(rng, region, truth.shape)
+    return None if region is None else centreline_stroke(rng, region)
 
 
-def jittered_box(rng: Rng, truth: Mask) -> Box | None:
-    """A box around the foreground, each side pushed out by 0 to 8 % of the box's extent along it.
+def jittered_box(rng: Rng, truth: Mask, slack: float = SLACK) -> Box | None:
+    """A box around the foreground, each side pushed out by 0 to ``slack`` times the box's extent along it.
 
     Always encloses every foreground pixel, never leaves the image; None for an empty mask.
     """
@@ -74,8 +59,8 @@ def jittered_box(rng: Rng, truth: Mask) -> Box | None:
         return None
     rows, columns = np.flatnonzero(truth.any(1)), np.flatnonzero(truth.any(0))
     y0, y1, x0, x1 = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
-    left, right = rng.uniform(0, 0.08, 2) * (x1 - x0)
-    top, bottom = rng.uniform(0, 0.08, 2) * (y1 - y0)
+    left, right = rng.uniform(0, slack, 2) * (x1 - x0)
+    top, bottom = rng.uniform(0, slack, 2) * (y1 - y0)
     height, width = truth.shape
     return Box(
         x0=max(0.0, x0 - left),
@@ -119,8 +104,89 @@ def next_prompts(rng: Rng, kind: PromptKind, truth: Mask, prediction: Mask | Non
     return correction(rng, kind, truth, prediction)
 
 
-def _click_at(row: int, column: int, positive: bool) -> Click:
-    return Click(x=column + 0.5, y=row + 0.5, positive=positive)
+# ---- training
+
+
+def anywhere_in(rng: Rng, region: Region) -> Click:
+    """A click on a uniformly drawn pixel of the region."""
+    return _click_on(rng, region, region.crop)
+
+
+def centre_of(rng: Rng, region: Region) -> Click:
+    """A click on a deepest pixel of the region, where the image border counts as outside."""
+    distance = ndimage.distance_transform_edt(region.crop)
+    return _click_on(rng, region, distance == distance.max())
+
+
+def near_border_of(rng: Rng, region: Region) -> Click:
+    """A click at a random small distance inside the region's border; the image border is none."""
+    depth = depths(region) * region.crop
+    least = rng.uniform(0, min(float(depth.max()), rng.uniform(2, 12) * region.pen))
+    return _click_on(rng, region, (depth > least) & (depth <= least + 1))
+
+
+Clicker = Callable[[Rng, Region], Click]
+CLICKERS: tuple[Clicker, ...] = (anywhere_in, centre_of, near_border_of)
+# The middle of the background is no place that says anything about the object.
+AROUND: tuple[Clicker, ...] = (anywhere_in, near_border_of)
+COMBINATIONS: tuple[tuple[PromptKind, ...], ...] = (
+    ("click",),
+    ("scribble",),
+    ("box",),
+    ("box", "click"),
+    ("box", "scribble"),
+    ("click", "scribble"),
+    ("box", "click", "scribble"),
+)
+
+
+def any_first(rng: Rng, truth: Mask) -> list[Prompt]:
+    """First prompts in any combination of kinds, 1 to 3 positive and 0 to 3 negative of each; never empty.
+
+    Kinds, counts and generators are drawn uniformly, as ScribblePrompt and MultiverSeg train.
+    """
+    nothing = np.zeros_like(truth)
+    given: list[Prompt] = []
+    for kind in COMBINATIONS[int(rng.integers(len(COMBINATIONS)))]:
+        box = jittered_box(rng, truth, float(rng.choice([0.03, SLACK, 0.2]))) if kind == "box" else None
+        given += [box] if box else []
+        for _ in range(int(rng.integers(1, 4)) if kind != "box" and truth.any() else 0):
+            given += _any_prompts(rng, kind, _some_error(rng, truth, nothing), CLICKERS)
+        for _ in range(int(rng.integers(0, 4)) if kind != "box" and not truth.all() else 0):
+            around = _surroundings(rng, truth) if kind == "scribble" else ~truth
+            given += _any_prompts(rng, kind, _some_error(rng, nothing, around), AROUND)
+    return given or first_prompts(rng, "click", truth)
+
+
+def any_correction(rng: Rng, truth: Mask, prediction: Mask) -> list[Prompt]:
+    """One scribble or 1 to 3 clicks on errors drawn by their area; [] when there is none."""
+    if np.array_equal(truth, prediction):
+        return []
+    kind: PromptKind = "scribble" if rng.random() < 0.5 else "click"
+    given: list[Prompt] = []
+    for _ in range(1 if kind == "scribble" else int(rng.integers(1, 4))):
+        given += _any_prompts(rng, kind, _some_error(rng, truth, prediction), CLICKERS)
+    return given
+
+
+def _any_prompts(
+    rng: Rng, kind: PromptKind, region: Region, clickers: tuple[Clicker, ...]
+) -> list[Click] | list[Scribble]:
+    if kind == "scribble":
+        return any_strokes(rng, region)
+    return [clickers[int(rng.integers(len(clickers)))](rng, region)]
+
+
+# ---- regions
+
+
+def _some_error(rng: Rng, truth: Mask, prediction: Mask) -> Region:
+    """A component of the error, drawn by its area; there must be an error."""
+    wrong = np.flatnonzero(truth != prediction)
+    row, column = divmod(int(rng.choice(wrong)), truth.shape[1])
+    positive = bool(truth[row, column])
+    pieces, _ = ndimage.label((truth != prediction) & (truth == positive), EIGHT_CONNECTED)
+    return region_of(pieces == pieces[row, column], positive=positive)
 
 
 def _largest_error(truth: Mask, prediction: Mask) -> Region | None:
@@ -130,8 +196,14 @@ def _largest_error(truth: Mask, prediction: Mask) -> Region | None:
         return None
     if extra is None or (missed is not None and missed[1] >= extra[1]):
         assert missed is not None
-        return _region(missed[0], positive=True)
-    return _region(extra[0], positive=False)
+        return region_of(missed[0], positive=True)
+    return region_of(extra[0], positive=False)
+
+
+def _background_stroke(rng: Rng, truth: Mask) -> Scribble | None:
+    """A negative stroke off the object; None when nothing is off it."""
+    piece = None if truth.all() else _largest_piece(_surroundings(rng, truth))
+    return None if piece is None else centreline_stroke(rng, region_of(piece[0], positive=False))
 
 
 def _largest_piece(mask: Mask) -> tuple[Mask, int] | None:
@@ -145,90 +217,22 @@ def _largest_piece(mask: Mask) -> tuple[Mask, int] | None:
     return pieces == largest, int(areas[largest])
 
 
-def _region(piece: Mask, *, positive: bool) -> Region:
-    rows, columns = np.flatnonzero(piece.any(1)), np.flatnonzero(piece.any(0))
-    crop = piece[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    return Region(np.pad(crop, 1), int(rows[0]) - 1, int(columns[0]) - 1, positive)
-
-
-def _background_stroke(rng: Rng, truth: Mask) -> Scribble | None:
-    """A negative stroke in the background, usually along the object; None when there is none."""
-    if truth.all():
-        return None
+def _surroundings(rng: Rng, truth: Mask) -> Mask:
+    """Where people draw negative strokes: usually along the object, else anywhere off it."""
     side = max(truth.shape)
-    near = ~truth
     if truth.any() and rng.random() < 0.7:
         gap = ndimage.distance_transform_edt(~truth)
         band = (gap > rng.uniform(1, 4) * side / 128) & (gap < rng.uniform(6, 16) * side / 128)
-        near = band if band.any() else near
-    piece = _largest_piece(near)
-    return None if piece is None else _stroke(rng, _region(piece[0], positive=False), truth.shape)
+        if band.any():
+            return np.asarray(band)
+    return ~truth
 
 
-def _stroke(rng: Rng, region: Region, shape: tuple[int, ...]) -> Scribble:
-    """A hand-drawn stroke along a long part of the region's skeleton, in image coordinates."""
-    height, width = shape[0], shape[1]
-    pen = max(height, width) / 128
-    skeleton = SKELETON(region.crop)
-    if not skeleton.any():
-        skeleton = region.crop
-    path = _longest_path(rng, skeleton)
-    points = _by_hand(rng, _part(rng, path, max(height, width)), pen)
-    points += np.array([region.column + 0.5, region.row + 0.5])
-    points = np.clip(points, 0, [width, height])
-    # On thin structures people draw thinner than their pen: at most about 1.5 times the structure.
-    thickness = np.count_nonzero(region.crop) / np.count_nonzero(skeleton)
-    width_drawn = min(rng.uniform(2, 4.5) * pen, max(1.5, 1.5 * thickness))
-    return Scribble(
-        points=tuple((float(x), float(y)) for x, y in points),
-        width=float(width_drawn),
-        positive=region.positive,
-    )
+def _click_on(rng: Rng, region: Region, where: Mask) -> Click:
+    """A click on one of the pixels of the crop that are True."""
+    row, column = divmod(int(rng.choice(np.flatnonzero(where))), where.shape[1])
+    return _click_at(region.row + row, region.column + column, region.positive)
 
 
-def _longest_path(rng: Rng, skeleton: Mask) -> Points:
-    """Pixels (x, y) along a longest shortest path of the skeleton, by two breadth-first searches."""
-    rows, columns = np.nonzero(skeleton)
-    number = np.full(skeleton.shape, -1)
-    number[rows, columns] = np.arange(rows.size)
-    starts, ends = [], []
-    for down, right in ((0, 1), (1, -1), (1, 0), (1, 1)):
-        # The region's empty margin keeps these neighbours inside the array.
-        neighbour = number[rows + down, columns + right]
-        starts.append(np.flatnonzero(neighbour >= 0))
-        ends.append(neighbour[neighbour >= 0])
-    start, end = np.concatenate(starts), np.concatenate(ends)
-    graph = sparse.coo_array((np.ones(start.size), (start, end)), (rows.size, rows.size)).tocsr()
-    order, _ = csgraph.breadth_first_order(graph, int(rng.integers(rows.size)), directed=False)
-    order, before = csgraph.breadth_first_order(graph, int(order[-1]), directed=False)
-    path = [int(order[-1])]
-    while before[path[-1]] >= 0:
-        path.append(int(before[path[-1]]))
-    return np.stack([columns[path], rows[path]], axis=1).astype(np.float64)
-
-
-def _part(rng: Rng, path: Points, side: int) -> Points:
-    """A random long part: people rarely trace all of a structure (ScribblePrompt's break-up)."""
-    if len(path) < side / 12:
-        return path
-    length = max(1, int(min(len(path) * rng.uniform(0.5, 1), rng.uniform(0.3, 0.9) * side)))
-    start = int(rng.integers(len(path) - length + 1))
-    return path[start : start + length]
-
-
-def _by_hand(rng: Rng, path: Points, pen: float) -> Points:
-    """The path as a hand draws it: few points, a smooth wobble, ends a little too far."""
-    step = max(1, round(2 * pen))
-    points = path[np.unique(np.append(np.arange(0, len(path), step), len(path) - 1))]
-    if len(points) == 1:
-        # A dot is drawn as a very short stroke.
-        return np.asarray(points + np.outer([-0.25, 0.25], _unit(rng.standard_normal(2))))
-    wobble = smooth_curves(rng, 2, len(points), 4).T * rng.uniform(0, 0.5) * pen
-    first, last = _unit(points[0] - points[1]), _unit(points[-1] - points[-2])
-    points = points + wobble
-    reach = rng.uniform(0, 1.5, 2) * pen * min(1, len(path) / (8 * pen))
-    return np.vstack([points[0] + reach[0] * first, points, points[-1] + reach[1] * last])
-
-
-def _unit(vector: Points) -> Points:
-    return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-9))
+def _click_at(row: int, column: int, positive: bool) -> Click:
+    return Click(x=column + 0.5, y=row + 0.5, positive=positive)

@@ -1,6 +1,7 @@
 """Rows and blobs into what the Predictor takes: images encoded once, contexts extended, both kept."""
 
 import logging
+import struct
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
@@ -20,7 +21,9 @@ logger = logging.getLogger(__name__)
 IMAGES_KEPT = 32
 CONTEXTS_KEPT = 4
 ANSWERS_KEPT = 16
-STATE_SHAPE = (128, 128)
+# How many prompts were answered, then views, rows and columns; logits in [-30, 30] as steps of 1/4.
+STATE_HEADER = struct.Struct("<4I")
+STEPS_PER_UNIT = 4
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -103,10 +106,15 @@ class Inputs:
 
 
 def pack_state(state: State) -> bytes:
-    """A state as ``previous`` reads it back; as it is, because packing takes longer than writing."""
-    return np.ascontiguousarray(state, dtype=np.float16).tobytes()
+    """A state as ``previous`` reads it back, a byte for each logit."""
+    logits = np.rint(state.logits.astype(np.float32) * STEPS_PER_UNIT).astype(np.int8)
+    return STATE_HEADER.pack(state.prompts, *logits.shape) + logits.tobytes()
 
 
 def unpack_state(data: bytes) -> State:
     """ValueError when ``data`` is not a whole state."""
-    return np.frombuffer(data, dtype=np.float16).reshape(STATE_SHAPE)
+    if len(data) < STATE_HEADER.size:
+        raise ValueError(f"a state has at least {STATE_HEADER.size} bytes, not {len(data)}")
+    prompts, *shape = STATE_HEADER.unpack_from(data)
+    logits = np.frombuffer(data, dtype=np.int8, offset=STATE_HEADER.size).reshape(shape)
+    return State((logits / np.float32(STEPS_PER_UNIT)).astype(np.float16), prompts)

@@ -4,10 +4,12 @@ import pytest
 import torch
 
 from models.memory import ContextMemory
+from models.memory_segmenter import MemorySegmenter
 from models.predictor import Predictor
 
 
 @pytest.fixture(scope="session")
 def predictor() -> Predictor:
     torch.manual_seed(0)
-    return Predictor(ContextMemory(), weights_sha256="random")
+    network = ContextMemory().eval().requires_grad_(False)
+    return Predictor(MemorySegmenter(network), weights_sha256="random")

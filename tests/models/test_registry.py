@@ -1,5 +1,6 @@
 """Models by name, and weights files that are not what they say."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,13 +8,16 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from models.catalogue import MODELS, SCRIBBLEPROMPT_UNET, SHIPPED, installed
 from models.memory import ContextMemory, MemoryConfig
 from models.prompts import Click
-from models.registry import MODELS, WEIGHTS, load
+from models.registry import BUILDERS, load
 from models.weights_file import load_weights, save_weights
 
+GOLDEN = Path(__file__).parent / "golden"
 
-@pytest.mark.parametrize("name", MODELS)
+
+@pytest.mark.parametrize("name", installed())
 def test_every_model_loads_and_follows_a_click(name: str) -> None:
     predictor = load(name)
     y, x = np.mgrid[:96, :96]
@@ -23,9 +27,9 @@ def test_every_model_loads_and_follows_a_click(name: str) -> None:
     assert (result.mask & disc).sum() / (result.mask | disc).sum() > 0.6
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", installed())
 def test_every_model_ships_with_a_card(name: str) -> None:
-    assert (WEIGHTS / f"{name}.md").is_file()
+    assert (SHIPPED / f"{name}.md").is_file()
 
 
 def test_weights_come_back_as_they_were_saved(tmp_path: Path) -> None:
@@ -39,17 +43,43 @@ def test_weights_come_back_as_they_were_saved(tmp_path: Path) -> None:
     assert load("memory-v1", weights=tmp_path / "w.safetensors").weights_sha256 == digest
 
 
+def test_every_model_has_a_builder_and_what_ships_a_checksum() -> None:
+    assert set(BUILDERS) == set(MODELS)
+    assert [name for name, model in MODELS.items() if model.sha256] == installed() == ["memory-v1"]
+
+
+def test_weights_that_do_not_ship_are_asked_for_by_their_names(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"put MultiverSeg_v1.* and ScribblePrompt_unet.* into a folder"):
+        load("multiverseg")
+    with pytest.raises(ValueError, match=r"there is no ScribblePrompt_unet_v1_nf192_res128\.pt in"):
+        load("scribbleprompt-unet", weights=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["multiverseg", "scribbleprompt-unet"])
+def test_official_files_are_found_by_their_names(name: str, tmp_path: Path) -> None:
+    shutil.copy(GOLDEN / "multiverseg_nf8_res128.pt", tmp_path / "MultiverSeg_v0_nf256_res128.pt")
+    shutil.copy(GOLDEN / "scribbleprompt_unet_nf8_res128.pt", tmp_path / SCRIBBLEPROMPT_UNET[0])
+    assert name in installed(tmp_path)
+    predictor = load(name, weights=tmp_path)
+    image = predictor.encode_image(np.eye(40, 60))
+    context = predictor.encode_context([(np.eye(40, 60), np.eye(40, 60) > 0)])
+    for read in (predictor.encode_context([]), context):
+        first = predictor.predict(image, [Click(30.5, 20.5)], context=read)
+        assert first.mask.shape == (40, 60)
+        predictor.predict(image, [Click(30.5, 20.5)], context=read, previous=first.state)
+
+
 def test_an_unknown_name_lists_the_models() -> None:
     with pytest.raises(ValueError, match=r"choose one of: .*memory-v1"):
         load("unet-9000")
 
 
 def test_a_damaged_shipped_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shipped = MODELS["memory-v1"].file
-    damaged = bytearray((WEIGHTS / shipped).read_bytes())
+    shipped = MODELS["memory-v1"].files[0][0]
+    damaged = bytearray((SHIPPED / shipped).read_bytes())
     damaged[-1] ^= 1
     (tmp_path / shipped).write_bytes(damaged)
-    monkeypatch.setattr("models.registry.WEIGHTS", tmp_path)
+    monkeypatch.setattr("models.catalogue.SHIPPED", tmp_path)
     with pytest.raises(ValueError, match="is damaged"):
         load("memory-v1")
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, sessionmaker
 
-from models.predictor import Result
+from models.predictor import Result, State
 from models.prompts import Click
 from service.db import unit_of_work
 from service.events import LocalEvents
@@ -27,7 +27,6 @@ from service.tables import (
 )
 from tests.factories import png
 from workers.bench import Bench
-from workers.inputs import STATE_SHAPE
 
 
 @dataclass
@@ -59,7 +58,7 @@ class FakePredictor:
             raise self.error
         mask = np.zeros(image.shape, dtype=np.bool_)
         mask[:4, : 1 + len(prompts)] = True
-        state = np.full(STATE_SHAPE, len(prompts), dtype=np.float16)
+        state = State(np.full((1, 4, 4), len(prompts), dtype=np.float16), len(prompts))
         return Result(mask, mask.astype(np.float32), 0.25, state)
 
 

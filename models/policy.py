@@ -1,0 +1,33 @@
+"""Which context entries an image reads when there are too many: relevant ones, but not all alike."""
+
+from collections.abc import Collection
+
+import numpy as np
+from numpy.typing import NDArray
+
+DIVERSITY = 0.3
+
+
+def choose(
+    relevance: NDArray[np.float32],
+    likeness: NDArray[np.float32],
+    cap: int,
+    *,
+    always: Collection[int] = (),
+) -> NDArray[np.intp]:
+    """Positions of at most ``cap`` entries, in ascending order; those of ``always`` come first of all.
+
+    ``relevance`` (S,) says how much an image makes of each entry, ``likeness`` (S, S) in [-1, 1] how
+    similar two entries are. Greedy maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998):
+    the next entry is the most relevant one that is not much like those that are in already.
+    """
+    score = relevance / max(float(relevance.max()), 1e-12)
+    chosen = np.zeros(len(score), dtype=bool)
+    closest = np.zeros(len(score), dtype=np.float32)
+    first = sorted(always, key=lambda i: -score[i])[:cap]
+    for n in range(min(cap, len(score))):
+        merit = np.where(chosen, -np.inf, score - DIVERSITY * closest)
+        i = first[n] if n < len(first) else int(merit.argmax())
+        chosen[i] = True
+        closest = np.maximum(closest, likeness[i])
+    return np.flatnonzero(chosen)
