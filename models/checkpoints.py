@@ -18,7 +18,16 @@ FIRST_PARAMETERS = {
 COMPILED = "_orig_mod."  # what torch.compile puts before every name
 NAMED_MISFITS = 3
 # torch.load has no error of its own for bytes that are not what they should be.
-DAMAGE = (RuntimeError, EOFError, UnpicklingError, ValueError, LookupError, AssertionError, TypeError)
+DAMAGE = (
+    AssertionError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    UnpicklingError,
+    ValueError,
+)
 
 Weights = dict[str, Tensor]
 Network = TypeVar("Network", bound=nn.Module)
@@ -58,10 +67,10 @@ def width_of(name: str, weights: Weights, path: Path) -> int:
     Raises ValueError when it is the file of another one.
     """
     first = weights.get(FIRST_PARAMETERS[name])
-    if first is not None and first.ndim == 1:
+    if first is not None and first.ndim == 1 and len(first):
         return len(first)
-    known = [other for other, parameter in FIRST_PARAMETERS.items() if parameter in weights]
-    found = known[0] if known else f"another network (with {next(iter(weights))})"
+    others = [other for other, p in FIRST_PARAMETERS.items() if p in weights and other != name]
+    found = others[0] if others else f"another network (with {next(iter(weights))})"
     raise ValueError(f"{path} holds the weights of {found}; give those of {name}")
 
 
@@ -77,25 +86,33 @@ def fit(network: Network, weights: Weights, path: Path) -> Network:
     both = [name for name in wanted if name in given and wanted[name] != given[name]]
     misfits += [f"{name} has shape {given[name]}, not {wanted[name]}" for name in both]
     if misfits:
-        said = ", ".join(misfits[:NAMED_MISFITS]) + (", ..." if len(misfits) > NAMED_MISFITS else "")
-        raise ValueError(f"{path} does not fit {type(network).__name__} in {len(misfits)} places: {said}")
+        more = f" and {len(misfits) - NAMED_MISFITS} more" if len(misfits) > NAMED_MISFITS else ""
+        said = ", ".join(misfits[:NAMED_MISFITS])
+        raise ValueError(f"{path} does not fit {type(network).__name__}: {said}{more}")
     network.load_state_dict(weights, assign=True)
     return network.eval()
 
 
 def _load(path: Path) -> object:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        file = path.open("rb")
     except FileNotFoundError as error:
         raise ValueError(
             f"there is no weights file {path}; download it from where its authors publish it"
         ) from error
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from error
-    except DAMAGE as error:
-        if code := re.search(r"GLOBAL (\S+)", str(error)):
-            raise ValueError(
-                f"{path} wants to run code ({code[1]}), for which weights have no need; nothing was run: "
-                "use only the file that the authors publish"
-            ) from error
-        raise ValueError(f"{path} is damaged, incomplete or not a PyTorch file; download it again") from error
+    with file:
+        try:
+            return torch.load(file, map_location="cpu", weights_only=True)
+        except DAMAGE as error:
+            raise ValueError(f"{path} {_fault(error)}") from error
+
+
+def _fault(error: Exception) -> str:
+    if code := re.search(r"GLOBAL (\S+)", str(error)):
+        return (
+            f"wants to run code ({code[1]}), for which weights have no need; nothing was run: "
+            "use only the file that the authors publish"
+        )
+    return "is damaged, incomplete or not a PyTorch file; download it again"

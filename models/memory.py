@@ -322,7 +322,7 @@ class ContextMemory(nn.Module):
         if memory is None:
             return features.new_zeros(b, 3, h, w)
         means = F.normalize(memory.prototypes[level].sum(dim=1), dim=-1)  # (B, 2, C)
-        cosines = torch.einsum("bchw,bmc->bmhw", F.normalize(features, dim=1), means)
+        cosines = torch.einsum("bchw,bmc->bmhw", _unit(features), means)
         area = memory.areas[:, :, 0].mean(dim=1).view(b, 1, 1, 1).expand(b, 1, h, w)
         return torch.cat([cosines, area], dim=1)
 
@@ -344,9 +344,14 @@ def _ink_likeness(features: Tensor, ink: Tensor) -> Tensor:
     Features are taken relative to the image's mean; where there is no ink the cosine is 0.
     """
     stride = ink.shape[-1] // features.shape[-1]
-    cells = F.normalize(features - features.mean(dim=(2, 3), keepdim=True), dim=1)
+    cells = _unit(features - features.mean(dim=(2, 3), keepdim=True))
     under = torch.einsum("bchw,bmhw->bmc", cells, F.max_pool2d(ink, stride))
     return torch.einsum("bchw,bmc->bmhw", cells, F.normalize(under, dim=-1))
+
+
+def _unit(features: Tensor) -> Tensor:
+    """(B, C, h, w), each cell's C features scaled to length 1; several times faster than F.normalize."""
+    return features * torch.rsqrt((features * features).sum(dim=1, keepdim=True) + 1e-12)
 
 
 def _double(x: Tensor) -> Tensor:

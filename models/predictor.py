@@ -19,9 +19,10 @@ from models.encoding import Frame, encode_prompts, grey_plane, mask_square
 from models.policy import choose
 from models.prompts import Prompt, all_inside
 from models.segmenter import Remembered, Segmenter
+from models.uncertainty import uncertainty
 from models.views import at_image_size, canvas_of, mosaic, under_ink
 
-CAP = 64  # entries that a view reads; measured in models/TRAINING_LOG.md
+HALF_CAP = 16  # entries of half a context that a second opinion is formed by
 LOGIT_LIMIT = 30.0
 
 
@@ -57,6 +58,11 @@ class EncodedImage:
         """The view of the whole image."""
         return self.scales[0][0]
 
+    @property
+    def canvas(self) -> Frame:
+        """Where what the views say is put together."""
+        return canvas_of(self.frame.height, self.frame.width)
+
     def opened_with(self, context: Context, segmenter: Segmenter, cap: int) -> tuple[Any, ...]:
         """Per scale; the context is read at the first prediction with it, not at every interaction."""
         if self._opened is None or self._opened[0]() is not context:
@@ -82,8 +88,8 @@ class State:
 
 @dataclass(frozen=True)
 class Result:
-    """mask: bool (H, W); probability: float32 (H, W) in [0, 1]; uncertainty in [0, 1]: one minus the
-    Dice that the probabilities themselves expect of the mask; state: hand back as ``previous``."""
+    """mask: bool (H, W); probability: float32 (H, W) in [0, 1]; uncertainty in [0, 1]: how much Dice is
+    likely to be missing (``models.uncertainty``); state: hand back as ``previous``."""
 
     mask: NDArray[np.bool_]
     probability: NDArray[np.float32]
@@ -95,8 +101,9 @@ class Predictor:
     """A network behind image-pixel coordinates and numpy arrays."""
 
     def __init__(
-        self, segmenter: Segmenter, *, weights_sha256: str, device: str = "cpu", cap: int = CAP
+        self, segmenter: Segmenter, *, weights_sha256: str, device: str = "cpu", cap: int = 64
     ) -> None:
+        """``cap``: how many entries of a context a view reads at most."""
         self.segmenter, self.weights_sha256, self.cap = segmenter, weights_sha256, cap
         self.device = torch.device(device)
 
@@ -160,7 +167,13 @@ class Predictor:
             return self._nothing(image)
         with torch.inference_mode():
             logits = self._logits(image, prompts, context, previous)
-            return _result(image, logits, prompts)
+            maps = _maps(image, logits)
+            opinions = maps if prompts else [*maps, *self._by_halves(image, context)]
+        canvas = image.canvas
+        on_canvas = under_ink(torch.stack(maps).mean(dim=0), canvas, prompts)
+        probability = at_image_size(on_canvas, canvas)
+        state = State(logits.numpy().astype(np.float16), len(prompts))
+        return Result(probability > 0.5, probability, uncertainty(on_canvas, opinions), state)
 
     def _logits(
         self, image: EncodedImage, prompts: Sequence[Prompt], context: Context, previous: State | None
@@ -187,6 +200,20 @@ class Predictor:
             first += len(views)
         return logits
 
+    def _by_halves(self, image: EncodedImage, context: Context) -> list[Tensor]:
+        """What each half of the context, its even and its odd pairs, makes of the untouched image."""
+        if len(context) < 2:
+            return []
+        memory, owners, whole = context.memories[0], context.owners[0], image.scales[0]
+        maps = []
+        for half in (0, 1):
+            entries = [i for i, owner in enumerate(owners) if owner % 2 == half][-HALF_CAP:]
+            part = memory.select(torch.tensor([entries] * len(whole)))
+            opened = self.segmenter.open(image.seen[0], part)
+            logits = self.segmenter.decode(opened, [], list(enumerate(whole)), None)
+            maps.append(mosaic(image.canvas, whole, logits.cpu()))
+        return maps
+
     def _blank(self, image: EncodedImage) -> Tensor:
         side = self.segmenter.state_side
         return torch.zeros(sum(map(len, image.scales)), side, side)
@@ -210,13 +237,7 @@ def _read(segmenter: Segmenter, seen: Any, context: Context, scale: int, cap: in
     return memory.select(torch.from_numpy(np.stack(chosen)))
 
 
-def _result(image: EncodedImage, logits: Tensor, prompts: Sequence[Prompt]) -> Result:
-    canvas = canvas_of(image.frame.height, image.frame.width)
+def _maps(image: EncodedImage, logits: Tensor) -> list[Tensor]:
+    """Logits (V, h, w) of all views -> the probability map of every scale, on the image's canvas."""
     parts = torch.split(logits[:, None], [len(views) for views in image.scales])
-    maps = [mosaic(canvas, views, part) for views, part in zip(image.scales, parts, strict=True)]
-    probability = at_image_size(under_ink(torch.stack(maps).mean(dim=0), canvas, prompts), canvas)
-    mask = probability > 0.5
-    total = float(probability.sum()) + float(mask.sum())
-    expected_dice = 2 * float(probability[mask].sum()) / total if total else 0.0
-    state = State(logits.numpy().astype(np.float16), len(prompts))
-    return Result(mask, probability, min(1.0, max(0.0, 1 - expected_dice)), state)
+    return [mosaic(image.canvas, views, part) for views, part in zip(image.scales, parts, strict=True)]

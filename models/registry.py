@@ -38,7 +38,8 @@ def load(name: str, *, device: str = "cpu", weights: str | Path | None = None) -
     digest, expected = sha256_of(files[0]), MODELS[name].sha256
     if weights is None and digest != expected:
         raise ValueError(f"{files[0]} is damaged: its SHA-256 is {digest}, not {expected}")
-    return Predictor(BUILDERS[name](*files, device=device), weights_sha256=digest, device=device)
+    segmenter = BUILDERS[name](*files, device=device)
+    return Predictor(segmenter, weights_sha256=digest, device=device, cap=MODELS[name].cap)
 
 
 def _files(name: str, weights: Path | None) -> list[Path]:

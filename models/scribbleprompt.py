@@ -76,7 +76,7 @@ class ScribblePromptUNet(nn.Module):
         self.bottleneck = _layer(features, features)
         self.ups = nn.ModuleList()
         for _ in range(LEVELS):
-            self.ups.append(nn.Upsample(scale_factor=2, mode="bilinear"))
+            self.ups.append(nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True))
             self.ups.append(_layer(2 * features, features))
         self.final_conv = nn.Sequential(OrderedDict(conv=nn.Sequential(nn.Conv2d(features, 1, 1))))
 

@@ -86,9 +86,10 @@ class Accrue:
         body = {"name": name, "model": model, "use_context": use_context}
         return int(self._json("POST", "/projects", json=body)["id"])
 
-    def add_label(self, project_id: int, name: str) -> int:
-        """The new label's id."""
-        return int(self._json("POST", f"/projects/{project_id}/labels", json={"name": name})["id"])
+    def add_label(self, project_id: int, name: str, *, strategy: str = "in_order") -> int:
+        """The new label's id; ``strategy``: in_order, most_uncertain or most_certain comes next."""
+        body = {"name": name, "strategy": strategy}
+        return int(self._json("POST", f"/projects/{project_id}/labels", json=body)["id"])
 
     def upload_images(
         self, project_id: int, images: Iterable[Path | tuple[str, bytes]]
@@ -162,6 +163,19 @@ class Accrue:
         path = f"/labels/{label_id}/metrics/interactions-per-image"
         rows: list[dict[str, Any]] = self._request("GET", path).json()
         return rows
+
+    def context(self, label_id: int, *, include_removed: bool = False) -> list[dict[str, Any]]:
+        """The accepted masks that the network is shown, oldest first; also those that have left."""
+        path = f"/labels/{label_id}/context"
+        found = self._request("GET", path, params={"include_removed": include_removed})
+        entries: list[dict[str, Any]] = found.json()
+        return entries
+
+    def patch_context(
+        self, entry_id: int, *, pinned: bool | None = None, excluded: bool | None = None
+    ) -> dict[str, Any]:
+        """Pin, exclude or bring back one of them; what is None stays as it is."""
+        return self._json("PATCH", f"/context/{entry_id}", json={"pinned": pinned, "excluded": excluded})
 
     def _write(self, held: Held, verb: str, body: dict[str, Any]) -> None:
         headers = {**_lease(held), "If-Match": f'"{held.version}"'}

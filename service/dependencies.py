@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path as FilePath
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Path, Request
@@ -26,6 +27,7 @@ class HouseRules:
     """The settings that the features go by."""
 
     model: str
+    weights_dir: FilePath | None
     lease_seconds: float
     predict_ahead: int
     max_image_pixels: int

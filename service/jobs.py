@@ -16,12 +16,13 @@ class Job(StrEnum):
 
     PREDICT = "predict.interaction"
     PREDICT_FIRST = "predict.first"
+    CHECK = "context.check"
     SWEEP = "sweep.run"
 
 
 # In the order in which a worker looks into them: a prompt never waits for what a machine asked for.
 QUEUES = ("prompt", "next", "io", "batch")
-QUEUE_OF = {Job.PREDICT: "prompt", Job.PREDICT_FIRST: "next", Job.SWEEP: "io"}
+QUEUE_OF = {Job.PREDICT: "prompt", Job.PREDICT_FIRST: "next", Job.SWEEP: "io", Job.CHECK: "batch"}
 URGENT = "prompt"
 
 # Set by a worker each time it has consumed a sweep, for a short while: it cannot look alive and sleep.
@@ -39,15 +40,22 @@ class Jobs(Protocol):
     def send(self, job: Job, row_id: int, *, urgent: bool = False) -> None:
         """Have ``job`` done for a row; ``urgent`` when a person is waiting for it."""
 
+    def people_wait(self) -> bool:
+        """Whether an urgent job waits for a worker."""
+
 
 @dataclass
 class RecordedJobs:
     """Jobs that are only written down."""
 
     sent: list[tuple[Job, int, str]] = field(default_factory=list)
+    waiting: bool = False
 
     def send(self, job: Job, row_id: int, *, urgent: bool = False) -> None:
         self.sent.append((job, row_id, URGENT if urgent else QUEUE_OF[job]))
+
+    def people_wait(self) -> bool:
+        return self.waiting
 
 
 class CeleryJobs:
@@ -67,6 +75,10 @@ class CeleryJobs:
             expires=EXPIRES_SECONDS.get(job),
             retry_policy={"max_retries": 1},
         )
+
+    def people_wait(self) -> bool:
+        with self._app.pool.acquire(block=True) as connection:
+            return bool(connection.default_channel.client.llen(URGENT))
 
     def close(self) -> None:
         self._app.close()

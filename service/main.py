@@ -61,6 +61,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     rules = HouseRules(
         model=settings.model,
+        weights_dir=settings.weights_dir,
         lease_seconds=settings.lease_seconds,
         predict_ahead=settings.predict_ahead,
         max_image_pixels=settings.max_image_pixels,

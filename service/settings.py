@@ -19,6 +19,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     device: str = "cpu"
     model: str = "memory-v1"
+    weights_dir: Path | None = None
     lease_seconds: float = Field(default=120, gt=0, le=86_400)
     predict_ahead: int = Field(default=2, ge=0, le=100)
     max_attempts: int = Field(default=3, ge=1)

@@ -66,6 +66,26 @@ class State(StrEnum):
     SKIPPED = "skipped"
 
 
+class Strategy(StrEnum):
+    """Which open annotation of a label comes next: by its position, or by how sure its first mask is."""
+
+    IN_ORDER = "in_order"
+    MOST_UNCERTAIN = "most_uncertain"
+    MOST_CERTAIN = "most_certain"
+
+
+def _one_of(kind: type[StrEnum], name: str) -> Enum:
+    """A column of the values of ``kind``, with a check constraint of that name."""
+    return Enum(
+        kind,
+        native_enum=False,
+        create_constraint=True,
+        length=16,
+        name=name,
+        values_callable=lambda members: [member.value for member in members],
+    )
+
+
 Digest = Annotated[str, mapped_column(String(64))]
 Name = Annotated[str, mapped_column(String(200))]
 
@@ -83,14 +103,8 @@ class Table(DeclarativeBase):
     type_annotation_map: ClassVar[dict[Any, Any]] = {
         datetime: UtcDateTime,
         tuple[Prompt, ...]: Prompts,
-        State: Enum(
-            State,
-            native_enum=False,
-            create_constraint=True,
-            length=16,
-            name="state",
-            values_callable=lambda states: [state.value for state in states],
-        ),
+        State: _one_of(State, "state"),
+        Strategy: _one_of(Strategy, "strategy"),
     }
 
 
@@ -133,6 +147,7 @@ class Label(Table):
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"))
     name: Mapped[Name]
     context_version: Mapped[int] = mapped_column(default=0)
+    strategy: Mapped[Strategy] = mapped_column(default=Strategy.IN_ORDER)
 
     project: Mapped[Project] = relationship(lazy="raise")
 
@@ -159,6 +174,8 @@ class Annotation(Table):
         UniqueConstraint("label_id", "image_id"),
         # The queue: the first open annotation of a label, without a sort at any size.
         Index(None, "label_id", "state", "position", "id"),
+        # The same by uncertainty; equal ones are sorted by position, and there are few of them.
+        Index(None, "label_id", "state", "first_uncertainty", "position", "id"),
         Index(None, "label_id", "accepted_at", "id"),
     )
 
@@ -181,6 +198,8 @@ class Annotation(Table):
     skip_reason: Mapped[str | None] = mapped_column(String(500))
     first_attempts: Mapped[int] = mapped_column(default=0)
     first_failure: Mapped[str | None] = mapped_column(String(500))
+    # That of the newest first prediction.
+    first_uncertainty: Mapped[float | None]
 
     label: Mapped[Label] = relationship(lazy="raise")
     image: Mapped[Image] = relationship(lazy="raise")
@@ -238,7 +257,10 @@ class Prediction(Table):
 
 
 class ContextEntry(Table):
-    """One accepted (image, mask) pair, in the context from ``added_version`` on."""
+    """One accepted (image, mask) pair, in the context from ``added_version`` to ``removed_version``.
+
+    One that has left and comes back has a new ``added_version``; the older one is forgotten.
+    """
 
     __tablename__ = "context_entries"
     __table_args__ = (Index(None, "label_id", "added_version"),)
@@ -250,6 +272,13 @@ class ContextEntry(Table):
     mask_digest: Mapped[Digest]
     added_version: Mapped[int]
     removed_version: Mapped[int | None]
+    removed_reason: Mapped[str | None] = mapped_column(String(500))
+    # Read by every image, however many entries there are.
+    pinned: Mapped[bool] = mapped_column(default=False)
+    # Set when the check of the mask begins, so that one that kills its worker does not begin again;
+    # what it found is ``quality``, in [0, 1].
+    checked: Mapped[bool] = mapped_column(default=False)
+    quality: Mapped[float | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 

@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Callable
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from celery import Celery
 from celery.exceptions import SecurityWarning
 from celery.signals import task_postrun, worker_ready, worker_shutting_down
 
+from models.catalogue import MODELS
 from models.predictor import Predictor
 from models.prompts import Click
 from models.registry import load
@@ -28,6 +30,7 @@ from service.jobs import PULSE_KEY, QUEUES, CeleryJobs, Job, Jobs, open_celery
 from service.settings import Settings
 from service.storage import open_storage
 from workers.bench import Bench
+from workers.check import check_entry
 from workers.predict import predict_first, predict_interaction
 from workers.sweep import INTERVAL_SECONDS, sweep
 
@@ -36,6 +39,7 @@ logger = logging.getLogger(__name__)
 TASKS: dict[Job, Callable[[Bench, int], None]] = {
     Job.PREDICT: predict_interaction,
     Job.PREDICT_FIRST: predict_first,
+    Job.CHECK: check_entry,
     Job.SWEEP: sweep,
 }
 PULSE_SECONDS = 30
@@ -51,7 +55,7 @@ def set_up(settings: Settings) -> Bench:
         storage=open_storage(settings.resolved_storage_url),
         jobs=CeleryJobs(settings.resolved_redis_url),
         events=RedisEvents(settings.resolved_redis_url),
-        load=cache(partial(_warm, device=settings.device)),
+        load=cache(partial(_warm, device=settings.device, weights_dir=settings.weights_dir)),
         max_attempts=settings.max_attempts,
         predict_ahead=settings.predict_ahead,
     )
@@ -143,9 +147,10 @@ def _ask_for_sweeps(jobs: Jobs) -> None:
     worker_shutting_down.connect(stop, weak=False)
 
 
-def _warm(name: str, *, device: str) -> Predictor:
+def _warm(name: str, *, device: str, weights_dir: Path | None) -> Predictor:
     """The model, after one prediction: the first one of a process is several times slower."""
-    predictor = load(name, device=device)
+    ships = name in MODELS and MODELS[name].sha256 is not None
+    predictor = load(name, device=device, weights=None if ships else weights_dir)
     image = predictor.encode_image(np.eye(128, dtype=np.float32))
     context = predictor.encode_context([(np.eye(128), np.eye(128) > 0)])
     predictor.predict(image, [Click(64.5, 64.5)], context=context)

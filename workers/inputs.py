@@ -9,6 +9,7 @@ from typing import Generic, NamedTuple, TypeVar
 import numpy as np
 
 from models.predictor import Context, EncodedImage, Predictor, State
+from models.quality import Pair
 from service.annotations.queries import Work
 from service.context.queries import ContextPair
 from service.images.decode import decode
@@ -84,10 +85,16 @@ class Inputs:
             kept = ((), self.predictor.encode_context([]))
         pairs, context = kept
         for pair in work.context[len(pairs) :]:
-            mask = from_png(self.storage.get(pair.mask_digest))
-            context = self.predictor.extend_context(context, self.image(pair.image_digest), mask)
+            context = self.predictor.extend_context(context, *self.pair(pair))
+        pinned = frozenset(i for i, pair in enumerate(work.context) if pair.pinned)
+        if pinned != context.pinned:  # else it stays the same object: images know it by that
+            context = context.pinning(pinned)
         self.contexts.put(work.label_id, (work.context, context))
         return context
+
+    def pair(self, pair: ContextPair) -> Pair:
+        """An accepted pair, its image encoded."""
+        return self.image(pair.image_digest), from_png(self.storage.get(pair.mask_digest))
 
     def earlier(self, work: Work) -> Answer:
         """Mask and state of the step before; nothing for the first, and no state when it was lost."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from sqlalchemy.orm import Session
 
-from service.annotations.actions import Outcome, count_attempt, record_prediction
+from service.annotations.actions import Outcome, count_attempt, give_up, record_prediction
 from service.annotations.queries import PairsReader, Work, work_on_first, work_on_interaction
 from service.db import unit_of_work
 from service.jobs import Job
@@ -38,7 +38,15 @@ def _predict(
         if not count_attempt(session, job, row_id, bench.max_attempts, events=bench.events):
             return
     try:
-        outcome, state = compute(work, bench.inputs(work.model), bench.storage)
+        inputs = bench.inputs(work.model)
+    except (OSError, ValueError) as error:  # not for another try: what is missing has to be put there
+        logger.exception("model.not_loaded %s", work.model)
+        with unit_of_work(bench.sessions) as session:
+            failure = f"The model {work.model} cannot be loaded: {error}."
+            give_up(session, job, row_id, failure, events=bench.events)
+        return
+    try:
+        outcome, state = compute(work, inputs, bench.storage)
     except Exception:
         # Tried again at once, so that a person who waits soon hears that it is hopeless.
         bench.jobs.send(job, row_id, urgent=work.n == 0)

@@ -21,6 +21,8 @@ from service.masks import Change
 from service.queue.queries import ahead
 from service.tables import Annotation, Interaction, Lease, Prediction, State
 
+LONGEST_FAILURE = 500
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -90,7 +92,8 @@ def count_attempt(session: Session, job: Job, row_id: int, limit: int, *, events
     # In the database and not in Python: this is in the way of every prompt, and workers may race.
     if session.scalar(_ATTEMPT[job], {"row_id": row_id, "most": limit}) is not None:
         return True
-    _give_up(session, job, row_id, limit, events)
+    failure = f"The network failed on this image {limit} times, so it was not tried again."
+    give_up(session, job, row_id, failure, events=events)
     return False
 
 
@@ -116,9 +119,9 @@ _ATTEMPT = {
 }
 
 
-def _give_up(session: Session, job: Job, row_id: int, attempts: int, events: Events) -> None:
+def give_up(session: Session, job: Job, row_id: int, failure: str, *, events: Events) -> None:
     """Mark the step as failed, for good, unless it is; and tell those who wait for it."""
-    failure = f"The network failed on this image {attempts} times, so it was not tried again."
+    failure = failure[:LONGEST_FAILURE]
     if job is Job.PREDICT:
         interaction = session.get(Interaction, row_id, with_for_update=True, populate_existing=True)
         if interaction is None or interaction.failed_at is not None:
@@ -161,7 +164,7 @@ def record_prediction(session: Session, work: Work, outcome: Outcome, *, events:
         "n": work.n,
         "prediction_id": prediction.id,
         "context_version": work.context_version,
-        "version": session.scalar(_PREDICTED, {"predicted_id": work.annotation_id}),
+        "version": _raise_version(session, prediction),
     }
     if outcome.change is not None:
         base = work.earlier.prediction_id if work.earlier else None
@@ -179,6 +182,7 @@ _PREDICTED = (
     .returning(Annotation.version)
     .execution_options(synchronize_session=False)
 )
+_PREDICTED_FIRST = _PREDICTED.values(first_uncertainty=bindparam("uncertainty"))
 _STANDING = select(
     select(func.max(Interaction.n))
     .where(Interaction.annotation_id == bindparam("annotation_id"))
@@ -190,6 +194,14 @@ _STANDING = select(
     .where(Lease.annotation_id == bindparam("annotation_id"), Lease.expires_at > bindparam("now"))
     .scalar_subquery(),
 )
+
+
+def _raise_version(session: Session, prediction: Prediction) -> int | None:
+    """The annotation's new version; of a first prediction the uncertainty is noted, for the queue."""
+    noted: dict[str, Any] = {"predicted_id": prediction.annotation_id}
+    if prediction.n:
+        return session.scalar(_PREDICTED, noted)
+    return session.scalar(_PREDICTED_FIRST, noted | {"uncertainty": prediction.uncertainty})
 
 
 def _told(prediction: Prediction) -> dict[str, Any]:
@@ -224,8 +236,8 @@ def _too_late(session: Session, work: Work) -> bool:
 def submit(session: Session, jobs: Jobs, annotation: Annotation, user_id: int, *, predict_ahead: int) -> None:
     """Accept the mask that is there (a project without review accepts on submit).
 
-    The accepted prediction is pinned, the pair enters the context, and the next annotations of
-    the queue are predicted with it before anybody opens them.
+    The accepted prediction is noted, the pair enters the context, the next annotations of the
+    queue are predicted with it before anybody opens them, and then the mask itself is checked.
     """
     require_open(annotation)
     newest = queries.newest_n(session, annotation.id)
@@ -242,8 +254,9 @@ def submit(session: Session, jobs: Jobs, annotation: Annotation, user_id: int, *
     annotation.accepted_at = now()
     annotation.accepted_by = user_id
     _close(session, annotation)
-    add_entry(session, annotation, predictions[0].mask_digest)
+    entry = add_entry(session, annotation, predictions[0].mask_digest)
     _predict_ahead(session, jobs, annotation.label_id, predict_ahead)
+    on_commit(session, partial(jobs.send, Job.CHECK, entry.id))
 
 
 def skip(session: Session, jobs: Jobs, annotation: Annotation, reason: str, *, predict_ahead: int) -> None:

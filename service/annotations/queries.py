@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, aliased, contains_eager, joinedload
 
 from models.prompts import Prompt
 from service.clock import now
-from service.context.queries import ContextPair, pairs, version_in_use
+from service.context.queries import ContextPair, pairs, unchecked, version_in_use
 from service.errors import NotFound
 from service.jobs import Job
 from service.queue.queries import ahead
@@ -218,6 +218,7 @@ def lost_work(session: Session, older_than: datetime, *, predict_ahead: int) -> 
     lost += [(Job.PREDICT_FIRST, row) for row in session.scalars(_opened_without_mask(older_than))]
     for label_id in session.scalars(_labels_at_work()).all():
         lost += [(Job.PREDICT_FIRST, row) for row in ahead(session, label_id, predict_ahead)]
+        lost += [(Job.CHECK, row) for row in unchecked(session, label_id, older_than)]
     return lost
 
 

@@ -1,30 +1,45 @@
 """The rules of projects and labels; every image has one annotation per label, always."""
 
+from pathlib import Path
+
 from sqlalchemy import insert, literal, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from models import catalogue
 from service.errors import Invalid, NameTaken
 from service.projects import queries
-from service.tables import Annotation, Image, Label, Project, State
+from service.tables import Annotation, Image, Label, Project, State, Strategy
 
 
 def create_project(
-    session: Session, name: str, user_id: int, *, model: str, use_context: bool, installed: str
+    session: Session, name: str, user_id: int, *, model: str, use_context: bool, weights_dir: Path | None
 ) -> Project:
-    """A new, empty project; its model must be the one that this installation runs."""
-    if model != installed:
-        raise Invalid(f"There is no model {model!r} here; this installation runs {installed!r}.")
+    """A new, empty project; its model must be one that is installed here."""
+    require_installed(model, weights_dir)
     project = Project(name=name, model=model, use_context=use_context, created_by=user_id)
     _add_named(session, project, f"There is a project {name!r} already.")
     return project
 
 
-def create_label(session: Session, project_id: int, name: str) -> Label:
+def require_installed(model: str, weights_dir: Path | None) -> None:
+    """That the model's weights are here; Invalid says which are, and what to put where."""
+    installed = catalogue.installed(weights_dir)
+    if model in installed:
+        return
+    why = "its weights are missing"
+    try:
+        catalogue.weight_files(model, weights_dir)
+    except ValueError as error:
+        why = str(error)
+    raise Invalid(f"The model {model!r} cannot be used: {why}. Installed here: {', '.join(installed)}.")
+
+
+def create_label(session: Session, project_id: int, name: str, strategy: Strategy) -> Label:
     """A new label, with an open annotation for every image that the project has."""
     # The lock keeps an upload from adding images between the two statements below.
     queries.project(session, project_id, lock=True)
-    label = Label(project_id=project_id, name=name, context_version=0)
+    label = Label(project_id=project_id, name=name, context_version=0, strategy=strategy)
     _add_named(session, label, f"The project has a label {name!r} already.")
     columns = {
         "label_id": literal(label.id),

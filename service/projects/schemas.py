@@ -5,6 +5,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, StringConstraints
 
+from service.tables import Strategy
+
 # No control characters: they hide in lists, and PostgreSQL keeps no NUL in a text.
 ShortName = Annotated[
     str,
@@ -18,8 +20,22 @@ class NewProject(BaseModel):
     use_context: bool = True
 
 
+class ModelOut(BaseModel):
+    """A model that a project may choose once it is installed; the default is that of new projects."""
+
+    name: str
+    licence: str
+    installed: bool
+    default: bool
+
+
 class NewLabel(BaseModel):
     name: ShortName
+    strategy: Strategy = Strategy.IN_ORDER
+
+
+class LabelChange(BaseModel):
+    strategy: Strategy
 
 
 class LabelOut(BaseModel):
@@ -27,12 +43,14 @@ class LabelOut(BaseModel):
     project_id: int
     name: str
     context_version: int
+    strategy: Strategy
 
 
 class LabelProgress(BaseModel):
     id: int
     name: str
     context_version: int
+    strategy: Strategy
     images: int
     accepted: int
     skipped: int

@@ -31,14 +31,14 @@ class Granted:
 def take_next(
     session: Session, label_id: int, user_id: int, *, seconds: float
 ) -> tuple[Annotation, Granted] | None:
-    """The annotation that the user holds, else the first that nobody does; None without either.
+    """The annotation that the user holds, else one that nobody does, by the label's strategy; or None.
 
     People who ask for the same label take turns, a few milliseconds each, at the lock on its row.
     Passing over locked annotations instead would pass over those to which a worker is just
     writing a prediction, so over the very ones that were predicted ahead.
     """
-    lock_label(session, label_id)
-    annotation = queries.held(session, label_id, user_id) or queries.first_free(session, label_id)
+    label = lock_label(session, label_id)
+    annotation = queries.held(session, label_id, user_id) or queries.first_free(session, label)
     if annotation is None:
         return None
     return annotation, _grant(session, annotation, user_id, seconds)

@@ -8,7 +8,10 @@ from sqlalchemy.orm import Session, contains_eager, joinedload
 
 from service.clock import now
 from service.context.queries import version_in_use
-from service.tables import Annotation, Interaction, Label, Lease, Prediction, State
+from service.tables import Annotation, Interaction, Label, Lease, Prediction, State, Strategy
+
+# How many open annotations are predicted ahead where uncertainty says which one comes next.
+POOL = 16
 
 
 def held(session: Session, label_id: int, user_id: int) -> Annotation | None:
@@ -28,29 +31,57 @@ def held(session: Session, label_id: int, user_id: int) -> Annotation | None:
     ).first()
 
 
-def first_free(session: Session, label_id: int) -> Annotation | None:
-    """The first open annotation that nobody holds; its row is locked."""
-    return session.scalars(_loaded(_free(label_id, now())).limit(1).with_for_update(of=Annotation)).first()
+def first_free(session: Session, label: Label) -> Annotation | None:
+    """The open annotation that nobody holds and whose turn it is; its row is locked.
+
+    With a strategy other than the order: one that has a first prediction, as long as there is any.
+    """
+    free = _loaded(_free(label.id, now()))
+    orders = [_in_order(free)]
+    if label.strategy is not Strategy.IN_ORDER:
+        orders.insert(0, _by_uncertainty(free, label.strategy))
+    for order in orders:
+        found = session.scalars(order.limit(1).with_for_update(of=Annotation)).first()
+        if found is not None:
+            return found
+    return None
 
 
 def ahead(session: Session, label_id: int, count: int) -> Sequence[int]:
-    """Of the next ``count`` annotations, those without a first prediction of this context."""
+    """What to predict before it is opened: annotations without a first prediction of this context.
+
+    In order these are of the next ``count``. By uncertainty they are of a pool: those that would come
+    next, because uncertainty falls as the context grows and theirs may be of an older one; and some
+    that have none yet. Without a context all are as uncertain, so then it is the order again.
+    """
     label = session.get_one(Label, label_id, options=[joinedload(Label.project)], populate_existing=True)
-    columns = (Annotation.id, Annotation.position)
-    following = _free(label_id, now()).with_only_columns(*columns).limit(count).subquery()
-    touched = exists().where(Interaction.annotation_id == following.c.id)
+    version, free = version_in_use(label), _free(label_id, now())
+    if label.strategy is Strategy.IN_ORDER or not version or not count:
+        return _to_predict(session, _in_order(free).limit(count), version)
+    scored = _by_uncertainty(free, label.strategy).limit(POOL // 2)
+    unknown = free.where(Annotation.first_uncertainty.is_(None), Annotation.first_failure.is_(None))
+    return [
+        *_to_predict(session, _in_order(unknown).limit(POOL - POOL // 2), version),
+        *_to_predict(session, scored, version),
+    ]
+
+
+def _to_predict(session: Session, following: Select[Annotation], version: int) -> Sequence[int]:
+    """Of these annotations, those that nobody has drawn on and that need a prediction of ``version``."""
+    chosen = following.with_only_columns(Annotation.id, Annotation.position).subquery()
+    touched = exists().where(Interaction.annotation_id == chosen.c.id)
     current = exists().where(
-        Prediction.annotation_id == following.c.id,
+        Prediction.annotation_id == chosen.c.id,
         Prediction.n == 0,
-        Prediction.context_version >= version_in_use(label),
+        Prediction.context_version >= version,
     )
     return session.scalars(
-        select(following.c.id).where(~touched, ~current).order_by(following.c.position, following.c.id)
+        select(chosen.c.id).where(~touched, ~current).order_by(chosen.c.position, chosen.c.id)
     ).all()
 
 
 def _free(label_id: int, moment: datetime) -> Select[Annotation]:
-    """Open annotations without a live lease, in queue order."""
+    """Open annotations without a live lease."""
     return (
         select(Annotation)
         .outerjoin(Lease, Lease.annotation_id == Annotation.id)
@@ -59,8 +90,19 @@ def _free(label_id: int, moment: datetime) -> Select[Annotation]:
             Annotation.state == State.OPEN,
             or_(Lease.annotation_id.is_(None), Lease.expires_at <= moment),
         )
-        .order_by(Annotation.position, Annotation.id)
     )
+
+
+def _in_order(statement: Select[Annotation]) -> Select[Annotation]:
+    return statement.order_by(Annotation.position, Annotation.id)
+
+
+def _by_uncertainty(statement: Select[Annotation], strategy: Strategy) -> Select[Annotation]:
+    """Those with a first prediction, the most or least uncertain first."""
+    known = Annotation.first_uncertainty
+    first = known.desc() if strategy is Strategy.MOST_UNCERTAIN else known.asc()
+    scored = statement.where(known.is_not(None))
+    return scored.order_by(first, Annotation.position, Annotation.id)
 
 
 def _loaded(statement: Select[Annotation]) -> Select[Annotation]:

@@ -23,7 +23,9 @@ from service.masks import to_png
 from service.storage import MemoryStorage
 from service.tables import Prediction
 
-RULES = HouseRules(model="memory-v1", lease_seconds=120, predict_ahead=2, max_image_pixels=64_000_000)
+RULES = HouseRules(
+    model="memory-v1", weights_dir=None, lease_seconds=120, predict_ahead=2, max_image_pixels=64_000_000
+)
 
 
 DATABASES = ["sqlite", "postgresql"]

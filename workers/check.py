@@ -1,0 +1,58 @@
+"""The task that checks an accepted mask against the others; safe to run twice, gives way to people."""
+
+import logging
+from collections.abc import Iterable
+from typing import Any, cast
+
+from models.predictor import Context, Predictor, Result
+from models.quality import agreement
+from service.context.actions import begin_check, put_off_check, record_quality
+from service.db import unit_of_work
+from service.jobs import Job, Jobs
+from workers.bench import Bench
+
+logger = logging.getLogger(__name__)
+
+
+class PersonWaits(Exception):  # noqa: N818
+    """Somebody waits for a mask: the check goes on later, from its beginning."""
+
+
+class Polite:
+    """A predictor that looks before each prediction whether somebody waits for another."""
+
+    def __init__(self, predictor: Predictor, jobs: Jobs) -> None:
+        self._predictor, self._jobs = predictor, jobs
+
+    def encode_context(self, pairs: Iterable[tuple[Any, Any]]) -> Context:
+        return self._predictor.encode_context(pairs)
+
+    def extend_context(self, context: Context, image: Any, mask: Any) -> Context:
+        return self._predictor.extend_context(context, image, mask)
+
+    def predict(self, *arguments: Any, **options: Any) -> Result:
+        if self._jobs.people_wait():
+            raise PersonWaits
+        return self._predictor.predict(*arguments, **options)
+
+
+def check_entry(bench: Bench, entry_id: int) -> None:
+    """Find out how well a context entry and the newest others explain each other."""
+    with unit_of_work(bench.sessions) as session:
+        check = begin_check(session, entry_id)
+    if check is None:
+        return
+    inputs = bench.inputs(check.model)
+    if not inputs.predictor.segmenter.uses_context:
+        return
+    polite = cast(Predictor, Polite(inputs.predictor, bench.jobs))
+    try:
+        quality = agreement(polite, inputs.pair(check.newcomer), [inputs.pair(o) for o in check.others])
+    except PersonWaits:
+        with unit_of_work(bench.sessions) as session:
+            put_off_check(session, entry_id)
+        bench.jobs.send(Job.CHECK, entry_id)
+        return
+    with unit_of_work(bench.sessions) as session:
+        record_quality(session, entry_id, quality)
+    logger.info("entry.checked entry=%d quality=%.2f", entry_id, quality)
