@@ -9,6 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -115,7 +116,7 @@ def _published_seconds() -> dict[tuple[int, int], float]:
         network(torch.rand(1, 5, 32, 32), _context(1, 32))
         for size in PUBLISHED_SIZES:
             target, context = torch.rand(1, 5, 128, 128), _context(size, 128)
-            taken[width, size] = _seconds(lambda n=network, t=target, c=context: n(t, c))
+            taken[width, size] = _seconds(partial(network, target, context))
     return taken
 
 

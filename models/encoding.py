@@ -138,7 +138,7 @@ def encode_prompts(prompts: Sequence[Prompt], frame: Frame, *, pen: float = 1.0)
     """Prompts in image pixels -> (3, side, side) in [0, 1]: box, positive ink, negative ink.
 
     Prompts are painted in order, and where two signs overlap the newer one wins. ``pen`` is the share
-    of a stroke's or a click's thickness that is painted.
+    of a stroke's or a click's thickness that is painted, but never less than a pixel around it.
     """
     channels = np.zeros((3, frame.side, frame.side), dtype=np.float32)
     for prompt in prompts:
@@ -148,8 +148,8 @@ def encode_prompts(prompts: Sequence[Prompt], frame: Frame, *, pen: float = 1.0)
             case Click(x=x, y=y):
                 _paint_stroke(channels, frame.square_points([(x, y)]), pen * CLICK_RADIUS, prompt.positive)
             case Scribble(points=points, width=width):
-                radius = max(MIN_STROKE_RADIUS, width * min(frame.scale) / 2)
-                _paint_stroke(channels, frame.square_points(points), pen * radius, prompt.positive)
+                radius = max(MIN_STROKE_RADIUS, pen * width * min(frame.scale) / 2)
+                _paint_stroke(channels, frame.square_points(points), radius, prompt.positive)
             case _:
                 assert_never(prompt)
     return channels

@@ -96,3 +96,42 @@ def _scene(predictor: Predictor):  # type: ignore[no-untyped-def]
     image = np.random.default_rng(1).random((50, 70))
     context = predictor.encode_context([(image, image > 0.5)])
     return predictor.encode_image(image[::-1].copy()), context
+
+
+def test_a_large_context_is_read_in_part_and_what_is_pinned_always(predictor: Predictor) -> None:
+    small = Predictor(predictor.segmenter, weights_sha256="random", cap=3)
+    pairs = [(rng.random((60, 80)), rng.random((60, 80)) > 0.5) for _ in range(6)]
+    context = small.encode_context(pairs)
+    image = small.encode_image(rng.random((60, 80)))
+    chosen = small.predict(image, [], context=context).probability
+    for pair in range(6):
+        pinned = small.predict(image, [], context=context.pinning([pair])).probability
+        alone = small.predict(image, [], context=context.pinning(set(range(6)) - {pair})).probability
+        assert not np.array_equal(pinned, alone)
+    assert not np.allclose(chosen, predictor.predict(image, [], context=context).probability)
+
+
+def test_tiles_far_from_the_newest_prompt_stay_as_they_were(predictor: Predictor) -> None:
+    image, context = _scene(predictor)
+    first = predictor.predict(image, [Click(35, 25)], context=context)
+    corner = [Click(35, 25), Click(69, 49)]
+    second = predictor.predict(image, corner, context=context, previous=first.state)
+    whole, *tiles = (~np.isclose(first.state.logits, second.state.logits)).any(axis=(1, 2))
+    assert whole and tiles == [False, False, False, True]
+    assert second.state.prompts == 2
+
+
+def test_after_fewer_prompts_than_before_the_answer_starts_afresh(predictor: Predictor) -> None:
+    image, context = _scene(predictor)
+    undone = predictor.predict(image, [Click(35, 25), Click(60, 40)], context=context)
+    again = predictor.predict(image, [Click(35, 25)], context=context, previous=undone.state)
+    straight = predictor.predict(image, [Click(35, 25)], context=context)
+    np.testing.assert_array_equal(again.probability, straight.probability)
+
+
+def test_the_order_of_the_context_does_not_matter(predictor: Predictor) -> None:
+    pairs = [(rng.random((60, 80)), rng.random((60, 80)) > 0.5) for _ in range(4)]
+    image = predictor.encode_image(rng.random((60, 80)))
+    orders = (pairs, pairs[::-1], [*pairs, *pairs])
+    found = [predictor.predict(image, [], context=predictor.encode_context(p)).probability for p in orders]
+    np.testing.assert_allclose(found[0], found[1], atol=1e-4)

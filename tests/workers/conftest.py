@@ -1,6 +1,6 @@
 """A bench with a fake network, and something to work on."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from models.prompts import Click
 from service.db import unit_of_work
 from service.events import LocalEvents
 from service.jobs import RecordedJobs
-from service.masks import to_png
+from service.masks import Mask, to_png
 from service.storage import MemoryStorage
 from service.tables import (
     Annotation,
@@ -29,14 +29,38 @@ from tests.factories import png
 from workers.bench import Bench
 
 
+DIAGONAL: Mask = np.eye(48, 64) > 0
+
+
+@dataclass(frozen=True, eq=False)
+class FakeContext:
+    """The masks that it was given."""
+
+    masks: tuple[Any, ...] = ()
+    pinned: frozenset[int] = frozenset()
+
+    def __len__(self) -> int:
+        return len(self.masks)
+
+    def pinning(self, pairs: frozenset[int]) -> "FakeContext":
+        return replace(self, pinned=pairs)
+
+
+@dataclass
+class FakeSegmenter:
+    uses_context: bool = True
+
+
 @dataclass
 class FakePredictor:
-    """Counts what it is asked for; its handles are what it was given."""
+    """Counts what it is asked for; without prompts it repeats the newest mask of the context."""
 
     weights_sha256: str = "f" * 64
+    segmenter: FakeSegmenter = field(default_factory=FakeSegmenter)
     images: list[Any] = field(default_factory=list)
     extended: int = 0
     contexts: list[int] = field(default_factory=list)
+    seen: list[FakeContext] = field(default_factory=list)
     previous: list[Any] = field(default_factory=list)
     error: BaseException | None = None
 
@@ -44,20 +68,23 @@ class FakePredictor:
         self.images.append(array)
         return array
 
-    def encode_context(self, pairs: Any) -> tuple[Any, ...]:
-        return tuple(pairs)
+    def encode_context(self, pairs: Any) -> FakeContext:
+        return FakeContext(tuple(pairs))
 
-    def extend_context(self, context: tuple[Any, ...], image: Any, mask: Any) -> tuple[Any, ...]:
+    def extend_context(self, context: FakeContext, image: Any, mask: Any) -> FakeContext:
         self.extended += 1
-        return (*context, mask)
+        return replace(context, masks=(*context.masks, mask))
 
-    def predict(self, image: Any, prompts: Any, *, context: Any, previous: Any = None) -> Result:
+    def predict(self, image: Any, prompts: Any, *, context: FakeContext, previous: Any = None) -> Result:
         self.contexts.append(len(context))
+        self.seen.append(context)
         self.previous.append(previous)
         if self.error is not None:
             raise self.error
         mask = np.zeros(image.shape, dtype=np.bool_)
         mask[:4, : 1 + len(prompts)] = True
+        if not prompts and len(context):
+            mask = context.masks[-1]
         state = State(np.full((1, 4, 4), len(prompts), dtype=np.float16), len(prompts))
         return Result(mask, mask.astype(np.float32), 0.25, state)
 
@@ -119,10 +146,10 @@ class Workplace:
             session.flush()
             return interaction.id
 
-    def accepted(self) -> int:
+    def accepted(self, mask: Mask = DIAGONAL) -> int:
         """One more pair in the context of the label; the id of its entry."""
         annotation_id = self.annotation()
-        mask = self.bench.storage.put(to_png(np.eye(48, 64) > 0))
+        digest = self.bench.storage.put(to_png(mask))
         with unit_of_work(self.bench.sessions) as session:
             label = session.get_one(Label, self.label_id)
             label.context_version += 1
@@ -130,12 +157,20 @@ class Workplace:
                 label_id=label.id,
                 annotation_id=annotation_id,
                 image_id=session.get_one(Annotation, annotation_id).image_id,
-                mask_digest=mask,
+                mask_digest=digest,
                 added_version=label.context_version,
             )
             session.add(entry)
             session.flush()
             return entry.id
+
+    def entry(self, entry_id: int) -> ContextEntry:
+        with self.bench.sessions() as session:
+            return session.get_one(ContextEntry, entry_id)
+
+    def context_version(self) -> int:
+        with self.bench.sessions() as session:
+            return session.get_one(Label, self.label_id).context_version
 
     def predictions(self, annotation_id: int) -> list[Prediction]:
         with self.bench.sessions() as session:

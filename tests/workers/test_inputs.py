@@ -1,5 +1,6 @@
 """What a worker keeps between tasks: encoded images, and contexts that grow with their label."""
 
+from service.context.actions import change_entry
 from service.db import unit_of_work
 from service.tables import ContextEntry, Label
 from tests.workers.conftest import Workplace
@@ -28,6 +29,39 @@ def test_a_context_is_made_again_when_an_entry_has_left(place: Workplace) -> Non
         session.get_one(ContextEntry, first).removed_version = label.context_version
     predict_first(place.bench, place.annotation())
     assert (place.predictor.contexts, place.predictor.extended) == ([2, 1], 3)
+
+
+def test_pinned_entries_are_told_apart_and_nothing_is_encoded_again(place: Workplace) -> None:
+    pinned, second, _ = [place.accepted() for _ in range(3)]
+    predict_first(place.bench, place.annotation())
+    with unit_of_work(place.bench.sessions) as session:
+        change_entry(session, pinned, "somebody", pinned=True, excluded=None)
+        change_entry(session, second, "somebody", pinned=None, excluded=None)
+    predict_first(place.bench, place.annotation())
+    place.accepted()
+    predict_first(place.bench, place.annotation())
+    assert [context.pinned for context in place.predictor.seen] == [frozenset(), {0}, {0}]
+    assert (place.predictor.contexts, place.predictor.extended) == ([3, 3, 4], 4)
+
+
+def test_a_context_is_the_same_object_until_it_changes(place: Workplace) -> None:
+    entry = place.accepted()
+    with unit_of_work(place.bench.sessions) as session:
+        change_entry(session, entry, "somebody", pinned=True, excluded=None)
+    annotation = place.annotation()
+    for _ in range(3):
+        predict_interaction(place.bench, place.interaction(annotation))
+    first, *later = place.predictor.seen
+    assert first.pinned == {0} and all(context is first for context in later)
+
+
+def test_an_entry_that_comes_back_is_the_newest(place: Workplace) -> None:
+    entry, _ = place.accepted(), place.accepted()
+    for excluded in (True, False):
+        with unit_of_work(place.bench.sessions) as session:
+            change_entry(session, entry, "somebody", pinned=None, excluded=excluded)
+        predict_first(place.bench, place.annotation())
+    assert (place.predictor.contexts, place.predictor.extended) == ([1, 2], 2)
 
 
 def test_an_image_is_encoded_once_for_all_that_happens_to_it(place: Workplace) -> None:

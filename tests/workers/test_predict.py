@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from models.predictor import Predictor
 from service.db import unit_of_work
 from service.jobs import Job
 from service.masks import from_png
@@ -130,6 +131,26 @@ def test_work_that_kills_its_worker_is_given_up_as_well(place: Workplace) -> Non
     predict_interaction(place.bench, interaction)
     assert len(place.predictor.contexts) == 3
     assert [event["kind"] for event in place.events.heard] == ["failed"]
+
+
+@pytest.mark.parametrize("job", [Job.PREDICT, Job.PREDICT_FIRST])
+def test_a_model_that_cannot_be_loaded_fails_at_once_and_says_why(place: Workplace, job: Job) -> None:
+    def load(name: str) -> Predictor:
+        raise ValueError(f"the weights of {name} do not ship" + "!" * 1000)
+
+    place.bench.load = load
+    annotation = place.annotation()
+    if job is Job.PREDICT:
+        predict_interaction(place.bench, place.interaction(annotation))
+    else:
+        predict_first(place.bench, annotation)
+    assert place.jobs.sent == []
+    (event,) = place.events.heard
+    assert event["kind"] == "failed"
+    assert event["detail"].startswith(
+        "The model memory-v1 cannot be loaded: the weights of memory-v1 do not ship"
+    )
+    assert len(event["detail"]) == 500
 
 
 def test_one_failure_does_not_spoil_the_next_try(place: Workplace) -> None:

@@ -19,12 +19,12 @@ from commands.serve import environment_of
 from models.prompts import Click
 from service.db import make_sessions, open_engine, unit_of_work
 from service.events import redis_py_url
-from service.jobs import PULSE_KEY, QUEUE_OF, CeleryJobs, Job, RecordedJobs
+from service.jobs import PULSE_KEY, QUEUE_OF, URGENT, CeleryJobs, Job, RecordedJobs
 from service.settings import Settings
 from service.storage import open_storage
 from service.tables import Annotation, Image, Interaction, Label, Prediction, Project, Table, User
 from tests.factories import png
-from workers.app import TASKS
+from workers.app import TASKS, set_up
 
 
 @pytest.fixture
@@ -56,6 +56,17 @@ def test_a_first_prediction_that_a_person_waits_for_is_as_urgent_as_a_prompt(
     jobs = CeleryJobs(valkey)
     jobs.send(Job.PREDICT_FIRST, 7, urgent=True)
     assert broker.llen(QUEUE_OF[Job.PREDICT]) == 1
+    jobs.close()
+
+
+def test_a_person_waits_as_long_as_an_urgent_job_lies_in_its_queue(broker: redis.Redis, valkey: str) -> None:
+    jobs = CeleryJobs(valkey)
+    jobs.send(Job.PREDICT_FIRST, 7)
+    assert not jobs.people_wait()
+    jobs.send(Job.PREDICT_FIRST, 7, urgent=True)
+    assert jobs.people_wait()
+    broker.delete(URGENT)
+    assert not jobs.people_wait()
     jobs.close()
 
 
@@ -153,6 +164,15 @@ def test_a_worker_without_its_model_says_so_and_ends(tmp_path: Path, valkey: str
     with a_worker(Settings(data_dir=tmp_path, redis_url=valkey, model="none-such")) as worker:
         assert worker.wait(60) == 1
     assert "The model none-such cannot be loaded" in children.last_words(tmp_path / "worker.log")
+
+
+def test_a_worker_loads_any_installed_model_by_its_name(tmp_path: Path, valkey: str) -> None:
+    bench = set_up(Settings(data_dir=tmp_path, redis_url=valkey, weights_dir=tmp_path))
+    assert bench.load("memory-v1") is bench.load("memory-v1")
+    with pytest.raises(ValueError, match=f"there is no ScribblePrompt_unet.*in {tmp_path}"):
+        bench.load("scribbleprompt-unet")
+    with pytest.raises(ValueError, match="there is no model 'giant-v9'"):
+        bench.load("giant-v9")
 
 
 def test_a_worker_has_a_pulse_while_it_consumes_and_is_ready_then(

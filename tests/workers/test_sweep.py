@@ -3,13 +3,14 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from service.clock import now
 from service.db import unit_of_work
 from service.jobs import Job
-from service.tables import Annotation, Interaction, Lease
+from service.tables import Annotation, ContextEntry, Interaction, Lease
 from tests.workers.conftest import Workplace
+from workers.check import check_entry
 from workers.predict import predict_interaction
 from workers.sweep import LOST_AFTER, sweep
 
@@ -74,6 +75,29 @@ def test_a_lease_whose_time_is_over_is_cleared(place: Workplace) -> None:
     with place.bench.sessions() as session:
         assert session.get(Lease, over) is None
         assert session.scalar(select(func.count(Lease.annotation_id))) == 1
+
+
+def test_a_mask_whose_check_was_lost_is_checked_as_soon_as_it_has_company(place: Workplace) -> None:
+    _lease(place, place.annotation(), timedelta(minutes=1))
+    entries = [place.accepted() for _ in range(4)]
+    _accepted_a_while_ago(place)
+    assert _checks(place) == []
+    entries.append(place.accepted())
+    assert _checks(place) == entries[:4]  # the newest is on its way
+    check_entry(place.bench, entries[0])
+    _accepted_a_while_ago(place)
+    assert _checks(place) == entries[1:]
+
+
+def _accepted_a_while_ago(place: Workplace) -> None:
+    with unit_of_work(place.bench.sessions) as session:
+        session.execute(update(ContextEntry).values(created_at=now() - AGO))
+
+
+def _checks(place: Workplace) -> list[int]:
+    place.jobs.sent.clear()
+    sweep(place.bench)
+    return [row for job, row, _ in place.jobs.sent if job is Job.CHECK]
 
 
 def _lease(place: Workplace, annotation_id: int, time_left: timedelta) -> None:

@@ -1,0 +1,36 @@
+"""Which entries of a large context are read."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.policy import choose
+
+
+def _vectors(seed: int, size: int) -> np.ndarray:
+    vectors = np.random.default_rng(seed).normal(size=(size, 6)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@given(seed=st.integers(0, 99), size=st.integers(1, 40), cap=st.integers(1, 50), pins=st.integers(0, 5))
+def test_it_chooses_as_many_as_there_is_room_for_and_all_that_are_pinned(
+    seed: int, size: int, cap: int, pins: int
+) -> None:
+    vectors = _vectors(seed, size)
+    relevance = np.random.default_rng(seed).dirichlet(np.ones(size)).astype(np.float32)
+    always = set(range(min(pins, size)))
+    chosen = choose(relevance, vectors @ vectors.T, cap, always=always)
+    assert len(chosen) == len(set(chosen)) == min(cap, size)
+    assert list(chosen) == sorted(chosen)
+    assert always <= set(chosen) or len(always) > cap
+
+
+def test_among_entries_that_differ_the_most_relevant_are_chosen() -> None:
+    relevance = np.array([0.1, 0.4, 0.2, 0.3], np.float32)
+    assert list(choose(relevance, np.eye(4, dtype=np.float32), 2)) == [1, 3]
+
+
+def test_a_copy_of_what_is_chosen_gives_way_to_something_else() -> None:
+    relevance = np.array([0.5, 0.49, 0.4], np.float32)
+    twins = np.array([[1, 1, 0], [1, 1, 0], [0, 0, 1]], np.float32)
+    assert list(choose(relevance, twins, 2)) == [0, 2]
