@@ -50,7 +50,7 @@ class Scene:
 
     def open(self) -> None:
         self.image.forget_context()
-        self.image.opened_with(self.context, self.predictor.segmenter, self.predictor.cap)
+        self.predictor.open(self.image, self.context)
 
     def encode(self) -> None:
         self.predictor.encode_image(self.pixels)

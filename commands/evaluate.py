@@ -38,11 +38,14 @@ from models.evaluate import (
 )
 from models.guarantees import Guarantees, mean_guarantees, measure_guarantees
 from models.peers import GrabCut, MaskCopy, RandomWalker
+from models.policy import Chooser, choose, newest
+from models.predictor import Predictor
 from models.simulators import PromptKind
 
 CONTEXT_SIZES = (1, 4, 16, 64)
 CALIBRATED_SIZES = (1, 4, 16)
 FEWEST_PIXELS = 16
+FEW = 4  # entries: so few that it matters which
 WIDTH = 160  # characters
 
 
@@ -50,7 +53,7 @@ WIDTH = 160  # characters
 class Plan:
     """What is evaluated, on what, and how: ``against`` are other predictors by name, for comparison."""
 
-    predictor: Promptable
+    predictor: Predictor
     tasks: Sequence[Task]
     protocol: Protocol
     prompts: Sequence[PromptKind]
@@ -88,8 +91,20 @@ def ablated(plan: Plan) -> list[Variant]:
         Variant("predictions join the context", ours, replace(protocol, commit="prediction")),
         Variant("true masks join the context", ours, replace(protocol, commit="truth")),
         Variant(WITHOUT, ours, replace(protocol, use_context=False)),
+        Variant(f"{FEW} entries, by the policy", _reading_few(ours, choose), protocol),
+        Variant(f"{FEW} entries, the newest", _reading_few(ours, newest), protocol),
         *(Variant(name, other, protocol) for name, other in plan.against.items()),
     ]
+
+
+def _reading_few(predictor: Predictor, chooser: Chooser) -> Predictor:
+    return Predictor(
+        predictor.segmenter,
+        weights_sha256=predictor.weights_sha256,
+        device=str(predictor.device),
+        cap=FEW,
+        chooser=chooser,
+    )
 
 
 def rivals(plan: Plan) -> list[Variant]:

@@ -1,11 +1,29 @@
 """Which context entries an image reads when there are too many: relevant ones, but not all alike."""
 
 from collections.abc import Collection
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 DIVERSITY = 0.3
+
+
+class Chooser(Protocol):
+    """Positions of at most ``cap`` of S entries, in ascending order; those of ``always`` come first of all.
+
+    ``relevance`` (S,) says how much an image makes of each entry, ``likeness`` (S, S) in [-1, 1] how
+    similar two entries are.
+    """
+
+    def __call__(
+        self,
+        relevance: NDArray[np.float32],
+        likeness: NDArray[np.float32],
+        cap: int,
+        *,
+        always: Collection[int] = (),
+    ) -> NDArray[np.intp]: ...
 
 
 def choose(
@@ -15,11 +33,9 @@ def choose(
     *,
     always: Collection[int] = (),
 ) -> NDArray[np.intp]:
-    """Positions of at most ``cap`` entries, in ascending order; those of ``always`` come first of all.
+    """A ``Chooser`` by greedy maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998).
 
-    ``relevance`` (S,) says how much an image makes of each entry, ``likeness`` (S, S) in [-1, 1] how
-    similar two entries are. Greedy maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998):
-    the next entry is the most relevant one that is not much like those that are in already.
+    The next entry is the most relevant one that is not much like those that are in already.
     """
     score = relevance / max(float(relevance.max()), 1e-12)
     chosen = np.zeros(len(score), dtype=bool)
@@ -31,3 +47,17 @@ def choose(
         chosen[i] = True
         closest = np.maximum(closest, likeness[i])
     return np.flatnonzero(chosen)
+
+
+def newest(
+    relevance: NDArray[np.float32],
+    likeness: NDArray[np.float32],
+    cap: int,
+    *,
+    always: Collection[int] = (),
+) -> NDArray[np.intp]:
+    """A ``Chooser`` that looks at nothing: what ``choose`` is measured against."""
+    pinned = sorted(always)[-cap:]
+    others = [i for i in range(len(relevance)) if i not in always]
+    room = cap - len(pinned)
+    return np.array(sorted([*pinned, *others[max(len(others) - room, 0) :]]), dtype=np.intp)

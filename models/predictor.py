@@ -6,7 +6,7 @@ image reads is decided by ``models.policy``.
 """
 
 import weakref
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from models.encoding import Frame, encode_prompts, grey_plane, mask_square
-from models.policy import choose
+from models.policy import Chooser, choose
 from models.prompts import Prompt, all_inside
 from models.segmenter import Remembered, Segmenter
 from models.uncertainty import uncertainty
@@ -63,13 +63,10 @@ class EncodedImage:
         """Where what the views say is put together."""
         return canvas_of(self.frame.height, self.frame.width)
 
-    def opened_with(self, context: Context, segmenter: Segmenter, cap: int) -> tuple[Any, ...]:
+    def opened_with(self, context: Context, read: Callable[[Any, int], Any]) -> tuple[Any, ...]:
         """Per scale; the context is read at the first prediction with it, not at every interaction."""
         if self._opened is None or self._opened[0]() is not context:
-            opened = tuple(
-                segmenter.open(seen, _read(segmenter, seen, context, scale, cap))
-                for scale, seen in enumerate(self.seen)
-            )
+            opened = tuple(read(seen, scale) for scale, seen in enumerate(self.seen))
             self._opened = (weakref.ref(context), opened)
         return self._opened[1]
 
@@ -101,11 +98,17 @@ class Predictor:
     """A network behind image-pixel coordinates and numpy arrays."""
 
     def __init__(
-        self, segmenter: Segmenter, *, weights_sha256: str, device: str = "cpu", cap: int = 64
+        self,
+        segmenter: Segmenter,
+        *,
+        weights_sha256: str,
+        device: str = "cpu",
+        cap: int = 64,
+        chooser: Chooser = choose,
     ) -> None:
-        """``cap``: how many entries of a context a view reads at most."""
-        self.segmenter, self.weights_sha256, self.cap = segmenter, weights_sha256, cap
-        self.device = torch.device(device)
+        """``cap``: how many entries of a context a view reads at most; ``chooser`` says which."""
+        self.segmenter, self.weights_sha256, self.device = segmenter, weights_sha256, torch.device(device)
+        self.cap, self.chooser = cap, chooser
 
     def encode_image(self, image: ArrayLike) -> EncodedImage:
         """(H, W) or (H, W, 3), uint8, uint16 or float, any size; NaN counts as the darkest value.
@@ -175,11 +178,30 @@ class Predictor:
         state = State(logits.numpy().astype(np.float16), len(prompts))
         return Result(probability > 0.5, probability, uncertainty(on_canvas, opinions), state)
 
+    def open(self, image: EncodedImage, context: Context) -> tuple[Any, ...]:
+        """What every interaction on an image starts from, per scale; ``predict`` does this where needed."""
+        return image.opened_with(
+            context, lambda seen, scale: self.segmenter.open(seen, self._read(seen, context, scale))
+        )
+
+    def _read(self, seen: Any, context: Context, scale: int) -> Remembered | None:
+        """The entries that each view of an image reads: all of them, or those that the chooser takes."""
+        if scale >= len(context.memories):
+            return None
+        memory, owners = context.memories[scale], context.owners[scale]
+        if len(memory) <= self.cap:
+            return memory
+        likeness = memory.likeness().float().cpu().numpy()
+        always = [i for i, owner in enumerate(owners) if owner in context.pinned]
+        relevance = self.segmenter.relevance(seen, memory).float().cpu().numpy()
+        chosen = [self.chooser(view, likeness, self.cap, always=always) for view in relevance]
+        return memory.select(torch.from_numpy(np.stack(chosen)))
+
     def _logits(
         self, image: EncodedImage, prompts: Sequence[Prompt], context: Context, previous: State | None
     ) -> Tensor:
         """(V, side, side) of all views; tiles that the newest prompts do not touch stay as they were."""
-        opened = image.opened_with(context, self.segmenter, self.cap)
+        opened = self.open(image, context)
         fresh = previous is None or previous.prompts > len(prompts)
         logits = self._blank(image)
         if previous is not None and not fresh:
@@ -221,20 +243,6 @@ class Predictor:
     def _nothing(self, image: EncodedImage) -> Result:
         empty = np.zeros((image.frame.height, image.frame.width), dtype=np.float32)
         return Result(empty > 0, empty, 1.0, State(self._blank(image).numpy().astype(np.float16), 0))
-
-
-def _read(segmenter: Segmenter, seen: Any, context: Context, scale: int, cap: int) -> Remembered | None:
-    """The entries that each view of an image reads: all of them, or those that the policy chooses."""
-    if scale >= len(context.memories):
-        return None
-    memory, owners = context.memories[scale], context.owners[scale]
-    if len(memory) <= cap:
-        return memory
-    likeness = memory.likeness().float().cpu().numpy()
-    always = [i for i, owner in enumerate(owners) if owner in context.pinned]
-    relevance = segmenter.relevance(seen, memory).float().cpu().numpy()
-    chosen = [choose(view, likeness, cap, always=always) for view in relevance]
-    return memory.select(torch.from_numpy(np.stack(chosen)))
 
 
 def _maps(image: EncodedImage, logits: Tensor) -> list[Tensor]:

@@ -1,10 +1,11 @@
 """Which entries of a large context are read."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.policy import choose
+from models.policy import Chooser, choose, newest
 
 
 def _vectors(seed: int, size: int) -> np.ndarray:
@@ -12,14 +13,15 @@ def _vectors(seed: int, size: int) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
+@pytest.mark.parametrize("chooser", [choose, newest])
 @given(seed=st.integers(0, 99), size=st.integers(1, 40), cap=st.integers(1, 50), pins=st.integers(0, 5))
 def test_it_chooses_as_many_as_there_is_room_for_and_all_that_are_pinned(
-    seed: int, size: int, cap: int, pins: int
+    chooser: Chooser, seed: int, size: int, cap: int, pins: int
 ) -> None:
     vectors = _vectors(seed, size)
     relevance = np.random.default_rng(seed).dirichlet(np.ones(size)).astype(np.float32)
     always = set(range(min(pins, size)))
-    chosen = choose(relevance, vectors @ vectors.T, cap, always=always)
+    chosen = chooser(relevance, vectors @ vectors.T, cap, always=always)
     assert len(chosen) == len(set(chosen)) == min(cap, size)
     assert list(chosen) == sorted(chosen)
     assert always <= set(chosen) or len(always) > cap

@@ -28,7 +28,6 @@ from service.tables import (
 from tests.factories import png
 from workers.bench import Bench
 
-
 DIAGONAL: Mask = np.eye(48, 64) > 0
 
 
