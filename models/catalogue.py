@@ -14,14 +14,12 @@ SHIPPED = Path(__file__).parent / "weights"
 class Model:
     """Its weight files (for each, the names it may have, the preferred one first), and their licence.
 
-    A model with a SHA-256 ships. ``cap``: how many context entries it reads at most; the published ones pay
-    for each of them at every interaction.
+    A model with a SHA-256 ships.
     """
 
     files: tuple[tuple[str, ...], ...]
     licence: str
     sha256: str | None = None
-    cap: int = 16
 
 
 SCRIBBLEPROMPT_UNET = ("ScribblePrompt_unet_v1_nf192_res128.pt",)
@@ -31,7 +29,6 @@ MODELS = {
         (("memory-v1.safetensors",),),
         "Apache-2.0",
         "a4c94ca965e65a2742ee21fa8c92c72ca963a032d2ae6aab8c5f2c5af85fe571",
-        cap=64,
     ),
     "multiverseg": Model(
         (("MultiverSeg_v1_nf256_res128.pt", "MultiverSeg_v0_nf256_res128.pt"), SCRIBBLEPROMPT_UNET),

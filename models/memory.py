@@ -59,6 +59,15 @@ class Memory:
             torch.cat([self.areas, other.areas], dim=1),
         )
 
+    def to(self, dtype: torch.dtype) -> "Memory":
+        """The same in another precision; half of it is enough to keep."""
+        return Memory(
+            tuple(k.to(dtype) for k in self.keys),
+            tuple(v.to(dtype) for v in self.values),
+            tuple(p.to(dtype) for p in self.prototypes),
+            self.areas.to(dtype),
+        )
+
     def of_one_task(self) -> "Memory":
         """B memories of one entry each -> the memory of one task with B entries."""
         b, s = self.areas.shape[:2]
@@ -91,7 +100,7 @@ class Memory:
         """Cosine similarity of the mean keys of one task's entries: (S, S)."""
         heads, cells, width = self.keys[-1].shape[1:]
         mean = self.keys[-1].view(heads, len(self), cells // len(self), width).mean(dim=2)
-        vectors = F.normalize(mean.transpose(0, 1).flatten(1), dim=1)
+        vectors = F.normalize(mean.transpose(0, 1).flatten(1).float(), dim=1)
         return vectors @ vectors.T
 
     def _cells_of(self, cells: Tensor, entries: Tensor) -> Tensor:
@@ -265,7 +274,7 @@ class ContextMemory(nn.Module):
         """How much of V images' attention each of one task's S entries gets, at stride 16: (V, S)."""
         level = READ_LEVELS[-1]
         query = self._reader(level).match(features[level])  # (V, heads, cells, width)
-        keys = memory.keys[-1].expand(query.shape[0], -1, -1, -1)
+        keys = memory.keys[-1].to(query.dtype).expand(query.shape[0], -1, -1, -1)
         attention = torch.softmax(query @ keys.transpose(2, 3), dim=-1)
         return attention.mean(dim=(1, 2)).view(query.shape[0], len(memory), -1).sum(dim=-1)
 

@@ -41,7 +41,7 @@ class MemorySegmenter:
         return self.network.encode(squares)
 
     def remember(self, seen: Seen, masks: Tensor) -> Memory:
-        return self.network.remember(seen, masks).of_one_task()
+        return self.network.remember(seen, masks).of_one_task().to(torch.float16)
 
     def relevance(self, seen: Seen, memory: Memory) -> Tensor:
         return self.network.relevance(seen, memory)
@@ -49,7 +49,7 @@ class MemorySegmenter:
     def open(self, seen: Seen, memory: Memory | None) -> Opened:
         if memory is not None and memory.areas.shape[0] != seen[0].shape[0]:
             memory = memory.shared_by(seen[0].shape[0])
-        return self.network.open(seen, memory)
+        return self.network.open(seen, None if memory is None else memory.to(seen[0].dtype))
 
     def decode(
         self,

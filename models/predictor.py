@@ -22,6 +22,9 @@ from models.segmenter import Remembered, Segmenter
 from models.uncertainty import uncertainty
 from models.views import at_image_size, canvas_of, mosaic, under_ink
 
+# More is no better: in mixed data the entries that resemble an image say more than all together, and the
+# published networks pay for every entry at every interaction. Measured in models/TRAINING_LOG.md.
+CAP = 16
 HALF_CAP = 16  # entries of half a context that a second opinion is formed by
 LOGIT_LIMIT = 30.0
 
@@ -103,7 +106,7 @@ class Predictor:
         *,
         weights_sha256: str,
         device: str = "cpu",
-        cap: int = 64,
+        cap: int = CAP,
         chooser: Chooser = choose,
     ) -> None:
         """``cap``: how many entries of a context a view reads at most; ``chooser`` says which."""

@@ -39,7 +39,7 @@ def load(name: str, *, device: str = "cpu", weights: str | Path | None = None) -
     if weights is None and digest != expected:
         raise ValueError(f"{files[0]} is damaged: its SHA-256 is {digest}, not {expected}")
     segmenter = BUILDERS[name](*files, device=device)
-    return Predictor(segmenter, weights_sha256=digest, device=device, cap=MODELS[name].cap)
+    return Predictor(segmenter, weights_sha256=digest, device=device)
 
 
 def _files(name: str, weights: Path | None) -> list[Path]:
