@@ -19,8 +19,11 @@ check: .venv/ready-dev ## format, lint, types, imports and the house rules
 	@.venv/bin/lint-imports
 	@$(RUN) -m pytest -q tests/test_architecture.py
 
-bench: .venv/ready-dev ## how long an interaction takes, and how much memory
+bench: .venv/ready-dev ## what the networks cost, what the simulators draw, how long an interaction takes, how much memory
+	@$(RUN) -m benchmarks.ink
+	@$(RUN) -m benchmarks.generator
 	@$(RUN) -m benchmarks.decoder
+	@$(RUN) -m benchmarks.published
 	@$(RUN) -m benchmarks.memory
 	@$(RUN) -m benchmarks.latency
 
