@@ -159,12 +159,14 @@ class Predictor:
         *,
         context: Context,
         previous: State | None = None,
+        second_opinions: bool = True,
     ) -> Result:
         """The mask after ``prompts``: all those given on this image so far, in the order given.
 
         ``previous`` is the state of the last result on this image. With neither prompts nor context there
-        is nothing to go on: the mask is empty and the uncertainty 1. Raises ValueError for a prompt
-        outside the image.
+        is nothing to go on: the mask is empty and the uncertainty 1. ``second_opinions`` on an image without
+        prompts take as long as the mask, and only its uncertainty rests on them. Raises ValueError for a
+        prompt outside the image.
         """
         frame = image.frame
         if not all_inside(prompts, width=frame.width, height=frame.height):
@@ -174,7 +176,8 @@ class Predictor:
         with torch.inference_mode():
             logits = self._logits(image, prompts, context, previous)
             maps = _maps(image, logits)
-            opinions = maps if prompts else [*maps, *self._by_halves(image, context)]
+            asked = second_opinions and not prompts
+            opinions = [*maps, *self._by_halves(image, context)] if asked else maps
         canvas = image.canvas
         on_canvas = under_ink(torch.stack(maps).mean(dim=0), canvas, prompts)
         probability = at_image_size(on_canvas, canvas)

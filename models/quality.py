@@ -1,7 +1,8 @@
 """How well an accepted mask and the context explain each other: what a mask that misleads gives away.
 
 In-context reverse classification accuracy (Cosarinsky et al., arXiv 2503.04522): a mask as the only
-context should reproduce the masks of the others; and the others should reproduce it.
+context should reproduce the masks of the others; and the others should reproduce it. How well that can
+go at all differs between labels, so it is told relative to how well the others explain each other.
 """
 
 from collections.abc import Sequence
@@ -14,17 +15,25 @@ from models.predictor import EncodedImage, Predictor
 
 Pair = tuple[EncodedImage, NDArray[np.bool_]]
 
+# Where the others themselves reach less Dice than this, they are no judges of a newcomer.
+LEAST = 0.5
 
-def agreement(predictor: Predictor, newcomer: Pair, others: Sequence[Pair]) -> float:
-    """Mean Dice, in [0, 1], of the newcomer predicted from ``others`` and of them predicted from it.
 
-    Raises ValueError without others: there is nothing to agree with.
+def agreement(predictor: Predictor, newcomer: Pair, others: Sequence[Pair]) -> float | None:
+    """Dice of the newcomer from ``others`` and of them from it, over what they have among themselves.
+
+    In [0, 1], 1 for a newcomer that fits as well as they do; None when they do not explain each other
+    well enough to judge. Raises ValueError for fewer than two others.
     """
-    if not others:
-        raise ValueError("agreement needs at least one other accepted pair")
+    if len(others) < 2:
+        raise ValueError("agreement needs at least two other accepted pairs")
+    halves = others[::2], others[1::2]
+    among = (_dice(predictor, *halves) + _dice(predictor, *halves[::-1])) / 2
+    if among < LEAST:
+        return None
     forward = _dice(predictor, others, [newcomer])
     backward = _dice(predictor, [newcomer], others)
-    return (forward + backward) / 2
+    return min(1.0, (forward + backward) / 2 / among)
 
 
 def _dice(predictor: Predictor, context: Sequence[Pair], queries: Sequence[Pair]) -> float:
@@ -32,5 +41,8 @@ def _dice(predictor: Predictor, context: Sequence[Pair], queries: Sequence[Pair]
     read = predictor.encode_context([])
     for image, mask in context:
         read = predictor.extend_context(read, image, mask)
-    masks = [predictor.predict(image, [], context=read).mask for image, _ in queries]
+    masks = []
+    for image, _ in queries:
+        masks.append(predictor.predict(image, [], context=read, second_opinions=False).mask)
+        image.forget_context()
     return float(np.mean([dice_score(m, truth) for m, (_, truth) in zip(masks, queries, strict=True)]))

@@ -40,6 +40,20 @@ def test_a_dataset_goes_through_it_from_upload_to_the_curve(client: Accrue) -> N
     assert [row["interactions"] for row in rows] == [3, 0]
 
 
+def test_the_context_can_be_seen_and_changed(client: Accrue) -> None:
+    project = client.create_project(f"client {uuid4()}", model="memory-v1")
+    client.upload_images(project, [("1.png", png())])
+    label = client.add_label(project, "disc", strategy="most_uncertain")
+    held = client.next(label)
+    assert held is not None
+    client.submit(client.interact(held, [Click(32, 24)]))
+    (entry,) = client.context(label)
+    assert client.patch_context(entry["id"], pinned=True)["pinned"]
+    assert client.patch_context(entry["id"], excluded=True)["removed_reason"].startswith("excluded by ")
+    assert client.context(label) == []
+    assert [each["id"] for each in client.context(label, include_removed=True)] == [entry["id"]]
+
+
 def test_a_mask_comes_whole_when_somebody_has_drawn_meanwhile(client: Accrue, api: httpx.Client) -> None:
     held = client.next(a_project(api, images=1).label_id)
     assert held is not None

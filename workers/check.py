@@ -15,11 +15,14 @@ logger = logging.getLogger(__name__)
 
 
 class PersonWaits(Exception):  # noqa: N818
-    """Somebody waits for a mask: the check goes on later, from its beginning."""
+    """Somebody waits for a mask: the check is made later, from its beginning."""
 
 
 class Polite:
-    """A predictor that looks before each prediction whether somebody waits for another."""
+    """A predictor that looks before each step whether somebody waits for another prediction.
+
+    A check takes as long as a dozen predictions, and a prompt waits for one at most.
+    """
 
     def __init__(self, predictor: Predictor, jobs: Jobs) -> None:
         self._predictor, self._jobs = predictor, jobs
@@ -28,12 +31,16 @@ class Polite:
         return self._predictor.encode_context(pairs)
 
     def extend_context(self, context: Context, image: Any, mask: Any) -> Context:
+        self.give_way()
         return self._predictor.extend_context(context, image, mask)
 
     def predict(self, *arguments: Any, **options: Any) -> Result:
+        self.give_way()
+        return self._predictor.predict(*arguments, **options)
+
+    def give_way(self) -> None:
         if self._jobs.people_wait():
             raise PersonWaits
-        return self._predictor.predict(*arguments, **options)
 
 
 def check_entry(bench: Bench, entry_id: int) -> None:
@@ -45,13 +52,20 @@ def check_entry(bench: Bench, entry_id: int) -> None:
     inputs = bench.inputs(check.model)
     if not inputs.predictor.segmenter.uses_context:
         return
-    polite = cast(Predictor, Polite(inputs.predictor, bench.jobs))
+    polite = Polite(inputs.predictor, bench.jobs)
     try:
-        quality = agreement(polite, inputs.pair(check.newcomer), [inputs.pair(o) for o in check.others])
+        pairs = []
+        for pair in (check.newcomer, *check.others):
+            polite.give_way()
+            pairs.append(inputs.pair(pair, keep=False))
+        quality = agreement(cast(Predictor, polite), pairs[0], pairs[1:])
     except PersonWaits:
         with unit_of_work(bench.sessions) as session:
             put_off_check(session, entry_id)
         bench.jobs.send(Job.CHECK, entry_id)
+        return
+    if quality is None:
+        logger.info("entry.not_judged entry=%d", entry_id)
         return
     with unit_of_work(bench.sessions) as session:
         record_quality(session, entry_id, quality)

@@ -18,8 +18,8 @@ from service.storage import Storage
 
 logger = logging.getLogger(__name__)
 
-# An encoded image that has been opened takes about 8 MB, a context of 256 pairs about 70 MB.
-IMAGES_KEPT = 32
+# An encoded image that has been opened takes about 40 MB, a context of 256 pairs about 150 MB.
+IMAGES_KEPT = 14
 CONTEXTS_KEPT = 4
 ANSWERS_KEPT = 16
 # How many prompts were answered, then views, rows and columns; logits in [-30, 30] as steps of 1/4.
@@ -70,12 +70,16 @@ class Inputs:
     )
     answers: Recent[int, Answer] = field(default_factory=lambda: Recent(ANSWERS_KEPT))
 
-    def image(self, digest: str) -> EncodedImage:
-        """The image with that digest, encoded; FileNotFoundError when its blob is gone."""
+    def image(self, digest: str, *, keep: bool = True) -> EncodedImage:
+        """The image with that digest, encoded; FileNotFoundError when its blob is gone.
+
+        Unless to ``keep``, it takes no place from those that people have open.
+        """
         encoded = self.images.get(digest)
         if encoded is None:
             encoded = self.predictor.encode_image(decode(self.storage.get(digest)))
-            self.images.put(digest, encoded)
+            if keep:
+                self.images.put(digest, encoded)
         return encoded
 
     def context(self, work: Work) -> Context:
@@ -92,9 +96,9 @@ class Inputs:
         self.contexts.put(work.label_id, (work.context, context))
         return context
 
-    def pair(self, pair: ContextPair) -> Pair:
+    def pair(self, pair: ContextPair, *, keep: bool = True) -> Pair:
         """An accepted pair, its image encoded."""
-        return self.image(pair.image_digest), from_png(self.storage.get(pair.mask_digest))
+        return self.image(pair.image_digest, keep=keep), from_png(self.storage.get(pair.mask_digest))
 
     def earlier(self, work: Work) -> Answer:
         """Mask and state of the step before; nothing for the first, and no state when it was lost."""

@@ -9,8 +9,9 @@ from service.errors import Invalid
 from service.projects.queries import lock_label
 from service.tables import Annotation, ContextEntry, Label
 
-# Below this agreement with the others a mask is held back; true masks stay above it, masks of something
-# else fall below.
+# A mask that agrees with the others less than this (1: as well as they among themselves) is held back:
+# low, because a true mask that is kept out costs more than a doubtful one that a person is pointed to
+# (SECOND_LOOK). models/TRAINING_LOG.md has the measurements.
 GATE = 0.35
 
 
@@ -76,7 +77,7 @@ def put_off_check(session: Session, entry_id: int) -> None:
 
 
 def record_quality(session: Session, entry_id: int, quality: float) -> None:
-    """Keep how well the entry and the others explain each other, in [0, 1]; hold it back below the gate.
+    """Keep how well the entry agrees with the others, in [0, 1]; hold it back below the gate.
 
     Held back, not removed for good: a person can bring it back, and then it stays.
     """

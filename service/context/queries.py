@@ -21,7 +21,7 @@ FEWEST_OTHERS, MOST_OTHERS = 4, 8
 
 # An accepted mask deserves a second look when its quality is below the one, or the network was less
 # sure of it than the other.
-SECOND_LOOK, UNSURE = 0.5, 0.3
+SECOND_LOOK, UNSURE = 0.6, 0.3
 
 
 # The columns of an entry as it is listed.

@@ -11,7 +11,7 @@ from service.context.queries import version_in_use
 from service.tables import Annotation, Interaction, Label, Lease, Prediction, State, Strategy
 
 # How many open annotations are predicted ahead where uncertainty says which one comes next.
-POOL = 16
+POOL = 10
 
 
 def held(session: Session, label_id: int, user_id: int) -> Annotation | None:
@@ -36,12 +36,15 @@ def first_free(session: Session, label: Label) -> Annotation | None:
 
     With a strategy other than the order: one that has a first prediction, as long as there is any.
     """
-    free = _loaded(_free(label.id, now()))
+    free = _free(label.id, now())
     orders = [_in_order(free)]
     if label.strategy is not Strategy.IN_ORDER:
         orders.insert(0, _by_uncertainty(free, label.strategy))
     for order in orders:
-        found = session.scalars(order.limit(1).with_for_update(of=Annotation)).first()
+        # Found before the others are joined, or SQLite would join them all first and sort then.
+        first = order.with_only_columns(Annotation.id).limit(1).correlate(None).scalar_subquery()
+        chosen = _loaded(free.where(Annotation.id == first))
+        found = session.scalars(chosen.with_for_update(of=Annotation)).first()
         if found is not None:
             return found
     return None
@@ -58,11 +61,13 @@ def ahead(session: Session, label_id: int, count: int) -> Sequence[int]:
     version, free = version_in_use(label), _free(label_id, now())
     if label.strategy is Strategy.IN_ORDER or not version or not count:
         return _to_predict(session, _in_order(free).limit(count), version)
-    scored = _by_uncertainty(free, label.strategy).limit(POOL // 2)
-    unknown = free.where(Annotation.first_uncertainty.is_(None), Annotation.first_failure.is_(None))
+    known = Annotation.first_uncertainty
+    # Nothing is sorted by what is nothing, but PostgreSQL uses the index that begins with it.
+    unknown = _in_order(free.where(known.is_(None), Annotation.first_failure.is_(None)).order_by(known.asc()))
+    scored = _by_uncertainty(free, label.strategy)
     return [
-        *_to_predict(session, _in_order(unknown).limit(POOL - POOL // 2), version),
-        *_to_predict(session, scored, version),
+        *_to_predict(session, unknown.limit(POOL - POOL // 2), version),
+        *_to_predict(session, scored.limit(POOL // 2), version),
     ]
 
 
@@ -101,8 +106,7 @@ def _by_uncertainty(statement: Select[Annotation], strategy: Strategy) -> Select
     """Those with a first prediction, the most or least uncertain first."""
     known = Annotation.first_uncertainty
     first = known.desc() if strategy is Strategy.MOST_UNCERTAIN else known.asc()
-    scored = statement.where(known.is_not(None))
-    return scored.order_by(first, Annotation.position, Annotation.id)
+    return _in_order(statement.where(known.is_not(None)).order_by(first))
 
 
 def _loaded(statement: Select[Annotation]) -> Select[Annotation]:

@@ -15,11 +15,21 @@ def test_a_right_mask_agrees_with_the_others_and_a_wrong_one_does_not() -> None:
     others = list(zip(encoded[1:], masks[1:], strict=True))
     right = agreement(predictor, (encoded[0], masks[0]), others)
     wrong = agreement(predictor, (encoded[0], np.roll(~masks[0], 40, axis=0)), others)
-    assert 0 <= wrong < right - 0.2 and right <= 1
+    assert right is not None and wrong is not None
+    assert 0 <= wrong < 0.35 < 0.6 < right <= 1
+
+
+def test_others_that_contradict_each_other_are_no_judges() -> None:
+    predictor = load("memory-v1")
+    images, masks = demo_task(5)
+    encoded = [predictor.encode_image(image) for image in images]
+    noise = np.random.default_rng(0).random(masks.shape) > 0.97
+    others = list(zip(encoded[1:], noise[1:], strict=True))
+    assert agreement(predictor, (encoded[0], masks[0]), others) is None
 
 
 def test_alone_there_is_nothing_to_agree_with() -> None:
     predictor = load("memory-v1")
     image = predictor.encode_image(np.eye(40))
-    with pytest.raises(ValueError, match="at least one other"):
+    with pytest.raises(ValueError, match="at least two other"):
         agreement(predictor, (image, np.eye(40) > 0), [])

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -22,6 +23,7 @@ from service.main import Ports, assemble
 from service.masks import to_png
 from service.storage import MemoryStorage
 from service.tables import Prediction
+from tests.factories import open_next, told
 
 RULES = HouseRules(
     model="memory-v1", weights_dir=None, lease_seconds=120, predict_ahead=2, max_image_pixels=64_000_000
@@ -54,21 +56,30 @@ class Alone:
     def work(self) -> None:
         """Do all jobs written down so far; what is done already is not done again."""
         for job, row_id, _queue in self.jobs.sent:
-            self.predict(job, row_id)
+            if job in (Job.PREDICT, Job.PREDICT_FIRST):
+                self.predict(job, row_id)
 
-    def predict(self, job: Job, row_id: int) -> Prediction | None:
+    def accept(self, label_id: int, *, uncertainty: float = 0.25) -> Any:
+        """Open the next annotation, predict and submit it; the accepted annotation."""
+        opened = open_next(self.api, label_id)
+        self.predict(Job.PREDICT_FIRST, opened.id, uncertainty=uncertainty)
+        version = told(self.api.get(f"/annotations/{opened.id}"))["version"]
+        headers = opened.lease | {"If-Match": f'"{version}"'}
+        return told(self.api.post(f"/annotations/{opened.id}/submit", headers=headers))
+
+    def predict(self, job: Job, row_id: int, *, uncertainty: float = 0.25) -> Prediction | None:
         """What a worker does, with a square for a mask."""
         with unit_of_work(self.sessions) as session:
             find = work_on_interaction if job is Job.PREDICT else work_on_first
             work = find(session, row_id)
-        return self.record(work) if work is not None else None
+        return self.record(work, uncertainty=uncertainty) if work is not None else None
 
-    def record(self, work: Work) -> Prediction | None:
+    def record(self, work: Work, *, uncertainty: float = 0.25) -> Prediction | None:
         """Record a square, one pixel wider with each step, as the outcome of ``work``."""
         mask = np.zeros((48, 64), dtype=np.bool_)
         mask[4:20, 4 : 20 + work.n] = True
         digest = self.storage.put(to_png(mask))
-        outcome = Outcome(digest, digest, "0" * 64, network_ms=12.5, uncertainty=0.25)
+        outcome = Outcome(digest, digest, "0" * 64, network_ms=12.5, uncertainty=uncertainty)
         with unit_of_work(self.sessions) as session:
             return record_prediction(session, work, outcome, events=self.events)
 

@@ -1,19 +1,24 @@
 """Projects, labels, people, and the page: what everything else hangs on."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from sqlalchemy import event, update
 
+from models.catalogue import MODELS
 from service.accounts.actions import create_token, create_user
 from service.clock import now
 from service.db import unit_of_work
 from service.tables import Token
 from tests.factories import a_project, accept_next, told
 from tests.service.conftest import Alone
+
+UNET = "ScribblePrompt_unet_v1_nf192_res128.pt"
 
 
 def test_a_project_comes_back_as_it_was_made(alone: Alone) -> None:
@@ -32,9 +37,40 @@ def test_a_label_name_is_taken_in_its_project_only(alone: Alone) -> None:
     assert names == ["disc"]
 
 
-def test_a_model_that_is_not_installed_is_refused(alone: Alone) -> None:
-    answer = alone.api.post("/projects", json={"name": "p", "model": "giant-v9"})
-    assert "memory-v1" in told(answer, 422)["detail"]
+def with_weights(alone: Alone, folder: Path | None) -> None:
+    """As if ACCRUE_WEIGHTS_DIR were ``folder``."""
+    state = alone.api.app.state  # type: ignore[attr-defined]
+    state.rules = replace(state.rules, weights_dir=folder)
+
+
+def test_a_model_that_nobody_knows_is_refused_with_those_that_are_installed(alone: Alone) -> None:
+    detail = told(alone.api.post("/projects", json={"name": "p", "model": "giant-v9"}), 422)["detail"]
+    assert "there is no model 'giant-v9'" in detail
+    assert detail.endswith("Installed here: memory-v1.")
+
+
+def test_a_model_without_its_weights_is_refused_with_what_to_put_where(alone: Alone, tmp_path: Path) -> None:
+    new = {"name": "p", "model": "scribbleprompt-unet"}
+    detail = told(alone.api.post("/projects", json=new), 422)["detail"]
+    assert UNET in detail and "ACCRUE_WEIGHTS_DIR" in detail
+    with_weights(alone, tmp_path)
+    detail = told(alone.api.post("/projects", json=new), 422)["detail"]
+    assert f"there is no {UNET} in {tmp_path}" in detail
+
+
+def test_a_project_may_choose_any_model_whose_weights_are_here(alone: Alone, tmp_path: Path) -> None:
+    (tmp_path / UNET).touch()
+    with_weights(alone, tmp_path)
+    made = told(alone.api.post("/projects", json={"name": "p", "model": "scribbleprompt-unet"}), 201)
+    assert made["model"] == "scribbleprompt-unet"
+    models = {each["name"]: each for each in told(alone.api.get("/models"))}
+    assert set(models) == set(MODELS)
+    assert [name for name, each in models.items() if each["installed"]] == [
+        "memory-v1",
+        "scribbleprompt-unet",
+    ]
+    assert [name for name, each in models.items() if each["default"]] == ["memory-v1"]
+    assert models["memory-v1"]["licence"] == "Apache-2.0"
 
 
 def test_the_list_shows_the_progress_of_every_label(api: httpx.Client) -> None:
@@ -46,6 +82,7 @@ def test_the_list_shows_the_progress_of_every_label(api: httpx.Client) -> None:
         "id": project.label_id,
         "name": "disc",
         "context_version": 1,
+        "strategy": "in_order",
         "images": 3,
         "accepted": 1,
         "skipped": 0,

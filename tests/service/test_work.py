@@ -1,7 +1,6 @@
 """What workers are told to do, and what becomes of what they did: newest wins, once, never late."""
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from sqlalchemy import func, insert, select, update
@@ -46,14 +45,6 @@ def work_or_fail(alone: Alone, job: Job, row_id: int) -> Work:
     work = work_for(alone, job, row_id)
     assert work is not None
     return work
-
-
-def accept(alone: Alone, label_id: int) -> Any:
-    opened = open_next(alone.api, label_id)
-    alone.predict(Job.PREDICT_FIRST, opened.id)
-    version = told(alone.api.get(f"/annotations/{opened.id}"))["version"]
-    headers = opened.lease | {"If-Match": f'"{version}"'}
-    return told(alone.api.post(f"/annotations/{opened.id}/submit", headers=headers))
 
 
 def test_work_holds_all_prompts_so_far_and_the_state_before(alone: Alone, opened: Opened) -> None:
@@ -125,7 +116,7 @@ def test_a_first_prediction_is_made_again_with_a_newer_context(alone: Alone, ope
         last = session.scalars(select(Annotation.id).order_by(Annotation.id.desc())).first()
     assert last is not None
     old = work_or_fail(alone, Job.PREDICT_FIRST, last)
-    accepted = accept(alone, label_id)
+    accepted = alone.accept(label_id)
     new = work_or_fail(alone, Job.PREDICT_FIRST, last)
     assert (new.context_version, len(new.context)) == (1, 1)
     assert new.context[0].mask_digest == accepted["prediction"]["mask_digest"]
@@ -145,7 +136,7 @@ def test_a_mask_that_somebody_has_opened_is_not_replaced(alone: Alone) -> None:
     theirs = lease["annotation"]["id"]
     assert alone.predict(Job.PREDICT_FIRST, theirs) is not None
     seen = told(alone.api.get(f"/annotations/{theirs}"))["version"]
-    accept(alone, label_id)
+    alone.accept(label_id)
     late = work_or_fail(alone, Job.PREDICT_FIRST, theirs)
     assert late.context_version == 1
     assert alone.record(late) is None
@@ -155,7 +146,7 @@ def test_a_mask_that_somebody_has_opened_is_not_replaced(alone: Alone) -> None:
 
 def test_a_project_without_context_is_always_at_version_zero(alone: Alone) -> None:
     project = a_project(alone.api, images=3, use_context=False)
-    accept(alone, project.label_id)
+    alone.accept(project.label_id)
     opened = open_next(alone.api, project.label_id)
     work = work_or_fail(alone, Job.PREDICT_FIRST, opened.id)
     assert (work.context_version, work.context) == (0, ())
@@ -189,6 +180,19 @@ def test_attempts_that_succeeded_do_not_count_against_the_next_context(alone: Al
             assert count_attempt(session, Job.PREDICT_FIRST, opened.id, 3, events=alone.events)
             session.execute(update(Prediction).values(context_version=Prediction.context_version - 1))
         assert alone.predict(Job.PREDICT_FIRST, opened.id) is not None
+
+
+def test_the_uncertainty_of_the_newest_first_prediction_is_noted(alone: Alone, opened: Opened) -> None:
+    def noted() -> float | None:
+        with reading(alone.sessions) as session:
+            return session.get_one(Annotation, opened.id).first_uncertainty
+
+    assert noted() is None
+    alone.predict(Job.PREDICT_FIRST, opened.id, uncertainty=0.75)
+    assert noted() == 0.75
+    told(draw(alone.api, opened), 202)
+    alone.predict(Job.PREDICT, newest_interaction(alone, opened.id), uncertainty=0.125)
+    assert noted() == 0.75
 
 
 def lost(alone: Alone, *, after: timedelta = timedelta(0)) -> list[tuple[Job, int]]:
@@ -238,9 +242,9 @@ def test_a_prediction_that_was_lost_long_ago_is_sent_for_on_opening(alone: Alone
     assert alone.jobs.sent == [(Job.PREDICT, step, "prompt")]
 
 
-def test_a_long_context_drops_the_oldest_in_blocks(alone: Alone) -> None:
+def a_long_context(alone: Alone, most: int) -> int:
+    """The label of ``most`` entries, which were added at versions 1, 2, …"""
     project = a_project(alone.api, images=0)
-    most = LIMIT + LEAVE + 1
     known = {"project_id": project.id, "media_type": "image/png", "width": 9, "height": 9}
     images = [{"id": i, "name": "x", "digest": str(i), **known} for i in range(1, most + 1)]
     annotations = [
@@ -260,12 +264,35 @@ def test_a_long_context_drops_the_oldest_in_blocks(alone: Alone) -> None:
         session.execute(insert(Image), images)
         session.execute(insert(Annotation), annotations)
         session.execute(insert(ContextEntry), entries)
-        shown = {
-            version: [int(pair.mask_digest) for pair in pairs(session, project.label_id, version)]
-            for version in (1, LIMIT, LIMIT + 1, LIMIT + LEAVE, most)
-        }
-    assert shown[1] == [1]
-    assert shown[LIMIT] == list(range(1, LIMIT + 1))
-    assert shown[LIMIT + 1] == list(range(LEAVE + 1, LIMIT + 2))
-    assert shown[LIMIT + LEAVE] == list(range(LEAVE + 1, LIMIT + LEAVE + 1))
-    assert shown[most] == list(range(2 * LEAVE + 1, most + 1))
+    return project.label_id
+
+
+def shown(alone: Alone, label_id: int, version: int) -> list[int]:
+    """At which versions the entries that the network is shown at ``version`` were added."""
+    with reading(alone.sessions) as session:
+        return [int(pair.mask_digest) for pair in pairs(session, label_id, version)]
+
+
+def test_a_long_context_drops_the_oldest_in_blocks(alone: Alone) -> None:
+    most = LIMIT + LEAVE + 1
+    label_id = a_long_context(alone, most)
+    assert shown(alone, label_id, 1) == [1]
+    assert shown(alone, label_id, LIMIT) == list(range(1, LIMIT + 1))
+    assert shown(alone, label_id, LIMIT + 1) == list(range(LEAVE + 1, LIMIT + 2))
+    assert shown(alone, label_id, LIMIT + LEAVE) == list(range(LEAVE + 1, LIMIT + LEAVE + 1))
+    assert shown(alone, label_id, most) == list(range(2 * LEAVE + 1, most + 1))
+
+
+def test_what_is_pinned_never_leaves_a_long_context(alone: Alone) -> None:
+    most = LIMIT + LEAVE + 1
+    label_id = a_long_context(alone, most)
+    with unit_of_work(alone.sessions) as session:
+        old = update(ContextEntry).where(ContextEntry.added_version.in_([3, LEAVE]))
+        session.execute(old.values(pinned=True))
+    unpinned = [n for n in range(1, LEAVE + 3) if n not in (3, LEAVE)]
+    assert len(unpinned) == LEAVE
+    assert shown(alone, label_id, LIMIT) == list(range(1, LIMIT + 1))
+    assert shown(alone, label_id, LIMIT + 1) == [3, LEAVE, *range(LEAVE + 3, LIMIT + 2)]
+    with unit_of_work(alone.sessions) as session:
+        session.execute(update(ContextEntry).values(pinned=True))
+    assert shown(alone, label_id, most) == list(range(1, most + 1))

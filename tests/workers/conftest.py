@@ -45,6 +45,13 @@ class FakeContext:
         return replace(self, pinned=pairs)
 
 
+class FakeImage(np.ndarray):
+    """The pixels that it was given."""
+
+    def forget_context(self) -> None:
+        """There is nothing to forget."""
+
+
 @dataclass
 class FakeSegmenter:
     uses_context: bool = True
@@ -65,7 +72,7 @@ class FakePredictor:
 
     def encode_image(self, array: Any) -> Any:
         self.images.append(array)
-        return array
+        return array.view(FakeImage)
 
     def encode_context(self, pairs: Any) -> FakeContext:
         return FakeContext(tuple(pairs))
@@ -74,7 +81,15 @@ class FakePredictor:
         self.extended += 1
         return replace(context, masks=(*context.masks, mask))
 
-    def predict(self, image: Any, prompts: Any, *, context: FakeContext, previous: Any = None) -> Result:
+    def predict(
+        self,
+        image: Any,
+        prompts: Any,
+        *,
+        context: FakeContext,
+        previous: Any = None,
+        second_opinions: bool = True,
+    ) -> Result:
         self.contexts.append(len(context))
         self.seen.append(context)
         self.previous.append(previous)

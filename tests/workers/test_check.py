@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.context.actions import GATE, change_entry
+from service.context.actions import GATE, change_entry, put_off_check
 from service.db import unit_of_work
 from service.jobs import Job
 from service.tables import Label, Project
@@ -65,7 +65,8 @@ def test_a_check_that_arrives_twice_is_made_once(place: Workplace) -> None:
     wrong = place.accepted(OTHER)
     for _ in range(2):
         check_entry(place.bench, wrong)
-    assert len(place.predictor.contexts) == 5  # it from the others, and each of them from it
+    # The others from each other, then it from them, then each of them from it.
+    assert place.predictor.contexts == [2] * 4 + [4] + [1] * 4
     assert place.context_version() == 6
 
 
@@ -83,8 +84,17 @@ def test_a_mask_is_compared_with_the_eight_newest_others(place: Workplace) -> No
         place.accepted(OTHER)
     *_, newest = [place.accepted() for _ in range(9)]
     check_entry(place.bench, newest)
-    assert place.predictor.contexts == [8] + [1] * 8
+    assert place.predictor.contexts == [4] * 8 + [8] + [1] * 8
     assert place.entry(newest).quality == 1.0
+
+
+def test_a_check_takes_no_place_from_images_that_are_open(place: Workplace) -> None:
+    *_, newest = [place.accepted() for _ in range(5)]
+    for _ in range(2):
+        check_entry(place.bench, newest)
+        with unit_of_work(place.bench.sessions) as session:
+            put_off_check(session, newest)
+    assert len(place.predictor.images) == 10
 
 
 def test_a_model_without_context_holds_nothing_back(place: Workplace) -> None:
@@ -109,7 +119,7 @@ def test_a_check_gives_way_to_a_person_and_is_made_later(place: Workplace) -> No
     *_, newest = [place.accepted() for _ in range(5)]
     place.jobs.waiting = True
     check_entry(place.bench, newest)
-    assert place.predictor.contexts == []
+    assert (place.predictor.images, place.predictor.contexts) == ([], [])
     assert place.jobs.sent == [(Job.CHECK, newest, "batch")]
     place.jobs.waiting = False
     check_entry(place.bench, newest)
