@@ -15,9 +15,10 @@ from cli import app
 from commands.errors import CommandError
 from commands.evaluate import Plan, evaluate, read_tasks
 from commands.tables import Score, Untouched, calibrated, mean_scores, mean_untouched
+from models.catalogue import SHIPPED
 from models.evaluate import Estimate, Protocol, Row, summarise
 from models.peers import MaskCopy, Picture
-from models.registry import WEIGHTS, load
+from models.registry import load
 from models.synthetic import sample_task
 
 
@@ -64,8 +65,14 @@ def test_evaluate_prints_a_row_per_task_and_writes_all_it_measured(tmp_path: Pat
     ("arguments", "variants"),
     [
         (
-            ["ablation", "--against", str(WEIGHTS / "memory-v1.safetensors")],
-            ["predictions join the context", "true masks join the context", "without context"],
+            ["ablation", "--against", str(SHIPPED / "memory-v1.safetensors")],
+            [
+                "predictions join the context",
+                "true masks join the context",
+                "without context",
+                "4 entries, by the policy",
+                "4 entries, the newest",
+            ],
         ),
         (
             ["peers"],
@@ -77,8 +84,6 @@ def test_evaluate_prints_a_row_per_task_and_writes_all_it_measured(tmp_path: Pat
 def test_evaluate_compares_variants_by_one_prompt(
     pack: Path, tmp_path: Path, arguments: list[str], variants: list[str]
 ) -> None:
-    if "GrabCut" in variants:
-        pytest.importorskip("cv2")
     report = evaluated(pack, tmp_path, "--prompt", "click", "--table", *arguments)
     found = report[arguments[0]]["overall"]
     assert [score["variant"] for score in found] == variants + arguments[2:]
