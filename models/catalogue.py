@@ -28,7 +28,7 @@ MODELS = {
     "memory-v1": Model(
         (("memory-v1.safetensors",),),
         "Apache-2.0",
-        "a4c94ca965e65a2742ee21fa8c92c72ca963a032d2ae6aab8c5f2c5af85fe571",
+        "d03e1d542d0b342aa5cea46a88bdf25fc1568a2d5aa02f475e6054bf3b3801d0",
     ),
     "multiverseg": Model(
         (("MultiverSeg_v1_nf256_res128.pt", "MultiverSeg_v0_nf256_res128.pt"), SCRIBBLEPROMPT_UNET),

@@ -153,8 +153,13 @@ def accepted_context(rng: Rng, masks: Tensor, episode: Episode) -> Tensor:
 
 
 def sloppy_mask(rng: Rng, mask: Mask, amount: float) -> Mask:
-    """The mask with a border that wanders by about ``amount`` pixels; itself when nothing would be left."""
+    """The mask with a border that wanders by about ``amount`` pixels, less where it is thin.
+
+    Returns the mask itself when nothing of it would be left.
+    """
     side = mask.shape[0]
+    depth = ndimage.distance_transform_edt(mask)
+    amount = min(amount, 0.5 * float(depth[mask].mean())) if mask.any() else amount
     wander = smooth_noise(rng, 1, side, rng.uniform(2, 12))[0] + rng.normal(0, 0.5)
     soft = ndimage.gaussian_filter(mask.astype(np.float32), amount, truncate=2)
     wandered: Mask = soft > 0.5 + 0.2 * wander.clip(-2, 2)

@@ -8,26 +8,34 @@ from models.noise import smooth_noise
 
 Labels = NDArray[np.uint8]
 Images = NDArray[np.float32]
+Masks = NDArray[np.bool_]
 Rng = np.random.Generator
+# Shares of the tasks that show an instrument's artefact.
+HALOED, INSONATED = 0.1, 0.12
 
 
-def render(rng: Rng, labels: Labels, target: int) -> Images:
-    """Images (N, side, side) in [0, 1] of label maps (N, side, side).
+def render(rng: Rng, labels: Labels, masks: Masks, *, artefacts: bool = True) -> Images:
+    """Images (N, side, side) in [0, 1] of label maps and of the masks asked for, both (N, side, side).
 
     Each label has an intensity and a texture that belong to the task and vary a little between
-    images; ``target`` differs visibly from every other label in at least one of the two. On top come
-    the instrument's blur, bias field, noise, field of view and tone curve, drawn for the task with
-    some variation per image (after SynthMorph, Hoffmann et al., IEEE TMI 2022).
+    images; labels in the masks, of which there must be one, differ visibly from every other label in
+    at least one of the two. On top come the instrument's blur, bias field, noise, field of view and
+    tone curve, drawn for the task with some variation per image (after SynthMorph, Hoffmann et al.,
+    IEEE TMI 2022). ``artefacts`` lets some tasks look like phase contrast, others like ultrasound.
     """
     side = labels.shape[1]
-    images = _tissue(rng, labels, target)
+    images = _tissue(rng, labels, np.unique(labels[masks]))
     if rng.random() < 0.3:
         images += _rims(labels) * np.float32(rng.choice([-1, 1]) * rng.uniform(0.1, 0.5))
     blur = rng.uniform(0.0, 1.6) * side / 128
     if blur > 0.35:
         images = ndimage.gaussian_filter(images, blur, axes=(1, 2), truncate=2.5)
+    if artefacts and rng.random() < HALOED:
+        images = _haloed(rng, images)
     images += smooth_noise(rng, len(images), side, rng.uniform(0.25, 0.7) * side) * _amount(rng, 0.2)
     images = _stretched(images)
+    if artefacts and rng.random() < INSONATED:
+        images = _insonated(rng, images)
     images = _noisy(rng, images)
     if rng.random() < 0.12:
         images = _round_view(rng, images)
@@ -35,11 +43,11 @@ def render(rng: Rng, labels: Labels, target: int) -> Images:
     return (1 - images if rng.random() < 0.3 else images).astype(np.float32)
 
 
-def _tissue(rng: Rng, labels: Labels, target: int) -> Images:
+def _tissue(rng: Rng, labels: Labels, targets: Labels) -> Images:
     """Intensity and texture of every label."""
     count, side = labels.shape[0], labels.shape[1]
     kinds = int(labels.max()) + 1
-    means, amounts = _palette(rng, kinds, target)
+    means, amounts = _palette(rng, kinds, targets)
     means = means + rng.normal(0, rng.uniform(0.0, 0.06), (count, kinds))
     index = np.arange(count)[:, None, None]
     images = means.astype(np.float32)[index, labels]
@@ -51,21 +59,22 @@ def _tissue(rng: Rng, labels: Labels, target: int) -> Images:
     return np.asarray(images, np.float32)
 
 
-def _palette(rng: Rng, kinds: int, target: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _palette(rng: Rng, kinds: int, targets: Labels) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean intensity (kinds,) and texture amounts (3, kinds) of the task's labels."""
     means = rng.uniform(0, 1, kinds)
     strength = rng.choice([0.02, 0.08, 0.2], p=[0.35, 0.4, 0.25])
     amounts = rng.uniform(0, strength, (3, kinds)) * rng.integers(0, 2, (3, kinds))
-    others = np.arange(kinds) != target
+    others = ~np.isin(np.arange(kinds), targets)
     if rng.random() < 0.85:
         gap = rng.uniform(0.1, 0.45)
-        near = others & (np.abs(means - means[target]) < gap)
-        away = np.where(means[target] > 0.5, -1, 1)
-        means[near] = means[target] + away * gap * rng.uniform(1, 1.5, np.count_nonzero(near))
+        own = means[targets]
+        near = others & (np.abs(means[:, None] - own).min(1) < gap)
+        edge, away = (own.min(), -1) if own.mean() > 0.5 else (own.max(), 1)
+        means[near] = edge + away * gap * rng.uniform(1, 1.5, np.count_nonzero(near))
     else:
         # Told apart by texture: same mean as one other label, but rough where that one is smooth.
         amounts[:, others] *= 0.3
-        amounts[int(rng.integers(3)), target] = rng.uniform(0.15, 0.3)
+        amounts[int(rng.integers(3)), targets] = rng.uniform(0.15, 0.3)
     return means, amounts
 
 
@@ -75,6 +84,29 @@ def _rims(labels: Labels) -> Images:
     rims[:, 1:] += labels[:, 1:] != labels[:, :-1]
     rims[:, :, 1:] += labels[:, :, 1:] != labels[:, :, :-1]
     return np.minimum(rims, 1)
+
+
+def _haloed(rng: Rng, images: Images) -> Images:
+    """Borders answered by a rim of the opposite sign and insides that fade: phase contrast, bright field."""
+    scale = rng.uniform(1.5, 6) * images.shape[1] / 128
+    around = ndimage.gaussian_filter(images, scale, axes=(1, 2), truncate=2.5)
+    return np.asarray(images + np.float32(rng.uniform(0.5, 2)) * (images - around), np.float32)
+
+
+def _insonated(rng: Rng, images: Images) -> Images:
+    """Ultrasound from the top edge: shadows below what is bright, gain by depth, smeared speckle.
+
+    Takes and returns images (N, side, side); those given span [0, 1]. Shadows keep some light.
+    """
+    count, side = images.shape[0], images.shape[1]
+    bright = np.maximum(images - np.float32(rng.uniform(0.6, 0.9)), 0)
+    above = np.cumsum(bright, axis=1) - bright
+    shade = np.exp(np.float32(-rng.uniform(20, 120) / side) * above)
+    depth = np.linspace(-1, 1, side, dtype=np.float32)[:, None]
+    gain = np.exp(np.float32(rng.uniform(-0.7, 0.7)) * depth)
+    speckle = ndimage.gaussian_filter1d(smooth_noise(rng, count, side, 0.8), rng.uniform(0.6, 1.5), axis=2)
+    speckle *= np.float32(rng.uniform(0.2, 0.6))
+    return np.asarray(images * np.maximum(shade, np.float32(rng.uniform(0.25, 0.6))) * gain * (1 + speckle))
 
 
 def _stretched(images: Images) -> Images:

@@ -13,17 +13,23 @@ from scipy import ndimage
 from models.encoding import NEGATIVE, POSITIVE, Frame, encode_prompts
 from models.prompts import Box, Click, Prompt, Scribble, all_inside
 from models.simulators import (
+    CLICKERS,
     PromptKind,
+    any_correction,
+    any_first,
     centre_click,
     centreline_scribble,
     correction,
     first_prompts,
     jittered_box,
+    near_border_of,
     next_prompts,
     random_click,
 )
+from models.strokes import region_of
 
 Mask = NDArray[np.bool_]
+Pair = tuple[int, int]
 Clicker = Callable[[np.random.Generator, Mask, Mask], Click | None]
 
 KINDS: tuple[PromptKind, ...] = ("click", "scribble", "box")
@@ -43,7 +49,7 @@ def blank(height: int = 128, width: int = 128) -> Mask:
     return np.zeros((height, width), np.bool_)
 
 
-def filled(rows: slice, columns: slice, shape: tuple[int, int] = (40, 50)) -> Mask:
+def filled(rows: slice, columns: slice, shape: Pair = (40, 50)) -> Mask:
     mask = blank(*shape)
     mask[rows, columns] = True
     return mask
@@ -74,7 +80,7 @@ def largest_errors(truth: Mask, prediction: Mask) -> list[tuple[Mask, bool]]:
     return [(piece, positive) for piece, positive in found if piece.sum() == most]
 
 
-def ink(prompts: list[Prompt], channel: int, shape: tuple[int, int] = (128, 128)) -> Mask:
+def ink(prompts: list[Prompt], channel: int, shape: Pair = (128, 128)) -> Mask:
     """The pixels that the network is shown as drawn on, for images that fill the model square."""
     return np.asarray(encode_prompts(prompts, Frame(*shape))[channel] > 0.5)
 
@@ -183,9 +189,7 @@ def test_every_side_of_a_box_is_jittered_on_its_own() -> None:
 
 @few
 @given(pair=pairs, seed=seeds)
-def test_a_stroke_marks_the_largest_error_with_its_sign_and_stays_in_the_image(
-    pair: tuple[Mask, Mask], seed: int
-) -> None:
+def test_a_stroke_marks_the_largest_error_with_its_sign(pair: tuple[Mask, Mask], seed: int) -> None:
     truth, prediction = pair
     stroke = centreline_scribble(rng(seed), truth, prediction)
     assert (stroke is None) == np.array_equal(truth, prediction)
@@ -219,9 +223,7 @@ def test_a_single_pixel_gets_a_dot_whatever_the_size_of_the_image(side: int) -> 
     centre=st.tuples(st.integers(0, 127), st.integers(0, 127)),
     seed=seeds,
 )
-def test_ink_lies_mostly_on_a_thick_object(
-    radii: tuple[int, int], centre: tuple[int, int], seed: int
-) -> None:
+def test_ink_lies_mostly_on_a_thick_object(radii: Pair, centre: Pair, seed: int) -> None:
     y, x = np.ogrid[:128, :128]
     mask = ((y - centre[0]) / radii[0]) ** 2 + ((x - centre[1]) / radii[1]) ** 2 < 1
     # Cut off by the border, an object may be as thin as a line.
@@ -297,9 +299,7 @@ def test_the_first_prompts_of_objects_empty_and_full_masks(
 @pytest.mark.parametrize("kind", KINDS)
 @few
 @given(mask=masks, seed=seeds)
-def test_first_prompts_are_never_missing_and_lie_in_the_image(
-    kind: PromptKind, mask: Mask, seed: int
-) -> None:
+def test_first_prompts_are_never_missing_or_outside(kind: PromptKind, mask: Mask, seed: int) -> None:
     prompts = first_prompts(rng(seed), kind, mask)
     assert prompts
     assert all_inside(prompts, height=mask.shape[0], width=mask.shape[1])
@@ -329,15 +329,65 @@ def test_a_wrong_prediction_gets_one_correction(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_seed_repeats_the_annotator_and_another_seed_does_not(kind: PromptKind) -> None:
-    mask = disc(10, 30, 50) | disc(25, 80, 70)  # clicks are drawn among the deepest pixels
-    square = filled(slice(10, 30), slice(10, 40))
-    truth = square if kind == "click" else mask
+    # Clicks are drawn among the deepest pixels.
+    truth = filled(slice(10, 30), slice(10, 40)) if kind == "click" else disc(25, 80, 70)
 
     def drawn(seed: int) -> list[Prompt]:
         return first_prompts(rng(seed), kind, truth)
 
     assert all(drawn(seed) == drawn(seed) for seed in range(5))
     assert any(drawn(0) != drawn(seed) for seed in range(1, 10))
+
+
+# ---- training
+
+
+@few
+@given(mask=masks.filter(np.any), seed=seeds, positive=st.booleans())
+def test_every_click_of_training_lies_in_its_region(mask: Mask, seed: int, positive: bool) -> None:
+    for click in CLICKERS:
+        drawn = click(rng(seed), region_of(mask, positive=positive))
+        assert under(mask, drawn) and drawn.positive is positive
+
+
+def test_clicks_near_the_border_keep_to_the_objects_border_and_not_to_the_images() -> None:
+    half = filled(slice(0, 128), slice(0, 60), (128, 128))
+    xs = [near_border_of(rng(seed), region_of(half, positive=True)).x for seed in range(60)]
+    assert min(xs) > 40 and np.median(xs) > 52 and len(set(xs)) > 5
+
+
+@few
+@given(mask=masks, seed=seeds)
+def test_the_first_prompts_of_training_are_right_and_never_missing(mask: Mask, seed: int) -> None:
+    prompts = any_first(rng(seed), mask)
+    assert prompts and all_inside(prompts, height=mask.shape[0], width=mask.shape[1])
+    for prompt in prompts:
+        match prompt:
+            case Click(positive=positive):
+                assert under(mask, prompt) is positive
+            case Scribble(positive=positive):
+                assert mask.any() if positive else not mask.all()
+            case Box(x0=x0, y0=y0, x1=x1, y1=y1):
+                rows, columns = np.nonzero(mask)
+                assert x0 <= columns.min() and columns.max() + 1 <= x1
+                assert y0 <= rows.min() and rows.max() + 1 <= y1
+
+
+@few
+@given(pair=pairs, seed=seeds)
+def test_corrections_of_training_end_with_the_last_error(pair: tuple[Mask, Mask], seed: int) -> None:
+    truth, prediction = pair
+    drawn = any_correction(rng(seed), truth, prediction)
+    assert bool(drawn) is not np.array_equal(truth, prediction)
+    signs = {positive for _, positive in components(truth, prediction)}
+    assert all(isinstance(prompt, Click | Scribble) and prompt.positive in signs for prompt in drawn)
+    for click in (prompt for prompt in drawn if isinstance(prompt, Click)):
+        assert under(truth != prediction, click) and under(truth, click) is click.positive
+
+
+def test_people_of_training_begin_with_every_kind_alone_and_together() -> None:
+    begun = {frozenset(prompt.kind for prompt in any_first(rng(seed), disc(20))) for seed in range(120)}
+    assert len(begun) == 7
 
 
 def test_the_masks_are_left_as_they_were() -> None:

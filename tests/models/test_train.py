@@ -1,29 +1,42 @@
 """Training: it learns, it resumes, and what it writes can be loaded."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from models.data import EpisodeSampler
+from models.encoding import SIDE
+from models.episodes import Batch, Batches, Episode
 from models.registry import load
-from models.train import Batch, Episodes, Recipe, Trainer, collapse_meter, train
+from models.train import Recipe, Trainer, collapse_meter, open_query, train
 
 SYNTHETIC = EpisodeSampler([], synthetic_share=1.0, superpixel_share=0.0)
-SMALL = Recipe(batch=2, largest_context=2, no_context=0.0, steps=2)
+EPISODE = Episode(batch=2, largest_context=2, no_context=0.0, sloppy=0.0, steps=(2,))
+SMALL = Recipe(episode=EPISODE)
+NOBODY, EVERYBODY = np.zeros(2, np.bool_), np.ones(2, np.bool_)
 
 
 @pytest.fixture(scope="module")
 def batch() -> Batch:
-    return next(iter(Episodes(SYNTHETIC, SMALL, 0)))
+    return next(iter(Batches(SYNTHETIC, EPISODE, seed=0, start=0)))
 
 
-def test_a_batch_holds_queries_and_contexts_scaled_as_the_predictor_scales(batch: Batch) -> None:
-    assert batch.images.shape == batch.masks.shape
-    assert batch.images.shape[0] == 2 and batch.images.shape[1] in (2, 3)
-    assert batch.images.amin((-2, -1)).max() == 0 and batch.images.amax((-2, -1)).min() == 1
-    assert set(batch.masks.unique().tolist()) <= {0.0, 1.0}
+def without_prompts(
+    trainer: Trainer, batch: Batch, misled: NDArray[np.bool_], recipe: Recipe = SMALL
+) -> Tensor:
+    """What the network makes of the queries when nobody prompts."""
+    opened = open_query(trainer.network, batch, np.random.default_rng(0), recipe, misled)
+    return trainer.network.decode(opened, torch.zeros(2, 4, SIDE, SIDE))
+
+
+def with_contexts_swapped(batch: Batch) -> Batch:
+    swapped = [torch.cat([part[:, :1], part[:, 1:].roll(1, 0)], dim=1) for part in batch]
+    return Batch(*swapped)
 
 
 def test_the_loss_falls_on_a_batch_seen_again_and_again(batch: Batch) -> None:
@@ -57,6 +70,33 @@ def test_the_collapse_meter_is_zero_when_both_contexts_are_the_same(batch: Batch
     network = Trainer(SMALL, torch.device("cpu")).average
     twice = Batch(batch.images[:1].repeat(2, 1, 1, 1, 1), batch.masks[:1].repeat(2, 1, 1, 1, 1))
     assert collapse_meter(network, twice) == pytest.approx(0, abs=1e-5)
+
+
+def test_a_misled_element_reads_the_context_of_another(batch: Batch) -> None:
+    trainer = Trainer(SMALL, torch.device("cpu"))
+    trainer.network.eval()
+    with torch.no_grad():
+        own, misled = (without_prompts(trainer, batch, who) for who in (NOBODY, EVERYBODY))
+        swapped = without_prompts(trainer, with_contexts_swapped(batch), NOBODY)
+    torch.testing.assert_close(misled, swapped)
+    assert not torch.allclose(misled, own)
+
+
+def test_images_beyond_those_learned_from_are_read_all_the_same() -> None:
+    stream = Batches(SYNTHETIC, replace(EPISODE, largest_context=5), seed=0, start=0)
+    large = next(batch for batch in stream if batch.images.shape[1] > 3)
+    trainer = Trainer(SMALL, torch.device("cpu"))
+    trainer.network.eval()
+    few, all_of_them = (replace(SMALL, learned_context=count) for count in (1, 99))
+    learned = without_prompts(trainer, large, NOBODY, few)
+    torch.testing.assert_close(learned, without_prompts(trainer, large, NOBODY, all_of_them))
+    assert learned.requires_grad
+
+
+def test_a_query_without_context_is_learned_from(batch: Batch) -> None:
+    alone = Batch(batch.images[:, :1], batch.masks[:, :1])
+    trainer = Trainer(SMALL, torch.device("cpu"))
+    assert np.isfinite(trainer.learn(alone, 0.5)) and trainer.step == 1
 
 
 def test_a_short_run_ends_with_weights_that_load_and_a_log(tmp_path: Path) -> None:
