@@ -81,7 +81,8 @@ def test_a_family_that_only_makes_degenerate_tasks_is_replaced(share: int) -> No
 
     def degenerate(_: np.random.Generator, count: int, side: int) -> synthetic.Anatomy:
         calls.append(count)
-        return np.full((count, side, side), share, np.uint8), 1
+        labels = np.full((count, side, side), share, np.uint8)
+        return labels, labels == 1
 
     images, masks = sample_family(rng(0), degenerate, 3, SIDE)
     assert len(calls) > 1
