@@ -80,18 +80,16 @@ def nucleated(rng: Rng, count: int, side: int) -> Anatomy:
 def discs(rng: Rng, count: int, side: int) -> Anatomy:
     """Regions: a cup in a disc with vessels over both, as in the fundus; masks reach under the vessels."""
     labels = np.zeros((count, side, side), np.uint8)
-    home = rng.uniform(0.3, 0.7, 2) * side
+    centres = rng.uniform(0.3, 0.7, 2) * side + rng.normal(0, 0.05 * side, (count, 2))
     look = Look(rng.uniform(0.08, 0.25) * side, 0.1, rng.uniform(0.8, 1), rng.uniform(0, 0.05))
     cup = rng.uniform(0.35, 0.75)
     spots = Look(rng.uniform(0.015, 0.04) * side, 0.4, 0.8)
-    for image in labels:
+    for image, centre in zip(labels, centres, strict=True):
         _scatter(rng, image, 1, spots, _anywhere(rng, side, int(rng.integers(0, 12))))
-        centre = home + rng.normal(0, 0.05 * side, 2)
         _scatter(rng, image, 2, look._replace(core=cup * rng.uniform(0.85, 1.15)), centre[None])
     masks = np.isin(labels, PARTS[int(rng.integers(3))])
-    half, bend = rng.uniform(0.6, 1.6) * side / 128, rng.uniform(0.02, 0.08) * 128 / side
-    for image, body in zip(labels, labels > 1, strict=True):
-        row, column = np.argwhere(body).mean(0)
+    half, bend = rng.uniform(0.6, 1.6) * side / 128, rng.uniform(0.01, 0.04) * 128 / side
+    for image, (row, column) in zip(labels, centres, strict=True):
         for heading in rng.uniform(0, 2 * np.pi, int(rng.integers(3, 8))):
             _grow(rng, image, 4, Thread(row, column, float(heading), 0, half, bend))
     return labels, masks

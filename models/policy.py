@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 DIVERSITY = 0.3
+# So alike are copies of one entry only: a second one says nothing and comes after everything else.
+TWIN, LAST = 0.999, 2.0
 
 
 class Chooser(Protocol):
@@ -42,7 +44,8 @@ def choose(
     closest = np.zeros(len(score), dtype=np.float32)
     first = sorted(always, key=lambda i: -score[i])[:cap]
     for n in range(min(cap, len(score))):
-        merit = np.where(chosen, -np.inf, score - DIVERSITY * closest)
+        penalty = np.where(closest > TWIN, LAST, DIVERSITY * closest)
+        merit = np.where(chosen, -np.inf, score - penalty)
         i = first[n] if n < len(first) else int(merit.argmax())
         chosen[i] = True
         closest = np.maximum(closest, likeness[i])

@@ -18,13 +18,14 @@ def render(rng: Rng, labels: Labels, masks: Masks, *, artefacts: bool = True) ->
     """Images (N, side, side) in [0, 1] of label maps and of the masks asked for, both (N, side, side).
 
     Each label has an intensity and a texture that belong to the task and vary a little between
-    images; labels in the masks, of which there must be one, differ visibly from every other label in
-    at least one of the two. On top come the instrument's blur, bias field, noise, field of view and
-    tone curve, drawn for the task with some variation per image (after SynthMorph, Hoffmann et al.,
-    IEEE TMI 2022). ``artefacts`` lets some tasks look like phase contrast, others like ultrasound.
+    images; labels that make up the masks, one of which must hold a pixel, differ visibly from every
+    other label in at least one of the two. On top come the instrument's blur, bias field, noise, field
+    of view and tone curve, drawn for the task with some variation per image (after SynthMorph,
+    Hoffmann et al., IEEE TMI 2022). ``artefacts`` lets some tasks look like phase contrast, others
+    like ultrasound.
     """
     side = labels.shape[1]
-    images = _tissue(rng, labels, np.unique(labels[masks]))
+    images = _tissue(rng, labels, _asked_for(labels, masks))
     if rng.random() < 0.3:
         images += _rims(labels) * np.float32(rng.choice([-1, 1]) * rng.uniform(0.1, 0.5))
     blur = rng.uniform(0.0, 1.6) * side / 128
@@ -43,7 +44,13 @@ def render(rng: Rng, labels: Labels, masks: Masks, *, artefacts: bool = True) ->
     return (1 - images if rng.random() < 0.3 else images).astype(np.float32)
 
 
-def _tissue(rng: Rng, labels: Labels, targets: Labels) -> Images:
+def _asked_for(labels: Labels, masks: Masks) -> NDArray[np.intp]:
+    """The labels that make up the masks; what merely crosses them (vessels over a disc) is left out."""
+    pixels = np.bincount(labels[masks])
+    return np.flatnonzero(pixels > 0.5 * pixels.max())
+
+
+def _tissue(rng: Rng, labels: Labels, targets: NDArray[np.intp]) -> Images:
     """Intensity and texture of every label."""
     count, side = labels.shape[0], labels.shape[1]
     kinds = int(labels.max()) + 1
@@ -59,7 +66,9 @@ def _tissue(rng: Rng, labels: Labels, targets: Labels) -> Images:
     return np.asarray(images, np.float32)
 
 
-def _palette(rng: Rng, kinds: int, targets: Labels) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _palette(
+    rng: Rng, kinds: int, targets: NDArray[np.intp]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean intensity (kinds,) and texture amounts (3, kinds) of the task's labels."""
     means = rng.uniform(0, 1, kinds)
     strength = rng.choice([0.02, 0.08, 0.2], p=[0.35, 0.4, 0.25])
@@ -105,8 +114,8 @@ def _insonated(rng: Rng, images: Images) -> Images:
     depth = np.linspace(-1, 1, side, dtype=np.float32)[:, None]
     gain = np.exp(np.float32(rng.uniform(-0.7, 0.7)) * depth)
     speckle = ndimage.gaussian_filter1d(smooth_noise(rng, count, side, 0.8), rng.uniform(0.6, 1.5), axis=2)
-    speckle *= np.float32(rng.uniform(0.2, 0.6))
-    return np.asarray(images * np.maximum(shade, np.float32(rng.uniform(0.25, 0.6))) * gain * (1 + speckle))
+    speckle *= np.float32(rng.uniform(0.15, 0.45))
+    return np.asarray(images * np.maximum(shade, np.float32(rng.uniform(0.35, 0.7))) * gain * (1 + speckle))
 
 
 def _stretched(images: Images) -> Images:

@@ -36,3 +36,12 @@ def test_a_copy_of_what_is_chosen_gives_way_to_something_else() -> None:
     relevance = np.array([0.5, 0.49, 0.4], np.float32)
     twins = np.array([[1, 1, 0], [1, 1, 0], [0, 0, 1]], np.float32)
     assert list(choose(relevance, twins, 2)) == [0, 2]
+
+
+def test_a_context_given_twice_is_chosen_from_as_if_given_once() -> None:
+    vectors = _vectors(5, 12)
+    relevance = np.random.default_rng(5).dirichlet(np.ones(12)).astype(np.float32)
+    twice = np.vstack([vectors, vectors])
+    once = choose(relevance, vectors @ vectors.T, 5)
+    again = choose(np.tile(relevance / 2, 2), twice @ twice.T, 5)
+    assert sorted(i % 12 for i in again) == list(once)

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import ndimage, stats
 
 from models import synthetic
+from models.anatomies import Anatomy
 from models.synthetic import FAMILIES, FEWEST, MOST, Family, demo_task, sample_family, sample_task
 
 SIDE, COUNT, TASKS = 64, 4, 12
@@ -60,6 +62,31 @@ def test_the_mask_shows_in_its_image(tasks: dict[Family, list[Task]], family: Fa
     assert np.mean(better) >= 0.6
 
 
+@by_family
+def test_the_mask_stands_out_from_its_surroundings(tasks: dict[Family, list[Task]], family: Family) -> None:
+    """In most tasks brightness or roughness tells the first mask from the pixels around it."""
+    told = [separation(images[0], masks[0]) for images, masks in tasks[family]]
+    assert np.median(told) > 0.8
+    assert np.mean(np.array(told) > 0.65) > 0.8
+
+
+def separation(image: NDArray[np.float32], mask: NDArray[np.bool_]) -> float:
+    """Area under the ROC curve of the best cue, 0.5 to 1, within five pixels of the mask."""
+    smooth = ndimage.gaussian_filter(image, 1)
+    rough = ndimage.gaussian_filter(np.square(image - smooth), 1.5)
+    near = mask | ndimage.binary_dilation(mask, iterations=5)
+    inside = mask[near]
+    cues = [roc_area(cue[near], inside) for cue in (image, smooth, rough)]
+    return max(max(area, 1 - area) for area in cues)
+
+
+def roc_area(values: NDArray[np.float32], inside: NDArray[np.bool_]) -> float:
+    """The chance that a pixel inside ranks above one outside (Mann-Whitney)."""
+    ranks = stats.rankdata(values)
+    positives, negatives = np.count_nonzero(inside), np.count_nonzero(~inside)
+    return float(ranks[inside].sum() / positives - (positives + 1) / 2) / negatives
+
+
 def test_every_family_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[Family] = []
 
@@ -79,7 +106,7 @@ def test_every_family_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_family_that_only_makes_degenerate_tasks_is_replaced(share: int) -> None:
     calls = []
 
-    def degenerate(_: np.random.Generator, count: int, side: int) -> synthetic.Anatomy:
+    def degenerate(_: np.random.Generator, count: int, side: int) -> Anatomy:
         calls.append(count)
         labels = np.full((count, side, side), share, np.uint8)
         return labels, labels == 1
