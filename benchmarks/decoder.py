@@ -27,9 +27,9 @@ ROUNDS = 7
 PUBLISHED_SIZES = (1, 16, 64)
 PUBLISHED_WIDTHS = (64, 256)
 UNET_WIDTH = 192
-# More entries than a view reads cost nothing more; below that, nothing that could be told from noise.
 MOST_GROWTH, LEAST_GAIN = 1.2, 100
-CLICK = Click(64.5, 64.5)
+# In one tile, as most are; in the middle, where all four overlap, a click costs two and a half times as much.
+CLICK = Click(32.5, 32.5)
 
 Medians = dict[tuple[int, str], float]
 
