@@ -60,16 +60,20 @@ def _edges(masks: Masks, thickness: int) -> Masks:
     return edges if edges.any((1, 2)).all() else masks
 
 
-def augment_images(rng: Rng, images: Images, masks: Masks) -> tuple[Images, Masks]:
+def augment_images(
+    rng: Rng, images: Images, masks: Masks, *, close_views: float = CLOSE_VIEWS
+) -> tuple[Images, Masks]:
     """Each image on its own: warp, then intensities. Same shapes as given, images stay in [0, 1].
 
     How far images may turn, how closely they are looked at and how the outside is filled is one draw
-    for the task. A warp that would erase a mask is undone for that image, so small structures survive.
+    for the task; ``close_views`` is the share of tasks that are looked at closely. A warp that would
+    erase a mask is undone for that image, so small structures survive.
     """
     count, side = images.shape[0], images.shape[1]
     turn = np.pi if rng.random() < 0.25 else rng.uniform(0, 0.5)
     mode = "constant" if rng.random() < 0.5 else "reflect"
-    view = _close_views(rng, masks) if rng.random() < CLOSE_VIEWS else (np.ones(count), np.zeros((2, count)))
+    close = rng.random() < close_views
+    view = _close_views(rng, masks) if close else (np.ones(count), np.zeros((2, count)))
     rows, columns = _warps(rng, count, side, turn, view)
     warped, moved = np.empty_like(images), np.empty_like(masks)
     for i in range(count):

@@ -146,7 +146,7 @@ def test_a_warp_moves_masks_with_their_images(seed: int) -> None:
 
 def test_each_image_is_warped_on_its_own_but_not_every_one() -> None:
     masks = hooks(200)
-    _, moved = augment_images(rng(0), as_images(masks), masks)
+    _, moved = augment_images(rng(0), as_images(masks), masks, close_views=0)
     kinds = {mask.tobytes() for mask in moved}
     unmoved = (moved == masks).all((1, 2)).mean()
     assert len(kinds) > 100
@@ -155,9 +155,22 @@ def test_each_image_is_warped_on_its_own_but_not_every_one() -> None:
 
 def test_a_warp_keeps_most_of_the_object_in_the_image() -> None:
     masks = hooks(30)
-    areas = np.concatenate([augment_images(rng(s), as_images(masks), masks)[1].sum((1, 2)) for s in range(8)])
-    assert 0.8 < areas.mean() / masks[0].sum() < 1.15
-    assert (areas / masks[0].sum()).min() > 0.4
+    shares = areas_after_warps(masks, close_views=0) / masks[0].sum()
+    assert 0.8 < shares.mean() < 1.15
+    assert shares.min() > 0.4
+
+
+def test_a_close_view_enlarges_the_object_and_never_loses_it() -> None:
+    masks = hooks(30)
+    shares = areas_after_warps(masks, close_views=1) / masks[0].sum()
+    assert 1.3 < shares.mean() < 4
+    assert shares.min() > 0
+
+
+def areas_after_warps(masks: np.ndarray, *, close_views: float) -> np.ndarray:
+    """Pixels of each mask after eight draws of the augmentation."""
+    drawn = [augment_images(rng(s), as_images(masks), masks, close_views=close_views) for s in range(8)]
+    return np.concatenate([moved.sum((1, 2)) for _, moved in drawn])
 
 
 def test_an_empty_mask_stays_empty() -> None:
