@@ -115,7 +115,7 @@ def admin_token(settings: Settings) -> str:
             token = kept
         else:
             admin = session.scalars(select(User).where(User.name == ADMIN)).first()
-            token = create_token(session, admin or create_user(session, ADMIN), "accrue serve")
+            token = create_token(session, admin or create_user(session, ADMIN, admin=True), "accrue serve")
     engine.dispose()
     path.touch(mode=0o600)
     path.write_text(token + "\n")

@@ -13,6 +13,6 @@ def add_token(settings: Settings, name: str) -> str:
     engine = open_engine(settings.resolved_database_url)
     with unit_of_work(make_sessions(engine)) as session:
         user = session.scalars(select(User).where(User.name == name)).first()
-        token = create_token(session, user or create_user(session, name), "command line")
+        token = create_token(session, user or create_user(session, name, admin=True), "command line")
     engine.dispose()
     return token

@@ -9,17 +9,18 @@ from fastapi import Depends, Header, Path, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.orm import Session, sessionmaker
 
-from service import idempotency
+from service import audit, idempotency
 from service.accounts.queries import Person, user_of_token
 from service.db import reading
 from service.errors import LeaseRequired, NotAuthenticated, VersionRequired
 from service.events import Events as EventsPort
 from service.idempotency import Once
 from service.jobs import Jobs as JobsPort
+from service.permissions import LARGEST_ID, admit
 from service.storage import Storage as StoragePort
+from service.tables import Role
 
 LONGEST_WAIT = 30.0
-LARGEST_ID = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +52,38 @@ Rules = Annotated[HouseRules, Depends(_from_state("rules"))]
 Id = Annotated[int, Path(ge=1, le=LARGEST_ID)]
 
 
-def _caller(
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """Who is calling, what for, and the project it is about with their role in it, if it is about one."""
+
+    operation: str
+    person: Person | None
+    project_id: int | None
+    role: Role | None
+
+
+def admitted(
+    request: Request,
     sessions: Sessions,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))],
-) -> Person:
-    if bearer is None:
-        raise NotAuthenticated("Send your token as `Authorization: Bearer acc_…`.")
+) -> Admitted:
+    """Every route of the API asks this first: whether the caller may do what they ask for."""
+    operation = request.scope["route"].name
     with reading(sessions) as session:
-        user = user_of_token(session, bearer.credentials)
-    if user is None:
-        raise NotAuthenticated("This token is unknown, revoked or expired.")
-    return user
+        person = user_of_token(session, bearer.credentials) if bearer else None
+        if bearer and person is None:
+            raise NotAuthenticated("This token is unknown, revoked or expired.")
+        project_id, role = admit(session, person, operation, request.path_params)
+    return Admitted(operation, person, project_id, role)
+
+
+Admission = Annotated[Admitted, Depends(admitted)]
+
+
+def _caller(admission: Admission) -> Person:
+    if admission.person is None:
+        raise NotAuthenticated("Sign in, or send your token as `Authorization: Bearer acc_…`.")
+    return admission.person
 
 
 Caller = Annotated[Person, Depends(_caller)]
@@ -70,12 +92,14 @@ Caller = Annotated[Person, Depends(_caller)]
 async def _once(
     request: Request,
     sessions: Sessions,
+    admission: Admission,
     caller: Caller,
     key: Annotated[str | None, Header(alias="Idempotency-Key")] = None,
 ) -> Once:
     key = idempotency.checked_key(key)
     digest = await idempotency.digest_of(request) if key else ""
-    return Once(sessions, caller.id, key, digest)
+    entry = audit.Entry(admission.operation, caller, admission.project_id, dict(request.path_params))
+    return Once(sessions, caller.id, key, digest, entry)
 
 
 Transaction = Annotated[Once, Depends(_once)]

@@ -35,6 +35,10 @@ class NotAuthenticated(AccrueError):
     headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": "Bearer"}
 
 
+class NotAllowed(AccrueError):
+    status, code, title = 403, "not_allowed", "You may not do this"
+
+
 class NotFound(AccrueError):
     status, code, title = 404, "not_found", "There is no such thing"
 

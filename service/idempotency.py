@@ -12,6 +12,7 @@ from sqlalchemy import delete, update
 from sqlalchemy.orm import Session, sessionmaker
 from starlette.datastructures import UploadFile
 
+from service import audit
 from service.clock import now
 from service.db import insert_into, rows_changed, unit_of_work
 from service.errors import KeyInvalid, KeyReused
@@ -31,6 +32,7 @@ class Once:
     user_id: int
     key: str | None
     request_digest: str
+    entry: audit.Entry
     repeated: bool = False
 
     def __call__(self, effect: Callable[[Session], Answer], kind: type[Answer]) -> Answer:
@@ -42,17 +44,22 @@ class Once:
         """
         with unit_of_work(self.sessions) as session:
             if self.key is None:
-                return effect(session)
+                return self._told(session, effect(session))
             if not self._claimed(session, self.key):
                 self.repeated = True
                 return kind.model_validate(self._recorded(session, self.key).answer)
-            answer = effect(session)
+            answer = self._told(session, effect(session))
             session.execute(
                 update(IdempotencyKey)
                 .where(IdempotencyKey.user_id == self.user_id, IdempotencyKey.key == self.key)
                 .values(answer=answer.model_dump(mode="json"))
             )
             return answer
+
+    def _told(self, session: Session, answer: Answer) -> Answer:
+        """The answer, with a line in the audit log of the same transaction."""
+        audit.record(session, self.entry, answer_id=getattr(answer, "id", None))
+        return answer
 
     def _claimed(self, session: Session, key: str) -> bool:
         claim = insert_into(session, IdempotencyKey).values(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import redis
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy import Engine
 from starlette.routing import Match, Mount
@@ -18,7 +18,7 @@ from service.accounts import routes as accounts
 from service.annotations import routes as annotations
 from service.context import routes as context
 from service.db import make_sessions, open_engine
-from service.dependencies import HouseRules
+from service.dependencies import HouseRules, admitted
 from service.events import Events, RedisEvents, redis_py_url
 from service.images import routes as images
 from service.jobs import PULSE_KEY, CeleryJobs, Jobs
@@ -96,7 +96,7 @@ def assemble(ports: Ports, rules: HouseRules, *, largest_upload: int) -> FastAPI
     app.state.events = ports.events
     app.state.pulse = ports.pulse
     app.state.rules = rules
-    api = APIRouter(prefix="/api")
+    api = APIRouter(prefix="/api", dependencies=[Depends(admitted)])
     for feature in FEATURES:
         api.include_router(feature.router)
     app.include_router(api)

@@ -8,11 +8,12 @@ from uuid import uuid4
 
 import httpx
 import numpy as np
-from PIL import Image
+from PIL import Image as Picture
 from sqlalchemy.orm import Session, sessionmaker
 
 from service.accounts.actions import create_token, create_user
 from service.db import unit_of_work
+from service.tables import Image, Source
 
 _seeds = itertools.count()
 CLICK = {"kind": "click", "x": 20.5, "y": 12.5, "positive": True}
@@ -59,7 +60,7 @@ def png(array: np.ndarray | None = None) -> bytes:
 
 def encoded(array: np.ndarray, file_format: str, **options: Any) -> bytes:
     stream = io.BytesIO()
-    Image.fromarray(array).save(stream, format=file_format, **options)
+    Picture.fromarray(array).save(stream, format=file_format, **options)
     return stream.getvalue()
 
 
@@ -80,6 +81,20 @@ def a_project(api: httpx.Client, *, images: int = 3, use_context: bool = True) -
         uploaded = told(upload(api, project["id"], files), 201)
         image_ids = [each["image"]["id"] for each in uploaded["images"]]
     return AProject(project["id"], label["id"], image_ids)
+
+
+def stored_image(
+    session: Session, project_id: int, digest: str, *, width: int = 64, height: int = 48
+) -> Image:
+    """The rows of an image whose bytes are in the storage already."""
+    kept = {"project_id": project_id, "name": "image.png", "digest": digest, "media_type": "image/png"}
+    source = Source(**kept, size=1)
+    session.add(source)
+    session.flush()
+    image = Image(**kept, source_id=source.id, width=width, height=height)
+    session.add(image)
+    session.flush()
+    return image
 
 
 def told(answer: httpx.Response, status: int = 200) -> Any:
@@ -121,5 +136,5 @@ def draw(api: httpx.Client, opened: Opened, *prompts: dict[str, Any], wait: bool
 def another_person(api: httpx.Client, sessions: sessionmaker[Session]) -> httpx.Client:
     """A client of the same service in the name of a new user."""
     with unit_of_work(sessions) as session:
-        token = create_token(session, create_user(session, f"user {uuid4()}"), "test")
+        token = create_token(session, create_user(session, f"user {uuid4()}", admin=True), "test")
     return httpx.Client(base_url=api.base_url, headers={"Authorization": f"Bearer {token}"}, timeout=120)

@@ -11,8 +11,8 @@ from service.tables import Token, User
 PREFIX = "acc_"
 
 
-def create_user(session: Session, name: str) -> User:
-    user = User(name=name)
+def create_user(session: Session, name: str, *, admin: bool = False) -> User:
+    user = User(name=name, admin=admin)
     session.add(user)
     session.flush()
     return user

@@ -58,10 +58,12 @@ def add_interaction(
     interaction = Interaction(
         annotation_id=annotation.id,
         n=queries.newest_n(session, annotation.id) + 1,
+        parent=annotation.step,
         user_id=user_id,
         prompts=tuple(prompts),
     )
     session.add(interaction)
+    annotation.step = interaction.n
     annotation.version += 1
     session.flush()
     on_commit(session, partial(jobs.send, Job.PREDICT, interaction.id))

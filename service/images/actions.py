@@ -4,15 +4,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
+from service.allotment import allot
 from service.errors import ImageRefused
 from service.images import queries
 from service.images.decode import decode, media_type_of
 from service.projects.queries import labels, project
 from service.storage import Storage
-from service.tables import Annotation, Image, State
+from service.tables import Image, Source
 
 LONGEST_NAME = 255
 
@@ -24,6 +24,7 @@ class StoredFile:
     name: str
     digest: str
     media_type: str
+    size: int
     width: int
     height: int
 
@@ -42,7 +43,7 @@ def receive(storage: Storage, filename: str, data: bytes, *, max_pixels: int) ->
         height, width = decode(data, max_pixels=max_pixels).shape[:2]
     except ImageRefused as error:
         return RefusedFile(name, error)
-    return StoredFile(name, storage.put(data), media_type, width, height)
+    return StoredFile(name, storage.put(data), media_type, len(data), width, height)
 
 
 def register(session: Session, project_id: int, files: Sequence[StoredFile]) -> list[tuple[Image, bool]]:
@@ -50,25 +51,28 @@ def register(session: Session, project_id: int, files: Sequence[StoredFile]) -> 
 
     The same bytes are one image of the project, however often and under whatever name they come.
     """
-    project(session, project_id, lock=True)
+    overlap = project(session, project_id, lock=True).overlap
     known = queries.by_digest(session, project_id, {file.digest for file in files})
     registered = []
     for file in files:
         is_new = file.digest not in known
         if is_new:
-            known[file.digest] = Image(
-                project_id=project_id,
-                name=file.name,
-                digest=file.digest,
-                media_type=file.media_type,
-                width=file.width,
-                height=file.height,
-            )
-            session.add(known[file.digest])
+            known[file.digest] = _new_image(session, project_id, file)
         registered.append((known[file.digest], is_new))
     session.flush()
-    _annotate(session, project_id, [image for image, is_new in registered if is_new])
+    new = [image.id for image, is_new in registered if is_new]
+    allot(session, [label.id for label in labels(session, project_id)], new, range(overlap))
     return registered
+
+
+def _new_image(session: Session, project_id: int, file: StoredFile) -> Image:
+    kept = {"project_id": project_id, "name": file.name, "digest": file.digest, "media_type": file.media_type}
+    source = Source(**kept, size=file.size)
+    session.add(source)
+    session.flush()
+    image = Image(**kept, source_id=source.id, width=file.width, height=file.height)
+    session.add(image)
+    return image
 
 
 def clean_name(filename: str) -> str:
@@ -76,13 +80,3 @@ def clean_name(filename: str) -> str:
     last = re.split(r"[/\\]", filename)[-1]
     shown = "".join(sign for sign in last if sign.isprintable()).strip()
     return shown[-LONGEST_NAME:] or "image"
-
-
-def _annotate(session: Session, project_id: int, images: Sequence[Image]) -> None:
-    rows = [
-        {"label_id": label.id, "image_id": image.id, "position": image.id, "state": State.OPEN}
-        for label in labels(session, project_id)
-        for image in images
-    ]
-    if rows:
-        session.execute(insert(Annotation), rows)

@@ -8,13 +8,14 @@ from sqlalchemy.orm import Session
 from starlette.datastructures import UploadFile
 
 from service.db import reading
-from service.dependencies import LARGEST_ID, Caller, Id, Rules, Sessions, Storage, Transaction
+from service.dependencies import Caller, Id, Rules, Sessions, Storage, Transaction
 from service.errors import ImagesRefused, Invalid
 from service.images import actions, queries
 from service.images.actions import RefusedFile, StoredFile
 from service.images.decode import decode
 from service.images.schemas import FileProblem, ImageOut, Uploaded, UploadedFile
 from service.images.thumbnails import thumbnail
+from service.permissions import LARGEST_ID
 from service.projects.queries import project
 
 router = APIRouter(tags=["images"])

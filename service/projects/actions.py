@@ -2,23 +2,26 @@
 
 from pathlib import Path
 
-from sqlalchemy import insert, literal, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from models import catalogue
+from service.allotment import allot
 from service.errors import Invalid, NameTaken
 from service.projects import queries
-from service.tables import Annotation, Image, Label, Project, State, Strategy
+from service.tables import Image, Label, Membership, Project, Role, Strategy
 
 
 def create_project(
     session: Session, name: str, user_id: int, *, model: str, use_context: bool, weights_dir: Path | None
 ) -> Project:
-    """A new, empty project; its model must be one that is installed here."""
+    """A new, empty project, whose owner the user is; its model must be one that is installed here."""
     require_installed(model, weights_dir)
     project = Project(name=name, model=model, use_context=use_context, created_by=user_id)
     _add_named(session, project, f"There is a project {name!r} already.")
+    session.add(Membership(project_id=project.id, user_id=user_id, role=Role.OWNER))
+    session.flush()
     return project
 
 
@@ -36,22 +39,13 @@ def require_installed(model: str, weights_dir: Path | None) -> None:
 
 
 def create_label(session: Session, project_id: int, name: str, strategy: Strategy) -> Label:
-    """A new label, with an open annotation for every image that the project has."""
-    # The lock keeps an upload from adding images between the two statements below.
-    queries.project(session, project_id, lock=True)
+    """A new label, with open annotations for every image that the project has."""
+    # The lock keeps an upload from adding images between the statements below.
+    project = queries.project(session, project_id, lock=True)
     label = Label(project_id=project_id, name=name, context_version=0, strategy=strategy)
     _add_named(session, label, f"The project has a label {name!r} already.")
-    columns = {
-        "label_id": literal(label.id),
-        "image_id": Image.id,
-        "position": Image.id,
-        "state": literal(State.OPEN, Annotation.state.type),
-        "version": literal(1),
-        "fence": literal(0),
-        "first_attempts": literal(0),
-    }
-    images = select(*columns.values()).where(Image.project_id == project_id)
-    session.execute(insert(Annotation).from_select(list(columns), images))
+    images = session.scalars(select(Image.id).where(Image.project_id == project_id).order_by(Image.id)).all()
+    allot(session, [label.id], images, range(project.overlap))
     return label
 
 

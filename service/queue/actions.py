@@ -55,6 +55,7 @@ def _grant(session: Session, annotation: Annotation, user_id: int, seconds: floa
         "fence": granted.fence,
         "context_version": version_in_use(annotation.label),
         "expires_at": granted.expires_at,
+        "idle_at": moment + timedelta(seconds=annotation.label.project.idle_seconds),
     }
     taken = rows_changed(
         session,

@@ -90,7 +90,7 @@ def alone(database: Engine, sessions: sessionmaker[Session]) -> Iterator[Alone]:
     ports = Ports(database, storage, jobs, events, pulse=lambda: True)
     app = assemble(ports, RULES, largest_upload=64 * 1024 * 1024)
     with unit_of_work(sessions) as session:
-        token = create_token(session, create_user(session, "somebody"), "test")
+        token = create_token(session, create_user(session, "somebody", admin=True), "test")
     with TestClient(app, base_url="http://test/api", raise_server_exceptions=False) as api:
         api.headers["Authorization"] = f"Bearer {token}"
         yield Alone(api, sessions, storage, jobs, events)

@@ -4,12 +4,12 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Engine, inspect
 
 import migrations
 from service.accounts.actions import create_user
 from service.db import make_sessions, reading, unit_of_work
-from service.tables import Annotation, ContextEntry, Label, Strategy, Table, User
+from service.tables import Table, User
 
 
 def differences(engine: Engine) -> list[object]:
@@ -63,55 +63,6 @@ def test_down_and_up_again_leads_to_the_same_tables(empty_database: Engine) -> N
     assert not migrations.up_to_date(empty_database)
     migrations.upgrade(empty_database)
     assert differences(empty_database) == []
-
-
-def test_what_was_annotated_before_the_context_policy_is_kept(empty_database: Engine) -> None:
-    configuration = migrations.configuration(empty_database)
-    command.upgrade(configuration, "0001")
-    when = "2026-01-01 00:00:00+00:00"
-    digest = "0" * 64
-    rows = {
-        "users": {"id": 1, "name": "u", "created_at": when},
-        "projects": {
-            "id": 1, "name": "p", "model": "m", "use_context": True, "created_at": when, "created_by": 1
-        },
-        "labels": {"id": 1, "project_id": 1, "name": "l", "context_version": 1},
-        "images": {
-            "id": 1, "project_id": 1, "name": "i", "digest": digest, "media_type": "image/png",
-            "width": 9, "height": 9, "created_at": when,
-        },
-        "annotations": {
-            "id": 1, "label_id": 1, "image_id": 1, "position": 1, "state": "accepted", "version": 1,
-            "fence": 0, "first_attempts": 0,
-        },
-        "context_entries": {
-            "id": 1, "label_id": 1, "annotation_id": 1, "image_id": 1, "mask_digest": digest,
-            "added_version": 1, "created_at": when,
-        },
-    }  # fmt: skip
-    predictions = [
-        {
-            "id": 1 + n, "annotation_id": 1, "n": 0, "model": "m", "weights_sha256": digest,
-            "context_version": n, "context_size": n, "mask_digest": digest, "state_digest": digest,
-            "network_ms": 1.0, "uncertainty": uncertainty, "created_at": when,
-        }
-        for n, uncertainty in enumerate((1.0, 0.25))
-    ]  # fmt: skip
-    with empty_database.begin() as connection:
-        for table, values in [*rows.items(), *(("predictions", each) for each in predictions)]:
-            columns = ", ".join(values)
-            names = ", ".join(f":{column}" for column in values)
-            connection.execute(text(f"INSERT INTO {table} ({columns}) VALUES ({names})"), values)
-    migrations.upgrade(empty_database)
-    with reading(make_sessions(empty_database)) as session:
-        assert session.get_one(Label, 1).strategy is Strategy.IN_ORDER
-        assert session.get_one(Annotation, 1).first_uncertainty == 0.25
-        entry = session.get_one(ContextEntry, 1)
-        assert (entry.pinned, entry.checked, entry.quality, entry.removed_reason) == (False, True, None, None)
-    command.downgrade(configuration, "0001")
-    with empty_database.connect() as connection:
-        assert connection.scalar(text("SELECT count(*) FROM context_entries")) == 1
-        assert connection.scalar(text("SELECT name FROM labels")) == "l"
 
 
 def test_a_strategy_that_nobody_knows_does_not_get_in(empty_database: Engine) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from models.predictor import Result, State
@@ -18,14 +18,13 @@ from service.storage import MemoryStorage
 from service.tables import (
     Annotation,
     ContextEntry,
-    Image,
     Interaction,
     Label,
     Prediction,
     Project,
     User,
 )
-from tests.factories import png
+from tests.factories import png, stored_image
 from workers.bench import Bench
 
 DIAGONAL: Mask = np.eye(48, 64) > 0
@@ -131,16 +130,7 @@ class Workplace:
         digest = self.bench.storage.put(png())
         with unit_of_work(self.bench.sessions) as session:
             label = session.get_one(Label, self.label_id)
-            image = Image(
-                project_id=label.project_id,
-                name="image.png",
-                digest=digest,
-                media_type="image/png",
-                width=64,
-                height=48,
-            )
-            session.add(image)
-            session.flush()
+            image = stored_image(session, label.project_id, digest)
             annotation = Annotation(label_id=label.id, image_id=image.id, position=image.id)
             session.add(annotation)
             session.flush()
@@ -149,14 +139,16 @@ class Workplace:
     def interaction(self, annotation_id: int) -> int:
         """One more click on it."""
         with unit_of_work(self.bench.sessions) as session:
-            steps = select(func.count(Interaction.id)).where(Interaction.annotation_id == annotation_id)
+            annotation = session.get_one(Annotation, annotation_id)
             interaction = Interaction(
                 annotation_id=annotation_id,
-                n=(session.scalar(steps) or 0) + 1,
+                n=annotation.step + 1,
+                parent=annotation.step,
                 user_id=self.user_id,
                 prompts=(Click(10.5, 10.5),),
             )
             session.add(interaction)
+            annotation.step = interaction.n
             session.flush()
             return interaction.id
 

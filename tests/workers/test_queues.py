@@ -22,8 +22,8 @@ from service.events import redis_py_url
 from service.jobs import PULSE_KEY, QUEUE_OF, URGENT, CeleryJobs, Job, RecordedJobs
 from service.settings import Settings
 from service.storage import open_storage
-from service.tables import Annotation, Image, Interaction, Label, Prediction, Project, Table, User
-from tests.factories import png
+from service.tables import Annotation, Interaction, Label, Prediction, Project, Table, User
+from tests.factories import png, stored_image
 from workers.app import TASKS, set_up
 
 
@@ -96,19 +96,10 @@ def queue_of_images(
         label = Label(project_id=project.id, name="disc")
         session.add(label)
         session.flush()
-        size = {"width": 640, "height": 480}
-        images = [
-            Image(
-                project_id=project.id,
-                name=f"{n}.png",
-                digest=storage.put(png(np.full((480, 640), n, dtype=np.uint8))),
-                media_type="image/png",
-                **size,
-            )
-            for n in range(12)
-        ]
-        session.add_all(images)
-        session.flush()
+        images = []
+        for n in range(12):
+            digest = storage.put(png(np.full((480, 640), n, dtype=np.uint8)))
+            images.append(stored_image(session, project.id, digest, width=640, height=480))
         annotations = [
             Annotation(label_id=label.id, image_id=image.id, position=image.id) for image in images
         ]
@@ -118,9 +109,10 @@ def queue_of_images(
     def click(annotation_id: int) -> int:
         with unit_of_work(sessions) as session:
             interaction = Interaction(
-                annotation_id=annotation_id, n=1, user_id=user.id, prompts=(Click(5.5, 5.5),)
+                annotation_id=annotation_id, n=1, parent=0, user_id=user.id, prompts=(Click(5.5, 5.5),)
             )
             session.add(interaction)
+            session.get_one(Annotation, annotation_id).step = 1
             session.flush()
             return interaction.id
 

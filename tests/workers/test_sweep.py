@@ -110,5 +110,6 @@ def _lease(place: Workplace, annotation_id: int, time_left: timedelta) -> None:
                 fence=1,
                 context_version=0,
                 expires_at=now() + time_left,
+                idle_at=now() + timedelta(hours=1),
             )
         )

@@ -1,0 +1,118 @@
+"""Who may do what: one table of every operation of the API. What is not in it nobody may do."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import Integer, Select, bindparam, select
+from sqlalchemy.orm import Session
+
+from service.accounts.queries import Person, role_in
+from service.errors import NotAllowed, NotAuthenticated, NotFound
+from service.tables import Annotation, ContextEntry, Image, Label, Project, Role
+
+LARGEST_ID = 2**31 - 1
+
+
+class Anyone(StrEnum):
+    """A right that no project gives."""
+
+    STRANGER = "stranger"  # also without a token
+    SIGNED_IN = "signed in"
+    ADMIN = "admin"
+
+
+# The name of a route's function, and the least role in the project that its path names.
+PERMISSIONS: dict[str, Anyone | Role] = {
+    # accounts
+    "me": Anyone.SIGNED_IN,
+    # projects
+    "list_models": Anyone.SIGNED_IN,
+    "create_project": Anyone.SIGNED_IN,
+    "list_projects": Anyone.SIGNED_IN,
+    "read_project": Role.VIEWER,
+    "create_label": Role.MANAGER,
+    "change_label": Role.MANAGER,
+    "list_labels": Role.VIEWER,
+    # images
+    "upload": Role.MANAGER,
+    "list_images": Role.VIEWER,
+    "read_pixels": Role.VIEWER,
+    "read_thumbnail": Role.VIEWER,
+    # queue
+    "next_annotation": Role.ANNOTATOR,
+    # annotations
+    "read_annotation": Role.VIEWER,
+    "add_interaction": Role.ANNOTATOR,
+    "heartbeat": Role.ANNOTATOR,
+    "release_lease": Role.ANNOTATOR,
+    "submit": Role.ANNOTATOR,
+    "skip": Role.ANNOTATOR,
+    "read_mask": Role.VIEWER,
+    "stream_events": Role.VIEWER,
+    # context
+    "list_context": Role.VIEWER,
+    "change_entry": Role.MANAGER,
+    # metrics
+    "interactions_per_image": Role.VIEWER,
+    "project_metrics": Role.VIEWER,
+}
+
+# What can be done with a deleted project, until it is gone.
+OF_DELETED: frozenset[str] = frozenset()
+
+# What a token may that is limited to a project or a role, beside that project.
+OF_LIMITED_TOKENS = frozenset({"me", "list_models", "list_projects"})
+
+# How a path parameter leads to the project, as (its id, when it was deleted).
+_PROJECT = (Project.id, Project.deleted_at)
+_NAMED = bindparam("named", type_=Integer)
+PROJECT_OF: dict[str, Select[int, datetime | None]] = {
+    "project_id": select(*_PROJECT).where(Project.id == _NAMED),
+    "label_id": select(*_PROJECT).join(Label).where(Label.id == _NAMED),
+    "image_id": select(*_PROJECT).join(Image).where(Image.id == _NAMED),
+    "annotation_id": select(*_PROJECT).join(Label).join(Annotation).where(Annotation.id == _NAMED),
+    "entry_id": select(*_PROJECT).join(Label).join(ContextEntry).where(ContextEntry.id == _NAMED),
+}
+
+
+def admit(
+    session: Session, person: Person | None, operation: str, named: Mapping[str, str]
+) -> tuple[int | None, Role | None]:
+    """The project that an operation is about, and the caller's role in it, where it is about one.
+
+    ``named`` are the parameters of the path. A project that the caller has no part in is told from one
+    that does not exist by nothing: both are NotFound. A member who may not raises NotAllowed.
+    """
+    needed = PERMISSIONS[operation]
+    if needed is Anyone.STRANGER:
+        return None, None
+    if person is None:
+        raise NotAuthenticated("Sign in, or send your token as `Authorization: Bearer acc_…`.")
+    if isinstance(needed, Anyone):
+        _admit_without_project(person, needed, operation)
+        return None, None
+    parameter = next(name for name in named if name in PROJECT_OF)
+    project_id, deleted = _project(session, parameter, named[parameter])
+    role = role_in(session, person, project_id) if project_id is not None else None
+    if project_id is None or role is None or (deleted and operation not in OF_DELETED):
+        raise NotFound(f"There is no {parameter.removesuffix('_id')} {named[parameter]}.")
+    if not role.covers(needed):
+        raise NotAllowed(f"You are {role} here, and this is for a {needed}. Ask a manager of the project.")
+    return project_id, role
+
+
+def _admit_without_project(person: Person, needed: Anyone, operation: str) -> None:
+    if needed is Anyone.ADMIN and not person.admin:
+        raise NotAllowed("This is for the administrator of the installation.")
+    limited = person.at_most is not None or person.only_project is not None
+    if limited and operation not in OF_LIMITED_TOKENS:
+        raise NotAllowed("This token is limited to a project or a role, and this is about neither.")
+
+
+def _project(session: Session, parameter: str, named: str) -> tuple[int | None, datetime | None]:
+    """The id of the project that a path parameter leads to, and when it was deleted; Nones without one."""
+    if not (named.isascii() and named.isdecimal() and len(named) <= 10 and 1 <= int(named) <= LARGEST_ID):
+        return None, None
+    found = session.execute(PROJECT_OF[parameter], {"named": int(named)}).first()
+    return (found[0], found[1]) if found else (None, None)

@@ -1,0 +1,61 @@
+"""All tables. A row is data: the rules that change rows are in the features' actions."""
+
+from service.tables.columns import Origin, Progress, Role, State, Strategy, Table, TokenKind
+from service.tables.datasets import Export, Image, Label, Project, Source
+from service.tables.people import (
+    AuditEntry,
+    IdempotencyKey,
+    Invitation,
+    Membership,
+    SignInFailure,
+    Token,
+    User,
+)
+from service.tables.work import (
+    Activity,
+    Agreement,
+    Annotation,
+    Comment,
+    ContextEntry,
+    Draft,
+    Gold,
+    Interaction,
+    Lease,
+    Prediction,
+    Review,
+    Submission,
+)
+
+__all__ = [
+    "Activity",
+    "Agreement",
+    "Annotation",
+    "AuditEntry",
+    "Comment",
+    "ContextEntry",
+    "Draft",
+    "Export",
+    "Gold",
+    "IdempotencyKey",
+    "Image",
+    "Interaction",
+    "Invitation",
+    "Label",
+    "Lease",
+    "Membership",
+    "Origin",
+    "Prediction",
+    "Progress",
+    "Project",
+    "Review",
+    "Role",
+    "SignInFailure",
+    "Source",
+    "State",
+    "Strategy",
+    "Submission",
+    "Table",
+    "Token",
+    "TokenKind",
+    "User",
+]
