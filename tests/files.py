@@ -26,7 +26,9 @@ ENCODERS: dict[str, Any] = {
     uid.JPEGLSLossless: imagecodecs.jpegls_encode,
     uid.JPEGLSNearLossless: lambda frame: imagecodecs.jpegls_encode(frame, level=2),
     uid.JPEG2000Lossless: lambda frame: imagecodecs.jpeg2k_encode(frame, level=0, codecformat="j2k"),
-    uid.JPEG2000: lambda frame: imagecodecs.jpeg2k_encode(frame, level=0, reversible=False, codecformat="j2k"),
+    uid.JPEG2000: lambda frame: imagecodecs.jpeg2k_encode(
+        frame, level=0, reversible=False, codecformat="j2k"
+    ),
 }
 
 

@@ -17,7 +17,7 @@ MOST_RATIO, ALWAYS_ALLOWED = 100, 64 * 1024 * 1024
 MOST_UNPACKED, MOST_MEMBER = 8 * 1024**3, 2 * 1024**3
 ENCRYPTED = 0x1
 # What systems leave in archives beside the files that were meant.
-LITTER = re.compile(r"(^|/)(__MACOSX/|\.|Thumbs\.db$|desktop\.ini$)", re.IGNORECASE)
+LITTER = re.compile(r"(^|/)(__MACOSX/|\._|\.DS_Store$|Thumbs\.db$|desktop\.ini$)", re.IGNORECASE)
 
 
 def is_archive(data: bytes) -> bool:
@@ -63,7 +63,9 @@ def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, seen: set[str]) ->
     if entry.flag_bits & ENCRYPTED:
         raise ImageUnknown("The file is encrypted. Pack it without a password.")
     if entry.file_size > MOST_MEMBER:
-        raise ImageTooLarge(f"Unpacked, the file has {entry.file_size:,} bytes; at most {MOST_MEMBER:,} are taken.")
+        raise ImageTooLarge(
+            f"Unpacked, the file has {entry.file_size:,} bytes; at most {MOST_MEMBER:,} are taken."
+        )
     try:
         data = archive.read(entry)
     except PARSER_ERRORS as error:

@@ -51,5 +51,7 @@ def _picture(data: bytes, max_pixels: int | None) -> ImageFile:
 def _has_a_second_face(data: bytes) -> bool:
     """Whether other programs would take the picture for an archive, a document or a page."""
     end = data.rfind(PNG_END)
-    behind = data[end + len(PNG_END) :].strip(b"\0\r\n ") if data.startswith(PNG_SIGNATURE) and end > 0 else b""
+    behind = (
+        data[end + len(PNG_END) :].strip(b"\0\r\n ") if data.startswith(PNG_SIGNATURE) and end > 0 else b""
+    )
     return bool(behind) or b"%PDF-" in data[:1024] or zipfile.is_zipfile(io.BytesIO(data))

@@ -125,7 +125,9 @@ def _shape(header: Nifti1Header) -> tuple[int, ...]:
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
     if len(shape) > 3:
-        raise ImageUnknown(f"The volume has {len(shape)} dimensions; 2 and 3 are read. Save one volume of it.")
+        raise ImageUnknown(
+            f"The volume has {len(shape)} dimensions; 2 and 3 are read. Save one volume of it."
+        )
     if len(shape) < 2:
         raise ImageDamaged("The volume has fewer than 2 dimensions.")
     return (*shape, 1)[:3]

@@ -5,6 +5,7 @@ transparency pages are left out. Bytes are believed only as far as the file reac
 """
 
 import io
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,9 @@ REDUCED, MASKING = 1, 4  # bits of NewSubfileType
 CENTIMETRE = 3
 # How wide the samples of one pixel may be together.
 MOST_BYTES = 32
+
+# It writes a line about every tag of a damaged file.
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 
 def open_tiff(data: bytes, *, max_pixels: int | None) -> ImageFile:
@@ -88,7 +92,9 @@ def _check(page: tifffile.TiffPage, length: int) -> None:
     ends = [sum(each) for each in zip(page.dataoffsets, page.databytecounts, strict=True)]
     if len(ends) != int(np.prod(page.chunked)) or max(ends) > length:
         raise ValueError("pixels are missing")
-    if page.compression == tifffile.COMPRESSION.NONE and page.nbytes * _packing(page) > sum(page.databytecounts):
+    if page.compression == tifffile.COMPRESSION.NONE and page.nbytes * _packing(page) > sum(
+        page.databytecounts
+    ):
         raise ValueError("pixels are missing")
 
 

@@ -44,7 +44,9 @@ def affine(*columns: tuple[float, float, float]) -> np.ndarray:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("compressed", [True, False])
 def test_the_values_are_those_that_nibabel_reads(dtype: str, compressed: bool) -> None:
-    volume = phantom(5, 6, 4, dtype="uint8" if dtype in ("uint8", "int8") else dtype) // (1 + (dtype == "int8"))
+    volume = phantom(5, 6, 4, dtype="uint8" if dtype in ("uint8", "int8") else dtype) // (
+        1 + (dtype == "int8")
+    )
     data = nifti(volume.astype(dtype), compressed=compressed, scl_slope=2.0, scl_inter=-3.0)
     reference = nibabel.Nifti1Image.from_bytes(gzip.decompress(data) if compressed else data).get_fdata()
     found = opened(data)
@@ -130,7 +132,10 @@ def test_slices_of_a_volume_share_a_window_and_a_series() -> None:
 
 VOLUME = phantom(12, 13, 4)
 REFUSED = {
-    "more than is there": (nifti(VOLUME, compressed=False, dim=[3, 12, 13, 400, 1, 1, 1, 1]), "image_damaged"),
+    "more than is there": (
+        nifti(VOLUME, compressed=False, dim=[3, 12, 13, 400, 1, 1, 1, 1]),
+        "image_damaged",
+    ),
     "more than is packed": (nifti(VOLUME, dim=[3, 12, 13, 400, 1, 1, 1, 1]), "image_damaged"),
     "terabytes": (nifti(VOLUME, dim=[3, 32000, 32000, 32000, 1, 1, 1, 1]), "image_too_large"),
     "less than nothing": (nifti(VOLUME, dim=[3, -5, 13, 4, 1, 1, 1, 1]), "image_damaged"),
