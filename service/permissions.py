@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from service.accounts.queries import Person, role_in
 from service.errors import NotAllowed, NotAuthenticated, NotFound
-from service.tables import Annotation, ContextEntry, Image, Label, Project, Role
+from service.tables import Annotation, ContextEntry, Export, Image, Label, Project, Role
 
 LARGEST_ID = 2**31 - 1
 
@@ -56,6 +56,12 @@ PERMISSIONS: dict[str, Anyone | Role] = {
     # metrics
     "interactions_per_image": Role.VIEWER,
     "project_metrics": Role.VIEWER,
+    # exports: they show the work of annotators who do not see each other's
+    "create_export": Role.MANAGER,
+    "list_exports": Role.MANAGER,
+    "read_export": Role.MANAGER,
+    "delete_export": Role.MANAGER,
+    "download_export": Role.MANAGER,
 }
 
 # What can be done with a deleted project, until it is gone.
@@ -72,6 +78,7 @@ PROJECT_OF: dict[str, Select[int, datetime | None]] = {
     "label_id": select(*_PROJECT).join(Label).where(Label.id == _NAMED),
     "image_id": select(*_PROJECT).join(Image).where(Image.id == _NAMED),
     "annotation_id": select(*_PROJECT).join(Label).join(Annotation).where(Annotation.id == _NAMED),
+    "export_id": select(*_PROJECT).join(Export).where(Export.id == _NAMED),
     "entry_id": select(*_PROJECT).join(Label).join(ContextEntry).where(ContextEntry.id == _NAMED),
 }
 
