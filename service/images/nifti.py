@@ -9,7 +9,7 @@ import io
 import tempfile
 import zlib
 from collections.abc import Callable
-from typing import IO, Any
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -89,7 +89,7 @@ def header_of(data: bytes) -> Nifti1Header:
     return _header(_unpacked(data).read(HEADER) if data.startswith(GZIP) else data[:HEADER])
 
 
-def _unpacked(data: bytes) -> IO[bytes]:
+def _unpacked(data: bytes) -> gzip.GzipFile:
     return gzip.GzipFile(fileobj=io.BytesIO(data))
 
 
