@@ -1,4 +1,4 @@
-"""The task that makes the next part of an export, gives way to people, and sends itself again until all is there."""
+"""The task that makes the next part of an export; it gives way to people, and comes again till it is done."""
 
 import logging
 import time
@@ -48,7 +48,7 @@ def make_part(bench: Bench, export_id: int) -> None:
 
 def _make_part(bench: Bench, made: Export) -> bool:
     """Whether the caller has no more to do for this export."""
-    form, cursor = FORMATS[FormatName(made.format)], Cursor(**made.cursor)
+    form, cursor = FORMATS[FormatName(made.format)], Cursor(**(made.cursor or {}))
     with reading(bench.sessions) as session:
         of = scope(session, made)
         if not made.parts:

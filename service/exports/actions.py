@@ -38,7 +38,7 @@ class Part:
 
 @dataclass(slots=True)
 class Cursor:
-    """Where to go on: at which step, after which key; what the step remembers, and the archive's directory so far."""
+    """Where to go on: at which step, after which key; what it remembers, and the archive's directory."""
 
     step: int = 0
     after: Any = None
@@ -68,7 +68,9 @@ def request_export(
         Export.project_id == project_id, Export.state.in_(UNFINISHED)
     )
     if (session.scalar(unfinished) or 0) >= MOST_UNFINISHED:
-        raise TooManyExports(f"{MOST_UNFINISHED} exports of this project are being made. Wait, or delete one.")
+        raise TooManyExports(
+            f"{MOST_UNFINISHED} exports of this project are being made. Wait, or delete one."
+        )
     made = Export(
         project_id=project_id,
         user_id=user_id,
@@ -111,21 +113,23 @@ def claim(session: Session, export_id: int, *, max_attempts: int) -> Export | No
         session,
         update(Export)
         .where(Export.id == export_id, Export.state.in_(UNFINISHED), free)
-        .values(
-            worker=uuid4().hex, alive_at=now(), attempts=Export.attempts + 1, state=Progress.RUNNING
-        ),
+        .values(worker=uuid4().hex, alive_at=now(), attempts=Export.attempts + 1, state=Progress.RUNNING),
     )
     if not claimed:
         return None
     found = session.get_one(Export, export_id, populate_existing=True)
     if found.attempts <= max_attempts:
         return found
-    fail(session, found, "Its worker has ended several times at the same place. The log of the service has more.")
+    fail(
+        session,
+        found,
+        "Its worker has ended several times at the same place. The log of the service has more.",
+    )
     return None
 
 
 def save(session: Session, made: Export, new: Sequence[Part], cursor: Cursor, *, done: int) -> bool:
-    """The parts that follow, and where to go on; False when the export is no longer the caller's, or is gone."""
+    """The parts that follow, and where to go on; False when the export is not the caller's any more."""
     parts = [*made.parts, *([part.name, part.size] for part in new)]
     return _set(
         session, made, parts=parts, cursor=asdict(cursor), done=done, report=made.report, total=made.total
@@ -187,4 +191,3 @@ def _set(session: Session, made: Export, **values: Any) -> bool:
     ours = (Export.id == made.id, Export.worker == made.worker)
     values = {"worker": None, "alive_at": now(), "attempts": 0} | values
     return bool(rows_changed(session, update(Export).where(*ours).values(**values)))
-

@@ -1,7 +1,8 @@
-"""A ZIP archive written in pieces that are never read again: each with the lines that it adds to the directory.
+"""A ZIP archive in pieces that are never read again: each has files, and their lines of the directory.
 
-A piece can be written by another process than the one before. Pieces, lines and ``ending``, one after the other, are
-the archive (PKWARE APPNOTE 6.3: 4.3.7, 4.3.12, 4.3.14 to 4.3.16), with 64-bit offsets where it needs them.
+A piece can be written by another process than the one before. All files, all lines and ``ending``, one
+after the other, are the archive
+(PKWARE APPNOTE 6.3: 4.3.7, 4.3.12, 4.3.14 to 4.3.16), with 64-bit offsets where it needs them.
 """
 
 import struct

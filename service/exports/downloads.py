@@ -49,7 +49,7 @@ def wanted(asked: str | None, size: int) -> tuple[int, int] | None:
 
 
 def stream(storage: Storage, export: Export, start: int, stop: int) -> Iterator[bytes]:
-    """The bytes [start, stop) of the file, about a megabyte at a time; ExportGone at the first if they are not there."""
+    """The bytes [start, stop) of the file, about a megabyte at a time; ExportGone when they are not there."""
     try:
         pieces = _pieces(storage, export, start, stop)
         first = next(pieces, b"")

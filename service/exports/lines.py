@@ -24,8 +24,10 @@ from service.tables import Annotation, Image, Label, Review, User
 
 Key = list[Any]
 
-# Of a label, accepted ones in the order of acceptance; what is not accepted yet stands where it was submitted.
-_ENDED = func.coalesce(Annotation.accepted_at, Annotation.submitted_at, Annotation.opened_at, Image.created_at)
+# In the order of acceptance; what is not accepted yet stands where it was submitted.
+_ENDED = func.coalesce(
+    Annotation.accepted_at, Annotation.submitted_at, Annotation.opened_at, Image.created_at
+)
 _RETURNED = (
     select(func.count(Review.id))
     .where(Review.annotation_id == Annotation.id, Review.accepted.is_(False))
@@ -61,7 +63,16 @@ _LINES = (
     .outerjoin(User, User.id == ANNOTATOR)
     .order_by(Annotation.label_id, _ENDED, Annotation.id)
 )
-COLUMNS = ("label", "position", "image_id", "image", "replica", "state", "annotator", "interactions")
+COLUMNS: tuple[str, ...] = (
+    "label",
+    "position",
+    "image_id",
+    "image",
+    "replica",
+    "state",
+    "annotator",
+    "interactions",
+)
 COLUMNS += ("running_mean", "edits", "context_size", "first_uncertainty", "first_dice", "returned")
 COLUMNS += ("active_seconds", "control", "imported", "opened_at", "submitted_at", "accepted_at")
 

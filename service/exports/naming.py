@@ -1,9 +1,9 @@
-"""Names for files in an archive: what the image or label is called, safe on every system, none of them twice."""
+"""Names for files in an archive: what the image or label is called, safe on every system, none twice."""
 
 import re
 from collections.abc import Iterable
 
-_SUFFIX = re.compile(r"\.(png|jpe?g|tiff?|dcm|nii(\.gz)?)$", re.IGNORECASE)
+_SUFFIX = re.compile(r"\.(png|jpe?g|tiff?|dcm|nii(\.gz)?)(?=$| #\d+$)", re.IGNORECASE)
 _UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
 # Names of devices on Windows, whatever follows a dot.
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
@@ -11,7 +11,7 @@ LONGEST = 100
 
 
 def unique_stems(named: Iterable[tuple[int, str]]) -> dict[int, str]:
-    """A file name without its ending for each (id, name); one that is taken by an earlier id has its own id in it.
+    """A file name without its ending for each (id, name); one that is taken already has its id in it.
 
     What is added later changes none of the earlier ones.
     """

@@ -43,7 +43,7 @@ def label_dtype(labels: tuple[Exported, ...]) -> npt.DTypeLike:
 
 
 def merge(making: Making, picture: Picture, values: npt.NDArray[Any]) -> None:
-    """Write the values of the picture's labels into ``values`` (H, W); where labels overlap the later one wins.
+    """Write the values of the picture's labels into ``values`` (H, W); where two overlap the later one wins.
 
     How much is under another label is reported. Raises DamagedError with ``values`` untouched.
     """
@@ -58,7 +58,7 @@ def merge(making: Making, picture: Picture, values: npt.NDArray[Any]) -> None:
 
 
 def write_arrays(making: Making, picture: Picture) -> None:
-    """``masks/IMAGE`` as bool (L, H, W) in the order of ``labels``, of which ``annotated/IMAGE`` tells which are there.
+    """``masks/IMAGE``: bool (L, H, W) in the order of ``labels``; ``annotated/IMAGE``: bool (L), which.
 
     The names are those of the archive that ``numpy.load`` opens; the image beside them if asked for.
     """
@@ -115,7 +115,7 @@ def write_coco_masks(making: Making, picture: Picture) -> None:
                 "id": row.annotation_id,
                 "image_id": picture.key,
                 "category_id": row.label_id,
-                "segmentation": {"size": list(picture.shape), "counts": totext(counts)},
+                "segmentation": {"size": list(picture.shape), "counts": to_text(counts)},
                 "area": area_of(counts),
                 "bbox": box_of(mask),
                 "iscrowd": 0,
@@ -124,7 +124,7 @@ def write_coco_masks(making: Making, picture: Picture) -> None:
 
 
 def masks_by_label(making: Making, picture: Picture) -> dict[int, Mask]:
-    """All of the picture's masks; DamagedError when one of them cannot be read: without it the rest would lie."""
+    """All of the picture's masks; DamagedError when one cannot be read: without it the rest would lie."""
     return {row.label_id: making.mask(row.digest, picture.shape) for row in picture.firsts()}
 
 
@@ -136,7 +136,9 @@ def _write_image(making: Making, picture: Picture) -> None:
 
 
 PNG = Format("zip", "application/zip", (Step(count_pictures, pictures, write_masks, after=contents),))
-LABEL_MAP = Format("zip", "application/zip", (Step(count_pictures, pictures, write_label_map, after=contents),))
+LABEL_MAP = Format(
+    "zip", "application/zip", (Step(count_pictures, pictures, write_label_map, after=contents),)
+)
 NUMPY = Format(
     "npz", "application/zip", (Step(count_pictures, pictures, write_arrays, after=write_array_names),)
 )

@@ -224,5 +224,5 @@ def _with_masks(session: Session, of: Scope, images: Iterable[Image]) -> list[Pi
         .order_by(Annotation.label_id, Annotation.replica)
     )
     for image_id, annotation_id, label_id, replica, digest in rows:
-        found[image_id].masks.append(MaskRow(annotation_id, label_id, replica, digest))
+        found[image_id].masks.append(MaskRow(annotation_id, label_id, replica, digest or ""))
     return list(found.values())

@@ -212,4 +212,3 @@ JSON = Format(
     ),
     zipped=False,
 )
-

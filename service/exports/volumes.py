@@ -1,7 +1,7 @@
 """Masks as NIfTI volumes on the voxels of the file that the images came from.
 
-A NIfTI source keeps its shape, affine and header. A DICOM series is put together slice by slice, its affine from
-the positions of the slices. Of any other file the voxels are (columns, rows, slices), spaced as the file says.
+A NIfTI source keeps its shape, affine and header. A DICOM series is put together slice by slice, its affine
+from where the slices lie. Of any other file the voxels are (columns, rows, slices), spaced as the file says.
 """
 
 import zlib
@@ -27,7 +27,7 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def write_volume(making: Making, volume: Volume) -> None:
-    """``VOLUME.nii.gz`` with the labels' values, or with ``separate`` ``LABEL/VOLUME.nii.gz`` of zeros and ones."""
+    """``VOLUME.nii.gz`` with the labels' values; with ``separate`` ``LABEL/VOLUME.nii.gz`` of 0 and 1."""
     name = making.stems[volume.sources[0].id]
     alone = volume.pictures[0].image
     if alone.series is None and alone.frame:  # a page of another size than the first
@@ -43,7 +43,7 @@ def write_volume(making: Making, volume: Volume) -> None:
 
 
 def _filled(making: Making, volume: Volume, label_id: int | None) -> Voxels:
-    """The volume with the values of all labels, or ones where one label is; a slice that is damaged stays 0."""
+    """The volume with the values of all labels, or ones where one is; a slice that is damaged stays 0."""
     geometry = _nifti_geometry(volume)
     if geometry is None and len({picture.shape for picture in volume.pictures}) > 1:
         raise DamagedError("its slices are not of one size, so they are no volume")
@@ -83,10 +83,11 @@ def _packed(header: Nifti1Header, values: Voxels) -> bytes:
     begin = header.binaryblock
     compressor = zlib.compressobj(GZIP_LEVEL, wbits=GZIP_WBITS)
     packed = [compressor.compress(begin.ljust(header.single_vox_offset, b"\0"))]
+    dtype = header.get_data_dtype()
     flat = values.ravel(order="F")
     for start in range(0, flat.size, CHUNK):
-        part = flat[start : start + CHUNK].astype(header.get_data_dtype(), copy=False)
-        packed.append(compressor.compress(part))
+        part = flat[start : start + CHUNK].astype(dtype, copy=False)
+        packed.append(compressor.compress(part.tobytes()))
     return b"".join([*packed, compressor.flush()])
 
 
@@ -96,7 +97,7 @@ def _nifti_geometry(volume: Volume) -> NiftiGeometry | None:
 
 
 def _affine(volume: Volume) -> Affine:
-    """From (column, row, slice) to millimetres: where DICOM says the slices lie, else by their spacing alone."""
+    """From (column, row, slice) to millimetres: where the slices lie, else by their spacing alone."""
     x, y = volume.pictures[0].image.spacing or (1.0, 1.0)
     first, last = (volume.sources[index].geometry or {} for index in (0, -1))
     if not first.get("position") or not last.get("position") or not first.get("orientation"):
