@@ -1,6 +1,6 @@
 """The `accrue` command: the one place that starts things; each command imports its own needs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -100,6 +100,43 @@ def user(name: str) -> None:
 
     with _told():
         typer.echo(add_token(Settings(), name))
+
+
+@app.command()
+def backup(file: Path, data_dir: DataDir = None) -> None:
+    """Write the whole installation to FILE, while it runs; FILE holds password hashes, keep it safe."""
+    from commands.backup import backup as run
+    from service.settings import Settings
+
+    with _told(), _counting() as progress:
+        end = run(Settings(**_given(data_dir=data_dir)), file, progress)
+        typer.echo(f"{sum(end.rows.values())} rows and {end.blobs} blobs are in {file}.")
+        if end.lost:
+            typer.echo(f"{len(end.lost)} blobs were lost already: `accrue verify` says which.", err=True)
+            raise typer.Exit(1)
+
+
+@app.command()
+def restore(file: Path, data_dir: DataDir = None) -> None:
+    """Make an installation, which must be empty, what FILE says; SQLite and PostgreSQL alike."""
+    from commands.restore import restore as run
+    from service.settings import Settings
+
+    with _told(), _counting() as progress:
+        end = run(Settings(**_given(data_dir=data_dir)), file, progress)
+        typer.echo(f"{sum(end.rows.values())} rows and {end.blobs} blobs are restored.")
+
+
+@app.command()
+def verify(data_dir: DataDir = None) -> None:
+    """Read every image and mask that a row names, and say which are missing or damaged."""
+    from commands.backup import verify as run
+    from service.settings import Settings
+
+    with _told(), _counting() as progress:
+        wrong = run(Settings(**_given(data_dir=data_dir)), progress)
+        typer.echo("\n".join(wrong) or "Everything is there.")
+        raise typer.Exit(bool(wrong))
 
 
 @app.command()
@@ -213,6 +250,15 @@ def train(
             device=device,
         )
         typer.echo(f"Weights: {weights}")
+
+
+@contextmanager
+def _counting() -> Iterator[Callable[[str, int], None]]:
+    """A line on the terminal that says how far it is; none where nobody looks."""
+    from rich.console import Console
+
+    with Console(stderr=True).status("") as status:
+        yield lambda what, count: status.update(f"{what}: {count}")
 
 
 def _given(**values: object) -> dict[str, Any]:
