@@ -2,12 +2,12 @@
 
 from datetime import timedelta
 
-from service.annotations.queries import lost_work
+from service.annotations.work import lost_work
 from service.clock import now
 from service.db import reading, unit_of_work
 from service.exports.actions import forget_old_exports, revive
 from service.idempotency import forget_old_keys
-from service.queue.actions import expire_leases
+from service.queue.actions import forget_leases
 from workers.bench import Bench
 
 INTERVAL_SECONDS = 5.0
@@ -22,7 +22,7 @@ def sweep(bench: Bench, _row_id: int = 0) -> None:
     prediction by then is not waiting for its turn.
     """
     with unit_of_work(bench.sessions) as session:
-        expire_leases(session)
+        forget_leases(session)
         forget_old_keys(session)
         forget_old_exports(session, bench.storage)
         revive(session, bench.jobs)
