@@ -17,12 +17,19 @@ class Job(StrEnum):
     PREDICT = "predict.interaction"
     PREDICT_FIRST = "predict.first"
     CHECK = "context.check"
+    MEASURE = "submission.measure"
     SWEEP = "sweep.run"
 
 
 # In the order in which a worker looks into them: a prompt never waits for what a machine asked for.
 QUEUES = ("prompt", "next", "io", "batch")
-QUEUE_OF = {Job.PREDICT: "prompt", Job.PREDICT_FIRST: "next", Job.SWEEP: "io", Job.CHECK: "batch"}
+QUEUE_OF = {
+    Job.PREDICT: "prompt",
+    Job.PREDICT_FIRST: "next",
+    Job.SWEEP: "io",
+    Job.CHECK: "batch",
+    Job.MEASURE: "batch",
+}
 URGENT = "prompt"
 
 # Set by a worker each time it has consumed a sweep, for a short while: it cannot look alive and sleep.
