@@ -94,7 +94,10 @@ PERMISSIONS: dict[str, Anyone | Role] = {
     "change_entry": Role.MANAGER,
     # metrics
     "interactions_per_image": Role.VIEWER,
+    "curve": Role.VIEWER,
+    "agreement": Role.REVIEWER,
     "project_metrics": Role.VIEWER,
+    "stream_project": Role.VIEWER,
     # exports: they show the work of annotators who do not see each other's
     "create_export": Role.MANAGER,
     "list_exports": Role.MANAGER,

@@ -32,6 +32,7 @@ from service.storage import open_storage
 from workers.bench import Bench
 from workers.check import check_entry
 from workers.export import make_part
+from workers.measure import measure_submission
 from workers.predict import predict_first, predict_interaction
 from workers.sweep import INTERVAL_SECONDS, sweep
 
@@ -42,6 +43,7 @@ TASKS: dict[Job, Callable[[Bench, int], None]] = {
     Job.PREDICT_FIRST: predict_first,
     Job.CHECK: check_entry,
     Job.EXPORT: make_part,
+    Job.MEASURE: measure_submission,
     Job.SWEEP: sweep,
 }
 PULSE_SECONDS = 30

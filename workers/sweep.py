@@ -8,6 +8,8 @@ from service.db import reading, unit_of_work
 from service.exports.actions import forget_old_exports, revive
 from service.idempotency import forget_old_keys
 from service.queue.actions import forget_leases
+from service.jobs import Job
+from service.metrics.queries import unmeasured
 from workers.bench import Bench
 
 INTERVAL_SECONDS = 5.0
@@ -28,5 +30,8 @@ def sweep(bench: Bench, _row_id: int = 0) -> None:
         revive(session, bench.jobs)
     with reading(bench.sessions) as session:
         lost = lost_work(session, now() - LOST_AFTER, predict_ahead=bench.predict_ahead)
+        unmeasured_ids = unmeasured(session, now() - LOST_AFTER, most=bench.max_attempts)
     for job, row_id in lost:
         bench.jobs.send(job, row_id)
+    for submission_id in unmeasured_ids:
+        bench.jobs.send(Job.MEASURE, submission_id)
