@@ -47,6 +47,9 @@ class Work:
     model: str
     context_version: int
     context: tuple[ContextPair, ...]
+    # Where the image lies, if it is of a volume.
+    series: str | None = None
+    place: float | None = None
 
 
 def channel_of(annotation_id: int) -> str:
@@ -162,6 +165,8 @@ def _work(
         model=found.model,
         context_version=version,
         context=read_pairs(session, found.label_id, version) if version else (),
+        series=found.series,
+        place=found.place,
     )
 
 
@@ -195,6 +200,8 @@ _OPEN = (
         Annotation.image_id,
         Annotation.first_failure,
         Image.digest.label("image_digest"),
+        Image.series,
+        Image.place,
         Project.model,
         Project.use_context,
         Label.context_version,
