@@ -54,6 +54,8 @@ PERMISSIONS: dict[str, Anyone | Role] = {
     "read_source_file": Role.VIEWER,
     "read_pixels": Role.VIEWER,
     "read_thumbnail": Role.VIEWER,
+    # imports
+    "import_masks": Role.MANAGER,
     # queue
     "next_annotation": Role.ANNOTATOR,
     "open_annotation": Role.ANNOTATOR,
