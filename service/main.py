@@ -35,7 +35,17 @@ from service.storage import Storage, open_storage
 
 WEB = Path(__file__).parent.parent / "web"
 FEATURES = (
-    accounts, projects, images, imports, queue, annotations, drawing, review, context, metrics, exports,
+    accounts,
+    projects,
+    images,
+    imports,
+    queue,
+    annotations,
+    drawing,
+    review,
+    context,
+    metrics,
+    exports,
 )
 
 
