@@ -29,6 +29,18 @@ class Kind(StrEnum):
     BOX = "box"
 
 
+class ExportFormat(StrEnum):
+    """What a project can be exported as."""
+
+    PNG = "png"
+    LABELMAP = "labelmap"
+    COCO = "coco"
+    NIFTI = "nifti"
+    NUMPY = "numpy"
+    CSV = "csv"
+    JSON = "json"
+
+
 class Commit(StrEnum):
     """Which mask joins the context in an evaluation."""
 
@@ -169,6 +181,28 @@ def import_folder(
     with _told(), Accrue(url, token) as client:
         if not run(client, folder, project, label=label, axis=axis, console=Console()):
             raise typer.Exit(1)
+
+
+@app.command(name="export")
+def export_project(
+    project: Annotated[str, typer.Argument(help="Its name or id.")],
+    out: Annotated[Path, typer.Option(help="The file to write.")],
+    token: Annotated[str, typer.Option(envvar="ACCRUE_TOKEN", help="Of a manager of the project.")],
+    format: ExportFormat = ExportFormat.PNG,
+    label: Annotated[list[str] | None, typer.Option(help="Only this label; repeatable.")] = None,
+    images: Annotated[bool, typer.Option(help="The images too: png, labelmap, numpy.")] = False,
+    separate: Annotated[bool, typer.Option(help="A volume for each label: nifti.")] = False,
+    url: str = "http://127.0.0.1:8000",
+) -> None:
+    """Write the accepted masks of a project to a file. A download that broke off goes on where it was."""
+    from rich.console import Console
+
+    from commands.export import export as run
+    from service.client import Accrue
+
+    with _told(), Accrue(url, token) as client:
+        options = {"images": images, "separate": separate}
+        run(client, project, format.value, out, labels=label, console=Console(), **options)
 
 
 @app.command()

@@ -7,9 +7,9 @@ from service.clock import now
 from service.db import reading, unit_of_work
 from service.exports.actions import forget_old_exports, revive
 from service.idempotency import forget_old_keys
-from service.queue.actions import forget_leases
 from service.jobs import Job
 from service.metrics.queries import unmeasured
+from service.queue.actions import forget_leases
 from workers.bench import Bench
 
 INTERVAL_SECONDS = 5.0

@@ -129,6 +129,7 @@ def _export(made: Export) -> ExportOut:
         report=made.report,
         failure=made.failure,
         size=made.size,
+        digest=made.digest,
         download=f"/api/exports/{made.id}/download" if finished else None,
         created_at=made.created_at,
         finished_at=made.finished_at,

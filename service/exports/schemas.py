@@ -36,7 +36,7 @@ class ReportLine(BaseModel):
 
 
 class ExportOut(BaseModel):
-    """An export; `download` is where its file is, once it is done."""
+    """An export; `download` is where its file is, once it is done, and `digest` the ETag of that."""
 
     id: int
     project_id: int
@@ -52,6 +52,7 @@ class ExportOut(BaseModel):
     report: list[ReportLine]
     failure: str | None
     size: int | None
+    digest: str | None
     download: str | None
     created_at: datetime
     finished_at: datetime | None
