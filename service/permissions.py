@@ -9,7 +9,17 @@ from sqlalchemy.orm import Session
 
 from service.accounts.queries import Person, role_in
 from service.errors import NotAllowed, NotAuthenticated, NotFound
-from service.tables import Annotation, ContextEntry, Image, Label, Prediction, Project, Role, Source, Submission
+from service.tables import (
+    Annotation,
+    ContextEntry,
+    Image,
+    Label,
+    Prediction,
+    Project,
+    Role,
+    Source,
+    Submission,
+)
 
 LARGEST_ID = 2**31 - 1
 
