@@ -79,8 +79,8 @@ def test_nothing_that_a_person_did_is_overwritten(alone: Alone) -> None:
     project = a_project(alone.api, images=4)
     first = alone.accept(project.label_id)
     drawn = open_next(alone.api, project.label_id)
-    told(draw(alone.api, drawn), 201)
-    told(alone.api.post(f"/annotations/{drawn.id}/release", headers=drawn.lease))
+    told(draw(alone.api, drawn), 202)
+    alone.api.post(f"/annotations/{drawn.id}/release", headers=drawn.lease)
     masks = {f"{n}_mask.png": png(DISC) for n in (0, 1, 3)}
     files = told(bring(alone.api, project.id, masks, label=str(project.label_id)), 201)["files"]
     assert [file["accepted"] for file in files] == [0, 0, 1]
