@@ -7,14 +7,14 @@ nothing to find; it is accepted, but shows the network nothing, so it does not e
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from sqlalchemy.orm import Session, sessionmaker
 
+from service.annotations.closing import predict_next
 from service.clock import now
 from service.context.actions import add_entry
-from service.db import on_commit, reading
+from service.db import reading
 from service.errors import ImageRefused, MaskHomeless, MaskMismatch
 from service.images.actions import clean_name
 from service.images.archives import is_archive, members
@@ -23,10 +23,9 @@ from service.images.queries import images_of, source
 from service.imports import queries
 from service.imports.coco import Annotated, is_json, masks_of, read_coco
 from service.imports.reading import by_label, names_for, values_of
-from service.jobs import Job, Jobs
+from service.jobs import Jobs
 from service.masks import Mask, to_png
 from service.projects.queries import lock_label
-from service.queue.queries import ahead
 from service.storage import Storage
 from service.tables import Annotation, Image, Label, Origin, Source, State, Submission
 
@@ -166,21 +165,20 @@ def accept(
         of_label = [(n, each) for n, each in enumerate(drawn) if each.label_id == label_id]
         found = queries.annotations(session, label_id, {each.image_id for _, each in of_label})
         for n, each in of_label:
-            annotation, held = found[each.image_id]
-            told[n] = _settled(annotation, held=held is not None)
+            annotation, worked_on = found[each.image_id]
+            told[n] = _settled(annotation, worked_on=worked_on)
             if told[n] is None:
                 _accept(session, annotation, user_id, each)
         session.flush()
-        for annotation_id in ahead(session, label_id, predict_ahead):
-            on_commit(session, partial(jobs.send, Job.PREDICT_FIRST, annotation_id))
+        predict_next(session, jobs, label_id, predict_ahead)
     return told
 
 
-def _settled(annotation: Annotation, *, held: bool) -> str | None:
+def _settled(annotation: Annotation, *, worked_on: bool) -> str | None:
     """Why an imported mask is not for this annotation; None when it is."""
     if annotation.state is not State.OPEN:
         return f"it is {annotation.state} already"
-    if held or annotation.step:
+    if worked_on:
         return "somebody works on it"
     return None
 

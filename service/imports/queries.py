@@ -1,14 +1,14 @@
 """Reads about what masks are imported onto: images by their names, annotations that nobody works on."""
 
 from collections.abc import Collection, Iterator, Sequence
-from datetime import datetime
 from typing import TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, exists, or_, select
 from sqlalchemy.orm import Session
 
 from service.clock import now
-from service.tables import Annotation, Image, Lease, Source
+from service.tables import Annotation, Draft, Image, Interaction, Lease, Source
+from service.tables.columns import UtcDateTime
 
 Item = TypeVar("Item", str, int)
 Named = TypeVar("Named", Source, Image)
@@ -40,19 +40,26 @@ def images_named(session: Session, project_id: int, names: Collection[str]) -> d
 
 def annotations(
     session: Session, label_id: int, image_ids: Collection[int]
-) -> dict[int, tuple[Annotation, datetime | None]]:
-    """The first annotation of each image for the label, and until when somebody holds it; rows locked."""
-    found: dict[int, tuple[Annotation, datetime | None]] = {}
+) -> dict[int, tuple[Annotation, bool]]:
+    """The first annotation of each image for the label, and whether it has anybody's work; rows locked."""
+    found: dict[int, tuple[Annotation, bool]] = {}
     for batch in _batches(image_ids):
         rows = session.execute(
-            select(Annotation, Lease.expires_at)
-            .outerjoin(Lease, (Lease.annotation_id == Annotation.id) & (Lease.expires_at > now()))
+            select(Annotation, or_(_DRAWN, _DRAFTED, _HELD))
             .where(Annotation.label_id == label_id, Annotation.image_id.in_(batch), Annotation.replica == 0)
             .order_by(Annotation.id)
-            .with_for_update(of=Annotation)
+            .with_for_update(of=Annotation),
+            {"now": now()},
         )
-        found |= {annotation.image_id: (annotation, held) for annotation, held in rows}
+        found |= {annotation.image_id: (annotation, worked_on) for annotation, worked_on in rows}
     return found
+
+
+_DRAWN = exists().where(Interaction.annotation_id == Annotation.id)
+_DRAFTED = exists().where(Draft.annotation_id == Annotation.id)
+_HELD = exists().where(
+    Lease.annotation_id == Annotation.id, Lease.expires_at > bindparam("now", type_=UtcDateTime)
+)
 
 
 def _batches(items: Collection[Item]) -> Iterator[Sequence[Item]]:

@@ -20,7 +20,7 @@ from service.jobs import Job
 from service.masks import from_png
 from service.rle import counts_of, to_text
 from service.tables import Annotation, Origin, Submission
-from tests.factories import a_project, open_next, pixels, png, told, upload
+from tests.factories import a_project, draw, open_next, pixels, png, told, upload
 from tests.files import nifti, tiff, zipped
 from tests.service.conftest import Alone
 
@@ -76,10 +76,12 @@ def test_a_mask_named_like_its_image_is_accepted_as_context(alone: Alone, name: 
 
 
 def test_nothing_that_a_person_did_is_overwritten(alone: Alone) -> None:
-    project = a_project(alone.api, images=3)
+    project = a_project(alone.api, images=4)
     first = alone.accept(project.label_id)
-    held = open_next(alone.api, project.label_id)
-    masks = {f"{n}_mask.png": png(DISC) for n in range(3)}
+    drawn = open_next(alone.api, project.label_id)
+    told(draw(alone.api, drawn), 202)
+    alone.api.post(f"/annotations/{drawn.id}/release", headers=drawn.lease)
+    masks = {f"{n}_mask.png": png(DISC) for n in (0, 1, 3)}
     files = told(bring(alone.api, project.id, masks, label=str(project.label_id)), 201)["files"]
     assert [file["accepted"] for file in files] == [0, 0, 1]
     assert [file["kept"][0]["reason"] for file in files[:2]] == [
@@ -87,7 +89,10 @@ def test_nothing_that_a_person_did_is_overwritten(alone: Alone) -> None:
         "somebody works on it",
     ]
     assert not np.array_equal(accepted(alone, project.label_id)[first["image_id"]], DISC)
-    assert told(alone.api.get(f"/annotations/{held.id}"))["state"] == "open"
+    assert told(alone.api.get(f"/annotations/{drawn.id}"))["state"] == "open"
+    held = open_next(alone.api, project.label_id)
+    (file,) = told(bring(alone.api, project.id, {"1.png": png(DISC)}, label="disc"), 201)["files"]
+    assert (held.id, file["accepted"]) == (drawn.id, 0)
     again = told(bring(alone.api, project.id, masks, label="disc"), 201)["files"]
     assert [file["accepted"] for file in again] == [0, 0, 0]
 
