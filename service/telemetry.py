@@ -90,7 +90,7 @@ class RequestTimes:
         await self._app(scope, receive, send_and_note)
 
 
-@dataclass
+@dataclass(eq=False)
 class Rows(Collector):
     """What the rows say."""
 
@@ -158,7 +158,7 @@ class Rows(Collector):
             self._outcomes.labels(row.outcome).inc()
 
 
-@dataclass
+@dataclass(eq=False)
 class Queues(Collector):
     """What waits for the workers, and whether one works."""
 
