@@ -226,13 +226,13 @@ def project_channel(project_id: int) -> str:
     return f"project:{project_id}"
 
 
-def announce(session: Session, events: Events, annotation: Annotation, kind: str) -> None:
-    """Tell those who look at the project, after the commit, that an annotation was ``kind``.
+def announce(session: Session, events: Events, annotation: Annotation) -> None:
+    """Tell those who look at the project, after the commit, that an annotation is in another state now.
 
     It says which one, never who or what: whoever may know more reads it.
     """
     event = {
-        "kind": kind,
+        "kind": annotation.state.value,
         "annotation_id": annotation.id,
         "label_id": annotation.label_id,
         "image_id": annotation.image_id,

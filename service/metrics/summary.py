@@ -127,7 +127,8 @@ def summary(session: Session, project_id: int) -> Summary:
     """How the project is going, by one SELECT for each kind of row."""
     asked = {"project_id": project_id}
     found: dict[Key, Tally] = defaultdict(Tally)
-    for row in session.execute(_WORK, asked):
+    began = session.scalar(_EXPERIMENT_BEGAN, asked)
+    for row in session.execute(_WORK, asked | {"experiment_began": began}):
         found[_key(row)] += _worked(row)
     for row in session.execute(_REVIEWS, asked):
         found[_key(row)] += Tally(reviewed=row.reviewed, returned=row.returned)
@@ -211,6 +212,12 @@ _STATES = _of_project(
     .group_by(Annotation.label_id, Annotation.state, Annotation.imported)
 )
 
+_EXPERIMENT_BEGAN = _of_project(
+    select(func.min(Annotation.opened_at))
+    .join(Label, Label.id == Annotation.label_id)
+    .where(ACCEPTED, Annotation.control.is_(True))
+)
+
 # Counted for each image once: without the hint SQLite would count again for each sum.
 _IMAGE_BY_IMAGE = (
     _of_project(
@@ -218,7 +225,10 @@ _IMAGE_BY_IMAGE = (
             Annotation.label_id,
             ANNOTATOR.label("user_id"),
             UtcDay(Annotation.accepted_at).label("day"),
-            Annotation.control,
+            # What was opened before there was a control group is compared with nothing.
+            case((Annotation.opened_at >= bindparam("experiment_began"), Annotation.control)).label(
+                "control"
+            ),
             INTERACTIONS.label("interactions"),
             EDITS.label("edits"),
             ACTIVE_SECONDS.label("seconds"),
