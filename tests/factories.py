@@ -135,7 +135,8 @@ def a_short_queue(session: Session, project_id: int) -> int:
     label = Label(project_id=project_id, name="short", context_version=1)
     session.add(label)
     session.flush()
-    session.add_all(Annotation(label_id=label.id, image_id=n, position=n) for n in range(1, 31))
+    numbers = range(1, 31)
+    session.add_all(Annotation(id=10**6 + n, label_id=label.id, image_id=n, position=n) for n in numbers)
     session.flush()
     return label.id
 
