@@ -141,6 +141,18 @@ class ImageDamaged(ImageRefused):
     code, title = "image_damaged", "The image is damaged"
 
 
+class MasksRefused(Invalid):
+    code, title = "masks_refused", "None of the masks can be used"
+
+
+class MaskHomeless(ImageRefused):
+    code, title = "mask_homeless", "There is no image or label that the mask is of"
+
+
+class MaskMismatch(ImageRefused):
+    code, title = "mask_mismatch", "The mask is not of the size or place of its image"
+
+
 class Busy(AccrueError):
     status, code, title = 503, "busy", "The database does not answer just now"
     headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}

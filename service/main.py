@@ -22,6 +22,7 @@ from service.db import make_sessions, open_engine
 from service.dependencies import HouseRules, admitted
 from service.events import Events, RedisEvents, redis_py_url
 from service.images import routes as images
+from service.imports import routes as imports
 from service.jobs import PULSE_KEY, CeleryJobs, Jobs
 from service.metrics import routes as metrics
 from service.middleware import BodyLimit, SafeHeaders
@@ -32,7 +33,7 @@ from service.settings import Settings
 from service.storage import Storage, open_storage
 
 WEB = Path(__file__).parent.parent / "web"
-FEATURES = (accounts, projects, images, queue, annotations, drawing, review, context, metrics)
+FEATURES = (accounts, projects, images, imports, queue, annotations, drawing, review, context, metrics)
 
 
 @dataclass(frozen=True, slots=True)

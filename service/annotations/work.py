@@ -56,6 +56,9 @@ class Work:
     model: str
     context_version: int
     context: tuple[ContextPair, ...]
+    # Where the image lies, if it is of a volume.
+    series: str | None = None
+    place: float | None = None
 
 
 def work_on_interaction(
@@ -104,6 +107,8 @@ def _work(
         model=found.model,
         context_version=version,
         context=read_pairs(session, found.label_id, version) if version else (),
+        series=found.series,
+        place=found.place,
     )
 
 
@@ -149,6 +154,8 @@ _OPEN = (
         Annotation.image_id,
         Annotation.first_failure,
         Image.digest.label("image_digest"),
+        Image.series,
+        Image.place,
         Project.model,
         Project.use_context,
         in_control(Project.control_share).label("control"),

@@ -30,7 +30,7 @@ Listed = Row[*tuple[Any, ...]]
 
 @dataclass(frozen=True, slots=True)
 class ContextPair:
-    """One accepted pair, by the digests under which image and mask are stored.
+    """One accepted pair, by the digests under which image and mask are stored, and its place in a volume.
 
     Pinned or not it is the same pair: nothing is encoded again for a pin.
     """
@@ -39,6 +39,8 @@ class ContextPair:
     image_digest: str
     mask_digest: str
     pinned: bool = field(default=False, compare=False)
+    series: str | None = field(default=None, compare=False)
+    place: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +101,9 @@ def pairs(session: Session, label_id: int, version: int) -> tuple[ContextPair, .
     return tuple(ContextPair(*row) for row in session.execute(statement))
 
 
-_PAIRS = select(ContextEntry.id, Image.digest, ContextEntry.mask_digest, ContextEntry.pinned).join(
-    Image, Image.id == ContextEntry.image_id
-)
+_PAIRS = select(
+    ContextEntry.id, Image.digest, ContextEntry.mask_digest, ContextEntry.pinned, Image.series, Image.place
+).join(Image, Image.id == ContextEntry.image_id)
 
 
 def entry(session: Session, entry_id: int) -> ContextEntry:
