@@ -38,13 +38,22 @@ class Context:
     memories: tuple[Remembered, ...] = ()
     owners: tuple[tuple[int, ...], ...] = ()
     pinned: frozenset[int] = frozenset()
+    hidden: frozenset[int] = frozenset()
 
     def __len__(self) -> int:
-        return self.size
+        return self.size - len(self.hidden)
 
     def pinning(self, pairs: Collection[int]) -> "Context":
         """The same context, these pairs (by position) always read however many there are."""
         return replace(self, pinned=frozenset(pairs))
+
+    def without(self, pairs: Collection[int]) -> "Context":
+        """The same context, these pairs (by position) never read; nothing is encoded again for it."""
+        return replace(self, hidden=frozenset(pairs))
+
+    def shown(self) -> list[int]:
+        """The pairs (by position) that may be read."""
+        return [pair for pair in range(self.size) if pair not in self.hidden]
 
 
 @dataclass
@@ -187,20 +196,22 @@ class Predictor:
     def open(self, image: EncodedImage, context: Context) -> tuple[Any, ...]:
         """What every interaction on an image starts from, per scale; ``predict`` does this where needed."""
         return image.opened_with(
-            context, lambda seen, scale: self.segmenter.open(seen, self._read(seen, context, scale))
+            context, lambda seen, scale: self.segmenter.open(seen, self._read(image, context, scale))
         )
 
-    def _read(self, seen: Any, context: Context, scale: int) -> Remembered | None:
+    def _read(self, image: EncodedImage, context: Context, scale: int) -> Remembered | None:
         """The entries that each view of an image reads: all of them, or those that the chooser takes."""
-        if scale >= len(context.memories):
+        if not len(context):
             return None
-        memory, owners = context.memories[scale], context.owners[scale]
-        if len(memory) <= self.cap:
-            return memory
-        likeness = memory.likeness().float().cpu().numpy()
-        always = [i for i, owner in enumerate(owners) if owner in context.pinned]
-        relevance = self.segmenter.relevance(seen, memory).float().cpu().numpy()
-        chosen = [self.chooser(view, likeness, self.cap, always=always) for view in relevance]
+        memory, owners, seen = context.memories[scale], context.owners[scale], image.seen[scale]
+        shown = np.array([i for i, owner in enumerate(owners) if owner not in context.hidden])
+        if len(shown) <= self.cap:
+            whole = len(shown) == len(memory)
+            return memory if whole else memory.select(_for_each(shown, len(image.scales[scale])))
+        likeness = memory.likeness().float().cpu().numpy()[np.ix_(shown, shown)]
+        always = [i for i, entry in enumerate(shown) if owners[entry] in context.pinned]
+        relevance = self.segmenter.relevance(seen, memory).float().cpu().numpy()[:, shown]
+        chosen = [shown[self.chooser(view, likeness, self.cap, always=always)] for view in relevance]
         return memory.select(torch.from_numpy(np.stack(chosen)))
 
     def _logits(
@@ -233,10 +244,10 @@ class Predictor:
         if len(context) < 2:
             return []
         memory, owners, whole = context.memories[0], context.owners[0], image.scales[0]
-        maps = []
-        for half in (0, 1):
-            entries = [i for i, owner in enumerate(owners) if owner % 2 == half][-HALF_CAP:]
-            part = memory.select(torch.tensor([entries] * len(whole)))
+        shown, maps = context.shown(), []
+        for half in (set(shown[::2]), set(shown[1::2])):
+            entries = np.array([i for i, owner in enumerate(owners) if owner in half][-HALF_CAP:])
+            part = memory.select(_for_each(entries, len(whole)))
             opened = self.segmenter.open(image.seen[0], part)
             logits = self.segmenter.decode(opened, [], list(enumerate(whole)), None)
             maps.append(mosaic(image.canvas, whole, logits.cpu()))
@@ -249,6 +260,11 @@ class Predictor:
     def _nothing(self, image: EncodedImage) -> Result:
         empty = np.zeros((image.frame.height, image.frame.width), dtype=np.float32)
         return Result(empty > 0, empty, 1.0, State(self._blank(image).numpy().astype(np.float16), 0))
+
+
+def _for_each(entries: NDArray[np.intp], views: int) -> Tensor:
+    """The same entries (n,) for each of the views: (views, n)."""
+    return torch.from_numpy(np.tile(entries, (views, 1)))
 
 
 def _maps(image: EncodedImage, logits: Tensor) -> list[Tensor]:

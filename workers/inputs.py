@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 IMAGES_KEPT = 14
 CONTEXTS_KEPT = 4
 ANSWERS_KEPT = 16
+BLIND_KEPT = 4
 # How many prompts were answered, then views, rows and columns; logits in [-30, 30] as steps of 1/4.
 STATE_HEADER = struct.Struct("<4I")
 STEPS_PER_UNIT = 4
@@ -68,6 +69,10 @@ class Inputs:
     contexts: Recent[int, tuple[tuple[ContextPair, ...], Context]] = field(
         default_factory=lambda: Recent(CONTEXTS_KEPT)
     )
+    # By label and image: the context without the image's own pairs, and the one that it was made from.
+    blind: Recent[tuple[int, int], tuple[Context, Context]] = field(
+        default_factory=lambda: Recent(BLIND_KEPT)
+    )
     answers: Recent[int, Answer] = field(default_factory=lambda: Recent(ANSWERS_KEPT))
 
     def image(self, digest: str, *, keep: bool = True) -> EncodedImage:
@@ -83,7 +88,10 @@ class Inputs:
         return encoded
 
     def context(self, work: Work) -> Context:
-        """The context of the work's label: the one at hand, extended, unless an entry has left it."""
+        """The context of the work's label: the one at hand, extended, unless an entry has left it.
+
+        Without what others have made of the same image: who annotates it after them should not see it.
+        """
         kept = self.contexts.get(work.label_id)
         if kept is None or kept[0] != work.context[: len(kept[0])]:
             kept = ((), self.predictor.encode_context([]))
@@ -94,7 +102,17 @@ class Inputs:
         if pinned != context.pinned:  # else it stays the same object: images know it by that
             context = context.pinning(pinned)
         self.contexts.put(work.label_id, (work.context, context))
-        return context
+        own = [i for i, pair in enumerate(work.context) if pair.image_id == work.image_id]
+        return self._without(own, work, context) if own else context
+
+    def _without(self, own: list[int], work: Work, context: Context) -> Context:
+        """The context without these pairs; the same object each time, because images know it by that."""
+        key = (work.label_id, work.image_id)
+        kept = self.blind.get(key)
+        if kept is None or kept[0] is not context:
+            kept = (context, context.without(own))
+            self.blind.put(key, kept)
+        return kept[1]
 
     def pair(self, pair: ContextPair, *, keep: bool = True) -> Pair:
         """An accepted pair, its image encoded."""

@@ -48,6 +48,11 @@ class Work:
     context_version: int
     context: tuple[ContextPair, ...]
 
+    @property
+    def context_size(self) -> int:
+        """How many pairs are read: what others have made of the same image is not."""
+        return sum(pair.image_id != self.image_id for pair in self.context)
+
 
 def channel_of(annotation_id: int) -> str:
     """The event channel of an annotation."""

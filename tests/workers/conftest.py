@@ -36,12 +36,16 @@ class FakeContext:
 
     masks: tuple[Any, ...] = ()
     pinned: frozenset[int] = frozenset()
+    hidden: frozenset[int] = frozenset()
 
     def __len__(self) -> int:
-        return len(self.masks)
+        return len(self.masks) - len(self.hidden)
 
     def pinning(self, pairs: frozenset[int]) -> "FakeContext":
         return replace(self, pinned=pairs)
+
+    def without(self, pairs: list[int]) -> "FakeContext":
+        return replace(self, hidden=frozenset(pairs))
 
 
 class FakeImage(np.ndarray):
