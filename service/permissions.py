@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from service.accounts.queries import Person, role_in
 from service.errors import NotAllowed, NotAuthenticated, NotFound
-from service.tables import Annotation, ContextEntry, Image, Label, Project, Role
+from service.tables import Annotation, ContextEntry, Image, Label, Project, Role, Source
 
 LARGEST_ID = 2**31 - 1
 
@@ -36,7 +36,11 @@ PERMISSIONS: dict[str, Anyone | Role] = {
     "list_labels": Role.VIEWER,
     # images
     "upload": Role.MANAGER,
+    "known_files": Role.MANAGER,
     "list_images": Role.VIEWER,
+    "read_image": Role.VIEWER,
+    "read_source": Role.VIEWER,
+    "read_source_file": Role.VIEWER,
     "read_pixels": Role.VIEWER,
     "read_thumbnail": Role.VIEWER,
     # queue
@@ -71,6 +75,7 @@ PROJECT_OF: dict[str, Select[int, datetime | None]] = {
     "project_id": select(*_PROJECT).where(Project.id == _NAMED),
     "label_id": select(*_PROJECT).join(Label).where(Label.id == _NAMED),
     "image_id": select(*_PROJECT).join(Image).where(Image.id == _NAMED),
+    "source_id": select(*_PROJECT).join(Source).where(Source.id == _NAMED),
     "annotation_id": select(*_PROJECT).join(Label).join(Annotation).where(Annotation.id == _NAMED),
     "entry_id": select(*_PROJECT).join(Label).join(ContextEntry).where(ContextEntry.id == _NAMED),
 }

@@ -55,9 +55,9 @@ def dicom(
     frame_data: bytes | None = None,
     **attributes: Any,
 ) -> bytes:
-    """A DICOM file of ``frames`` (N, H, W) or (N, H, W, 3), or of one (H, W); ``attributes`` go in as they are.
+    """A DICOM file of ``frames`` (N, H, W) or (N, H, W, 3), or of one (H, W).
 
-    ``frame_data`` stands instead of the encoded frames.
+    ``attributes`` go in as they are, ``frame_data`` stands instead of the encoded frames.
     """
     frames = frames[None] if frames.ndim == 2 else frames
     dataset = Dataset()

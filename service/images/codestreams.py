@@ -7,15 +7,14 @@ stream is compared with that in the file before anything is decoded: the decoder
 import imagecodecs
 import numpy as np
 from pydicom import uid
-from pydicom.pixels import get_decoder
-from pydicom.pixels.decoders.base import DecodeRunner
+from pydicom.pixels.decoders.base import DecodeRunner, get_decoder
 
 NAME = "imagecodecs"
 JPEG = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1)
 JPEG_LS = (uid.JPEGLSLossless, uid.JPEGLSNearLossless)
 JPEG_2000 = (uid.JPEG2000Lossless, uid.JPEG2000, uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K)
 SYNTAXES = frozenset({*JPEG, *JPEG_LS, *JPEG_2000})
-DECODER_DEPENDENCIES = {syntax: (NAME,) for syntax in SYNTAXES}
+DECODER_DEPENDENCIES = dict.fromkeys(SYNTAXES, (NAME,))
 
 START_OF_SCAN = 0xDA
 # Markers that hold a frame's size: SOF0 to SOF15 without DHT, JPG and DAC, and SOF55 of JPEG-LS.

@@ -9,8 +9,7 @@ import io
 import numpy as np
 from PIL import Image, ImageOps
 
-from service.errors import ImageDamaged, ImageEmpty, ImageUnknown
-from service.images import tiff
+from service.errors import ImageDamaged, ImageUnknown
 from service.images.limits import DECODING, PARSER_ERRORS, check_size
 from service.images.slices import Pixels
 
@@ -26,10 +25,8 @@ Image.MAX_IMAGE_PIXELS = None
 def decode(data: bytes, *, max_pixels: int | None = None) -> Pixels:
     """The (H, W) or (H, W, 3) pixels in ``data``, uint8 or uint16; colour in 8 bits.
 
-    Palettes become RGB; transparency is dropped. Of a TIFF, as once was kept, the first page.
+    Palettes become RGB; transparency is dropped.
     """
-    if data.startswith(tiff.MAGIC):
-        return tiff.first_page(data, max_pixels=max_pixels)
     media_type_of(data, max_pixels=max_pixels)
     with DECODING:
         try:
@@ -41,8 +38,6 @@ def decode(data: bytes, *, max_pixels: int | None = None) -> Pixels:
 
 def media_type_of(data: bytes, *, max_pixels: int | None) -> str:
     """The media type by content, never by name; reads the header alone and checks its size."""
-    if not data:
-        raise ImageEmpty("The file has no bytes in it.")
     try:
         with Image.open(io.BytesIO(data), formats=list(FORMATS)) as image:
             media_type, (width, height) = FORMATS[str(image.format)], image.size

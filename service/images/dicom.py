@@ -18,7 +18,8 @@ from pydicom import config, dcmread, uid
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_dataset
-from pydicom.pixels import apply_color_lut, get_decoder
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.processing import apply_color_lut
 
 from service.errors import ImageDamaged, ImageTooLarge, ImageUnknown
 from service.images import codestreams
@@ -101,7 +102,7 @@ def _check(dataset: Dataset, syntax: str) -> None:
         raise ImageUnknown("The DICOM file holds no picture.")
     try:
         available = get_decoder(uid.UID(syntax)).is_available
-    except NotImplementedError:
+    except RuntimeError:
         available = False
     if not available:
         raise ImageUnknown("The DICOM file is compressed in a way that is not read. Save it uncompressed.")

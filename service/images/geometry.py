@@ -28,12 +28,13 @@ class NiftiGeometry(TypedDict):
 def slice_of(volume: Pixels, geometry: NiftiGeometry, frame: int) -> Pixels:
     """Slice ``frame`` of a volume (X, Y, Z), as it is shown: a view (H, W)."""
     plane = np.moveaxis(volume, (geometry["axis"], geometry["rows"], geometry["columns"]), (0, 1, 2))[frame]
-    return plane[:: -1 if geometry["flip_rows"] else 1, :: -1 if geometry["flip_columns"] else 1]
+    upright: Pixels = plane[:: -1 if geometry["flip_rows"] else 1, :: -1 if geometry["flip_columns"] else 1]
+    return upright
 
 
 def put_back(
     volume: Pixels, geometry: NiftiGeometry, frame: int, values: npt.ArrayLike, where: Pixels | None = None
 ) -> None:
-    """Write ``values`` (H, W), or one value ``where`` a mask (H, W) is, into slice ``frame`` of ``volume``."""
+    """Write ``values`` (H, W), or one value ``where`` a mask (H, W) is, into a slice of ``volume``."""
     target = slice_of(volume, geometry, frame)
     target[... if where is None else where] = values

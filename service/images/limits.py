@@ -1,4 +1,4 @@
-"""How much of a file is believed: sizes that are checked before anything is allocated, and what parsers raise."""
+"""How much of a file is believed: sizes, checked before anything is allocated; and what parsers raise."""
 
 import struct
 import zipfile
@@ -15,7 +15,7 @@ MOST_PIXELS = 1_000_000_000
 
 # What parsers raise over hostile bytes, as found by feeding them some. (TiffFileError, BadZipFile and the
 # errors of the codecs are among the children of these.)
-PARSER_ERRORS = (
+PARSER_ERRORS: tuple[type[Exception], ...] = (
     OSError,
     ValueError,
     SyntaxError,
@@ -40,14 +40,14 @@ DECODING = BoundedSemaphore(4)
 def damaged(detail: str, *also: type[Exception]) -> Iterator[None]:
     """Whatever a parser raises in here, ``also`` its own errors, means that the file is damaged.
 
-    ``detail`` says so to people.
-    The parser's own words stay out of it: they may quote what the file says of a patient.
+    ``detail`` says so to people; the parser's own words stay out of it, for they may quote what the file
+    says of a patient.
     """
     try:
         yield
     except ImageRefused:
         raise
-    except (*PARSER_ERRORS, *also) as error:
+    except PARSER_ERRORS + also as error:
         raise ImageDamaged(detail) from error
 
 

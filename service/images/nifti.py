@@ -9,7 +9,7 @@ import io
 import tempfile
 import zlib
 from collections.abc import Callable
-from typing import IO, Any
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -85,7 +85,7 @@ def read_volume(data: bytes, *, max_pixels: int | None) -> tuple[Pixels, Nifti1H
     return np.frombuffer(data, dtype, voxels, offset).reshape(shape, order="F"), header
 
 
-def _unpacked(data: bytes) -> IO[bytes]:
+def _unpacked(data: bytes) -> gzip.GzipFile:
     return gzip.GzipFile(fileobj=io.BytesIO(data))
 
 

@@ -7,7 +7,6 @@ transparency pages are left out. Bytes are believed only as far as the file reac
 import io
 import logging
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import tifffile
@@ -100,8 +99,7 @@ def _check(page: tifffile.TiffPage, length: int) -> None:
 
 def _packing(page: tifffile.TiffPage) -> float:
     """How much of an array's bytes its samples take in the file: less than 1 for 1 or 12 bits."""
-    bits = page.bitspersample
-    return (bits if isinstance(bits, int) else min(bits)) / (8 * page.dtype.itemsize)
+    return page.bitspersample / (8 * np.dtype(page.dtype).itemsize)
 
 
 def _check_stack(file: tifffile.TiffFile, pages: list[tifffile.TiffPage]) -> None:
@@ -147,9 +145,7 @@ def _channels(array: Pixels, page: tifffile.TiffPage) -> Pixels:
 
 
 def _bits(page: tifffile.TiffPage) -> int:
-    bits = page.bitspersample
-    width = bits if isinstance(bits, int) else max(bits)
-    return 8 if width == 1 else width
+    return 8 if page.bitspersample == 1 else page.bitspersample
 
 
 def _spacing(page: tifffile.TiffPage) -> tuple[float, float] | None:
@@ -158,9 +154,3 @@ def _spacing(page: tifffile.TiffPage) -> tuple[float, float] | None:
         return None
     x, y = (float(each) for each in page.resolution)
     return (10 / x, 10 / y) if x > 0 and y > 0 else None
-
-
-def first_page(data: bytes, *, max_pixels: int | None = None) -> Pixels:
-    """The pixels of the first slice."""
-    pixels: Any = next(open_tiff(data, max_pixels=max_pixels).slices()).pixels
-    return np.asarray(pixels)

@@ -1,4 +1,4 @@
-"""DICOM in: every transfer syntax to the same pixels, with values, windows and places as the file tells them."""
+"""DICOM in: every transfer syntax to the same pixels, with the values and windows that the file tells."""
 
 import io
 import zlib

@@ -1,6 +1,7 @@
 """TIFF in: every depth, compression and layout to the pixels that tifffile reads."""
 
 import io
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -151,10 +152,8 @@ def test_a_chain_of_pages_without_end_ends() -> None:
     first = int.from_bytes(data[4:8], "little")
     entries = int.from_bytes(data[first : first + 2], "little")
     data[first + 2 + 12 * entries : first + 6 + 12 * entries] = first.to_bytes(4, "little")
-    try:
+    with suppress(ImageRefused):
         assert len(slices(bytes(data))) == 1
-    except ImageRefused:
-        pass
 
 
 SMALL = pixels(dtype="uint16")
