@@ -20,6 +20,7 @@ from service.context import routes as context
 from service.db import make_sessions, open_engine
 from service.dependencies import HouseRules, admitted
 from service.events import Events, RedisEvents, redis_py_url
+from service.gold import routes as gold
 from service.images import routes as images
 from service.jobs import PULSE_KEY, CeleryJobs, Jobs
 from service.metrics import routes as metrics
@@ -30,7 +31,7 @@ from service.settings import Settings
 from service.storage import Storage, open_storage
 
 WEB = Path(__file__).parent.parent / "web"
-FEATURES = (accounts, projects, images, queue, annotations, context, metrics)
+FEATURES = (accounts, projects, images, queue, annotations, context, gold, metrics)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import struct
 import zlib
 from typing import TypedDict
 
@@ -52,6 +53,29 @@ def apply_change(previous: Mask | None, change: Change, *, shape: tuple[int, int
     packed = np.frombuffer(zlib.decompress(base64.b64decode(change["bits"])), dtype=np.uint8)
     mask = np.zeros(shape, dtype=np.bool_) if previous is None else previous.copy()
     mask[y0:y1, x0:x1] = np.unpackbits(packed, count=height * width).reshape(height, width)
+    return mask
+
+
+def read_mask(data: bytes, *, shape: tuple[int, int]) -> Mask:
+    """The mask in somebody's PNG, True where it is not black or transparent; (H, W) = ``shape``.
+
+    Raises ValueError when it is no PNG of that size.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            if image.size != (shape[1], shape[0]):
+                width, height = image.size
+                raise ValueError(
+                    f"the mask is {width} x {height} pixels and the image {shape[1]} x {shape[0]}"
+                )
+            if image.mode in ("L", "1", "I;16", "I"):
+                values = np.asarray(image)
+            else:
+                colour = np.asarray(image.convert("RGBA"))
+                values = colour[..., :3].any(axis=-1) & (colour[..., 3] > 0)
+    except (OSError, SyntaxError, struct.error, zlib.error) as error:
+        raise ValueError(f"the mask is not a PNG that can be read ({error})") from error
+    mask: Mask = values != 0
     return mask
 
 

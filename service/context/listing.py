@@ -36,7 +36,7 @@ def listed(
         statement = statement.where(_DOUBTFUL)
     if after:
         place = select(ContextEntry.added_version, ContextEntry.id).where(ContextEntry.id == after)
-        statement = statement.where(_PLACE > place.scalar_subquery())
+        statement = statement.where(place.scalar_subquery() < _PLACE)
     page = statement.order_by(ContextEntry.added_version, ContextEntry.id).limit(limit).subquery("page")
     return session.execute(_with_effect(page, label_id)).all()
 
@@ -47,10 +47,10 @@ def listed_entry(session: Session, label_id: int, entry_id: int) -> Listed:
     return session.execute(_with_effect(page, label_id)).one()
 
 
-def pictured(session: Session, entry_id: int) -> tuple[str, str, int]:
-    """The digests of the entry's image and mask, and how many annotate each image of its project."""
+def pictured(session: Session, entry_id: int) -> tuple[Image, str, int]:
+    """The entry's image, the digest of its mask, and how many annotate each image of its project."""
     found = session.execute(
-        select(Image.digest, ContextEntry.mask_digest, Project.overlap)
+        select(Image, ContextEntry.mask_digest, Project.overlap)
         .select_from(ContextEntry)
         .join(Image, Image.id == ContextEntry.image_id)
         .join(Project, Project.id == Image.project_id)
@@ -97,7 +97,7 @@ _ENTRIES: Select[*tuple[Any, ...]] = (
 
 
 def _with_effect(page: Subquery, label_id: int) -> Select[*tuple[Any, ...]]:
-    """The entries of a page, each with the mean Dice of the first masks made with it, and of those before it."""
+    """The entries of a page, with the mean Dice of the first masks made with each, and of those before it."""
     told = _first_masks(label_id)
     there = told.c.version >= page.c.added_version
     left = and_(page.c.removed_version.is_not(None), told.c.version >= page.c.removed_version)

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from service.errors import NotFound
@@ -18,6 +18,7 @@ PARTS = 4
 
 # With how many of the newest others a new mask is compared: enough to outvote one that is wrong itself.
 FEWEST_OTHERS, MOST_OTHERS = 4, 8
+
 
 @dataclass(frozen=True, slots=True)
 class ContextPair:
@@ -91,15 +92,25 @@ def entry(session: Session, entry_id: int) -> ContextEntry:
     return found
 
 
-def version_of(entry: ContextEntry | Row[Any]) -> str:
+class Changeable(Protocol):
+    """What can change of an entry, in the table and on the wire."""
+
+    added_version: Any
+    removed_version: Any
+    pinned: Any
+    standby: Any
+
+
+def version_of(entry: Changeable) -> str:
     """What tells an entry from what it was before; for If-Match."""
-    marks = f"{entry.pinned:d}{entry.standby:d}"
-    return f"{entry.added_version}-{entry.removed_version or 0}-{marks}"
+    return f"{entry.added_version}-{entry.removed_version or 0}-{entry.pinned:d}{entry.standby:d}"
 
 
 def entry_in_use(session: Session, label_id: int, image_id: int) -> ContextEntry | None:
     """The one entry of an image that is in the label's context now."""
-    return session.scalars(_of_image(label_id, image_id).where(ContextEntry.removed_version.is_(None))).first()
+    return session.scalars(
+        _of_image(label_id, image_id).where(ContextEntry.removed_version.is_(None))
+    ).first()
 
 
 def next_in_line(session: Session, label_id: int, image_id: int) -> ContextEntry | None:

@@ -1,9 +1,9 @@
 """Wire shapes of the context."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, computed_field
+from pydantic import BaseModel, ConfigDict, StringConstraints, computed_field
 
 from service.context.queries import version_of
 
@@ -75,13 +75,14 @@ class Withdrawal(BaseModel):
 
 
 class ImportedPair(BaseModel):
-    """What became of a pair: ``kept`` is the annotation that the project has of the image already."""
+    """What became of a pair: its new entry; or why there is none, because the project's own work stays."""
+
+    model_config = ConfigDict(from_attributes=True)
 
     name: str
-    status: Literal["added", "kept"]
     image_id: int
-    entry_id: int | None = Field(default=None)
-    detail: str | None = None
+    entry_id: int | None
+    detail: str | None
 
 
 class Imported(BaseModel):
