@@ -51,10 +51,6 @@ class Context:
         """The same context, these pairs (by position) never read; nothing is encoded again for it."""
         return replace(self, hidden=frozenset(pairs))
 
-    def shown(self) -> list[int]:
-        """The pairs (by position) that may be read."""
-        return [pair for pair in range(self.size) if pair not in self.hidden]
-
 
 @dataclass
 class EncodedImage:
@@ -196,22 +192,23 @@ class Predictor:
     def open(self, image: EncodedImage, context: Context) -> tuple[Any, ...]:
         """What every interaction on an image starts from, per scale; ``predict`` does this where needed."""
         return image.opened_with(
-            context, lambda seen, scale: self.segmenter.open(seen, self._read(image, context, scale))
+            context, lambda seen, scale: self.segmenter.open(seen, self._read(seen, context, scale))
         )
 
-    def _read(self, image: EncodedImage, context: Context, scale: int) -> Remembered | None:
+    def _read(self, seen: Any, context: Context, scale: int) -> Remembered | None:
         """The entries that each view of an image reads: all of them, or those that the chooser takes."""
         if not len(context):
             return None
-        memory, owners, seen = context.memories[scale], context.owners[scale], image.seen[scale]
-        shown = np.array([i for i, owner in enumerate(owners) if owner not in context.hidden])
-        if len(shown) <= self.cap:
-            whole = len(shown) == len(memory)
-            return memory if whole else memory.select(_for_each(shown, len(image.scales[scale])))
-        likeness = memory.likeness().float().cpu().numpy()[np.ix_(shown, shown)]
-        always = [i for i, entry in enumerate(shown) if owners[entry] in context.pinned]
-        relevance = self.segmenter.relevance(seen, memory).float().cpu().numpy()[:, shown]
-        chosen = [shown[self.chooser(view, likeness, self.cap, always=always)] for view in relevance]
+        memory, owners = context.memories[scale], context.owners[scale]
+        if context.hidden:
+            shown = [i for i, owner in enumerate(owners) if owner not in context.hidden]
+            memory, owners = memory.select(torch.tensor([shown])), tuple(owners[i] for i in shown)
+        if len(memory) <= self.cap:
+            return memory
+        likeness = memory.likeness().float().cpu().numpy()
+        always = [i for i, owner in enumerate(owners) if owner in context.pinned]
+        relevance = self.segmenter.relevance(seen, memory).float().cpu().numpy()
+        chosen = [self.chooser(view, likeness, self.cap, always=always) for view in relevance]
         return memory.select(torch.from_numpy(np.stack(chosen)))
 
     def _logits(
@@ -244,10 +241,11 @@ class Predictor:
         if len(context) < 2:
             return []
         memory, owners, whole = context.memories[0], context.owners[0], image.scales[0]
-        shown, maps = context.shown(), []
+        shown = [pair for pair in range(context.size) if pair not in context.hidden]
+        maps = []
         for half in (set(shown[::2]), set(shown[1::2])):
-            entries = np.array([i for i, owner in enumerate(owners) if owner in half][-HALF_CAP:])
-            part = memory.select(_for_each(entries, len(whole)))
+            entries = [i for i, owner in enumerate(owners) if owner in half][-HALF_CAP:]
+            part = memory.select(torch.tensor([entries] * len(whole)))
             opened = self.segmenter.open(image.seen[0], part)
             logits = self.segmenter.decode(opened, [], list(enumerate(whole)), None)
             maps.append(mosaic(image.canvas, whole, logits.cpu()))
@@ -260,11 +258,6 @@ class Predictor:
     def _nothing(self, image: EncodedImage) -> Result:
         empty = np.zeros((image.frame.height, image.frame.width), dtype=np.float32)
         return Result(empty > 0, empty, 1.0, State(self._blank(image).numpy().astype(np.float16), 0))
-
-
-def _for_each(entries: NDArray[np.intp], views: int) -> Tensor:
-    """The same entries (n,) for each of the views: (views, n)."""
-    return torch.from_numpy(np.tile(entries, (views, 1)))
 
 
 def _maps(image: EncodedImage, logits: Tensor) -> list[Tensor]:

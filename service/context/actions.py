@@ -74,8 +74,9 @@ def change_entry(
         _leave(session, entry, f"excluded by {who}")
     elif (pinned or excluded is False) and entry.removed_version is not None:
         _bring_back(session, entry, who)
+        _pin(entry, user_id if pinned else None)
     if pinned is not None and pinned != entry.pinned:
-        entry.pinned, entry.pinned_by = pinned, user_id if pinned else None
+        _pin(entry, user_id if pinned else None)
         _raise_version(session, entry.label_id)
     session.flush()
     return entry
@@ -168,9 +169,14 @@ def _enter(session: Session, entry: ContextEntry, reason: str) -> None:
     entry.removed_version, entry.removed_reason, entry.standby = None, None, False
 
 
+def _pin(entry: ContextEntry, user_id: int | None) -> None:
+    """Pinned by the user, or not pinned."""
+    entry.pinned, entry.pinned_by = user_id is not None, user_id
+
+
 def _remove(session: Session, entry: ContextEntry, reason: str) -> None:
     entry.removed_version, entry.removed_reason = _raise_version(session, entry.label_id), reason
-    entry.pinned, entry.pinned_by = False, None
+    _pin(entry, None)
 
 
 def _raise_version(session: Session, label_id: int) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, Row, Select, Subquery, and_, func, or_, select, true, tuple_
+from sqlalchemy import CTE, ColumnElement, Row, Select, and_, func, or_, select, true, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from service.tables import Annotation, ContextEntry, Image, Prediction, Project, Submission, User
@@ -35,15 +35,17 @@ def listed(
     if second_look:
         statement = statement.where(_DOUBTFUL)
     if after:
-        place = select(ContextEntry.added_version, ContextEntry.id).where(ContextEntry.id == after)
-        statement = statement.where(place.scalar_subquery() < _PLACE)
-    page = statement.order_by(ContextEntry.added_version, ContextEntry.id).limit(limit).subquery("page")
+        version = select(ContextEntry.added_version).where(ContextEntry.id == after).scalar_subquery()
+        statement = statement.where(
+            tuple_(ContextEntry.added_version, ContextEntry.id) > tuple_(version, after)
+        )
+    page = statement.order_by(ContextEntry.added_version, ContextEntry.id).limit(limit).cte("page")
     return session.execute(_with_effect(page, label_id)).all()
 
 
 def listed_entry(session: Session, label_id: int, entry_id: int) -> Listed:
     """One entry as it is listed."""
-    page = _ENTRIES.where(ContextEntry.id == entry_id).subquery("page")
+    page = _ENTRIES.where(ContextEntry.id == entry_id).cte("page")
     return session.execute(_with_effect(page, label_id)).one()
 
 
@@ -59,7 +61,6 @@ def pictured(session: Session, entry_id: int) -> tuple[Image, str, int]:
     return found[0], found[1], found[2]
 
 
-_PLACE = tuple_(ContextEntry.added_version, ContextEntry.id)
 # One that somebody has pinned has had its second look.
 _DOUBTFUL = and_(
     ContextEntry.pinned.is_(False),
@@ -96,7 +97,7 @@ _ENTRIES: Select[*tuple[Any, ...]] = (
 )
 
 
-def _with_effect(page: Subquery, label_id: int) -> Select[*tuple[Any, ...]]:
+def _with_effect(page: CTE, label_id: int) -> Select[*tuple[Any, ...]]:
     """The entries of a page, with the mean Dice of the first masks made with each, and of those before it."""
     told = _first_masks(label_id)
     there = told.c.version >= page.c.added_version
