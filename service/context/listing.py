@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, Row, Select, and_, func, or_, select, true, tuple_
+from sqlalchemy import CTE, Row, Select, and_, func, literal, null, or_, select, tuple_, union_all
 from sqlalchemy.orm import Session, aliased
 
 from service.tables import Annotation, ContextEntry, Image, Prediction, Project, Submission, User
@@ -11,6 +11,9 @@ from service.tables import Annotation, ContextEntry, Image, Prediction, Project,
 # An accepted mask deserves a second look when its quality is below the one, or the network was less
 # sure of it than the other.
 SECOND_LOOK, UNSURE = 0.6, 0.3
+
+# No version comes after it.
+LAST = 2**31 - 1
 
 # The columns of an entry as it is listed.
 Listed = Row[*tuple[Any, ...]]
@@ -98,14 +101,35 @@ _ENTRIES: Select[*tuple[Any, ...]] = (
 
 
 def _with_effect(page: CTE, label_id: int) -> Select[*tuple[Any, ...]]:
-    """The entries of a page, with the mean Dice of the first masks made with each, and of those before it."""
+    """The entries of a page, with the mean Dice of the first masks made with each, and of those before it.
+
+    One running sum over the versions, read before each entry came and before it left: the lesser is of
+    what was before it, the difference of what was made with it.
+    """
     told = _first_masks(label_id)
-    there = told.c.version >= page.c.added_version
-    left = and_(page.c.removed_version.is_not(None), told.c.version >= page.c.removed_version)
+    came, left = page.c.added_version - 1, func.coalesce(page.c.removed_version - 1, LAST)
+    moments = union_all(
+        select(told.c.version, told.c.dice, told.c.count, null().label("id")),
+        *(select(moment, literal(0.0), literal(0), page.c.id) for moment in (came, left)),
+    ).subquery("moments")
+    version = moments.c.version
+    running = select(
+        moments.c.id,
+        func.sum(moments.c.dice).over(order_by=version).label("dice"),
+        func.sum(moments.c.count).over(order_by=version).label("count"),
+    ).subquery("running")
+    dice, count = running.c.dice, running.c.count
+    helped = func.max(count) - func.min(count)
     effect = (
-        select(page.c.id, *_mean(told, and_(there, ~left), "helped"), *_mean(told, ~there, "before"))
-        .join_from(page, told, true(), isouter=True)
-        .group_by(page.c.id)
+        select(
+            running.c.id,
+            ((func.max(dice) - func.min(dice)) / func.nullif(helped, 0)).label("helped_dice"),
+            helped.label("helped_count"),
+            (func.min(dice) / func.nullif(func.min(count), 0)).label("before_dice"),
+            func.min(count).label("before_count"),
+        )
+        .where(running.c.id.is_not(None))
+        .group_by(running.c.id)
         .subquery("effect")
     )
     return (
@@ -142,10 +166,3 @@ def _first_masks(label_id: int) -> CTE:
         .group_by(Prediction.context_version)
         .cte("told")
     )
-
-
-def _mean(told: CTE, which: ColumnElement[bool], name: str) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
-    """Mean Dice and count, over the versions that ``which`` is true of; None and 0 where there are none."""
-    count = func.sum(told.c.count).filter(which)
-    mean = func.sum(told.c.dice).filter(which) / count
-    return mean.label(f"{name}_dice"), func.coalesce(count, 0).label(f"{name}_count")
