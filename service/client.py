@@ -6,7 +6,7 @@ restarts, so a call has its effect once or raises.
 
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,29 +16,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.prompts import Prompt
-from service.masks import apply_change, from_png
+from service.masks import apply_change, from_png, to_png
 
 Mask = NDArray[np.bool_]
+File = Path | tuple[str, bytes]
 
 AWAY = {502, 503, 504}  # a proxy without its service, a service without its database
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 UPLOAD_BATCH = 20
+# Of one request; a larger file goes alone.
+UPLOAD_BYTES = 64 * 1024 * 1024
+KNOWN_BATCH = 10_000
+PAGE = 1000
 
 
 class RefusedError(Exception):
-    """The service refused: ``status``, the machine-readable ``code`` and a ``detail`` for people."""
+    """The service refused: ``status``, the machine-readable ``code`` and a ``detail`` for people.
 
-    def __init__(self, status: int, code: str, detail: str) -> None:
+    ``problem`` is the whole answer.
+    """
+
+    def __init__(self, status: int, code: str, detail: str, problem: dict[str, Any] | None = None) -> None:
         super().__init__(f"{detail} ({status} {code})")
-        self.status, self.code, self.detail = status, code, detail
+        self.status, self.code, self.detail, self.problem = status, code, detail, problem or {}
 
 
 @dataclass(frozen=True)
 class Held:
     """An annotation that is leased to us, as we last saw it; ``mask`` is bool (height, width).
 
-    ``n`` interactions so far; ``prediction_id`` and ``context_size`` are of the prediction that ``mask``
-    comes from, None and 0 while there is none (the mask is empty then).
+    ``n`` is the step that is seen; ``mask_digest`` names its mask, None while there is none (the mask is
+    empty then); ``context_size`` is of the newest prediction.
     """
 
     annotation_id: int
@@ -47,7 +55,7 @@ class Held:
     lease_token: str
     version: int
     n: int
-    prediction_id: int | None
+    mask_digest: str | None
     context_size: int
     mask: Mask
 
@@ -92,15 +100,51 @@ class Accrue:
         return int(self._json("POST", f"/projects/{project_id}/labels", json=body)["id"])
 
     def upload_images(
-        self, project_id: int, images: Iterable[Path | tuple[str, bytes]]
+        self, project_id: int, images: Iterable[File], *, axis: int | None = None
     ) -> list[dict[str, Any]]:
-        """Files, or (name, bytes); what became of each: stored, duplicate or refused, and why."""
-        files = [(i.name, i.read_bytes()) if isinstance(i, Path) else i for i in images]
-        told: list[dict[str, Any]] = []
-        for start in range(0, len(files), UPLOAD_BATCH):
-            parts = [("files", file) for file in files[start : start + UPLOAD_BATCH]]
-            told += self._json("POST", f"/projects/{project_id}/images", files=parts)["images"]
-        return told
+        """Files, or (name, bytes); what became of each: stored, duplicate or refused, and why.
+
+        Volumes are cut into slices along ``axis``, 0 to 2. Of an archive each member is told.
+        """
+        form = {} if axis is None else {"axis": str(axis)}
+        path = f"/projects/{project_id}/images"
+        return [each for batch in _batches(images) for each in self._send(path, batch, form, "images")]
+
+    def known_files(self, project_id: int, digests: Sequence[str]) -> set[str]:
+        """Which of these SHA-256 digests are of files that the project has."""
+        found: set[str] = set()
+        for start in range(0, len(digests), KNOWN_BATCH):
+            body = {"digests": list(digests[start : start + KNOWN_BATCH])}
+            found |= set(self._json("POST", f"/projects/{project_id}/images/known", json=body)["digests"])
+        return found
+
+    def import_masks(
+        self, project_id: int, masks: Iterable[File], *, label: str | None = None, value: int | None = None
+    ) -> list[dict[str, Any]]:
+        """Masks drawn elsewhere, named like their images, as PNG, TIFF, NIfTI or COCO JSON.
+
+        They are of ``label``, where they have ``value`` if that is given; without it they are label maps.
+        Told is of each file how many were accepted, and which annotations were kept as they were.
+        """
+        form = {name: str(each) for name, each in (("label", label), ("value", value)) if each is not None}
+        path = f"/projects/{project_id}/masks"
+        return [each for batch in _batches(masks) for each in self._send(path, batch, form, "files")]
+
+    def images(self, project_id: int, *, source_id: int | None = None) -> Iterator[dict[str, Any]]:
+        """The images of a project, or of one file of it, with what their pixels stand for."""
+        after = 0
+        only = {} if source_id is None else {"source_id": source_id}
+        while True:
+            params = {"after": after, "limit": PAGE, **only}
+            page = self._request("GET", f"/projects/{project_id}/images", params=params).json()
+            yield from page
+            if len(page) < PAGE:
+                return
+            after = page[-1]["id"]
+
+    def source_file(self, source_id: int) -> bytes:
+        """The file that was uploaded, as it was."""
+        return self._request("GET", f"/sources/{source_id}/file").content
 
     def next(self, label_id: int, *, wait: float = 30.0) -> Held | None:
         """The next annotation of the label with its first mask; None when nothing is left for us."""
@@ -122,17 +166,31 @@ class Accrue:
             headers={"Lease-Token": held.lease_token, **_prefer(wait)},
             json={"prompts": [asdict(prompt) for prompt in prompts]},
         )
-        n, prediction = int(answer["interaction"]["n"]), answer["prediction"]
-        if prediction is None:
-            return self._when_answered(held, n, wait)
-        return replace(
-            held,
-            version=int(answer["version"]),
-            n=n,
-            prediction_id=int(prediction["id"]),
-            context_size=int(prediction["context_size"]),
-            mask=self._changed(held, prediction),
-        )
+        if answer["prediction"] is None:
+            return self._when_answered(held, int(answer["interaction"]["n"]), wait)
+        return self._answered(held, answer)
+
+    def edit(self, held: Held, mask: Mask) -> Held:
+        """Replace the mask by one drawn by hand; it is a step like any other, which ``undo`` takes back."""
+        path = f"/annotations/{held.annotation_id}/mask"
+        answer = self._json("PUT", path, headers=_lease(held), content=to_png(mask))
+        return self._answered(held, answer)
+
+    def mend(self, held: Held, kind: str, **how: Any) -> Held:
+        """Have the mask mended: ``fill_holes``, ``keep_largest``, or ``smooth`` with a ``radius``."""
+        path = f"/annotations/{held.annotation_id}/edits"
+        body = {"kind": kind, "step": held.n, **how}
+        return self._answered(held, self._json("POST", path, headers=_lease(held), json=body))
+
+    def undo(self, held: Held) -> Held:
+        """Back to the step before, whatever it was; RefusedError ``nothing_to_undo`` at the beginning."""
+        path = f"/annotations/{held.annotation_id}/undo"
+        return self._seen(self._json("POST", path, headers=_lease(held)), held.lease_token)
+
+    def redo(self, held: Held) -> Held:
+        """Takes the last ``undo`` back."""
+        path = f"/annotations/{held.annotation_id}/redo"
+        return self._seen(self._json("POST", path, headers=_lease(held)), held.lease_token)
 
     def refresh(self, held: Held) -> Held:
         """The annotation as it is now."""
@@ -226,6 +284,7 @@ class Accrue:
 
     def _seen(self, annotation: dict[str, Any], lease_token: str) -> Held:
         image, prediction = annotation["image"], annotation["prediction"]
+        shown = annotation["edited"] or prediction
         shape = (int(image["height"]), int(image["width"]))
         nothing = np.zeros(shape, dtype=np.bool_)
         return Held(
@@ -234,18 +293,39 @@ class Accrue:
             image_name=str(image["name"]),
             lease_token=lease_token,
             version=int(annotation["version"]),
-            n=len(annotation["interactions"]),
-            prediction_id=int(prediction["id"]) if prediction else None,
+            n=int(annotation["step"]),
+            mask_digest=str(shown["mask_digest"]) if shown else None,
             context_size=int(prediction["context_size"]) if prediction else 0,
-            mask=apply_change(None, prediction["mask"], shape=shape) if prediction else nothing,
+            mask=apply_change(None, shown["mask"], shape=shape) if shown else nothing,
         )
 
-    def _changed(self, held: Held, prediction: dict[str, Any]) -> Mask:
-        """The prediction's mask; its answer holds the box that changed since the one before."""
-        if prediction["base"] not in (None, held.prediction_id):
-            return self.mask(held.annotation_id)
-        before = held.mask if prediction["base"] else None
-        return apply_change(before, prediction["mask"], shape=held.mask.shape)
+    def _answered(self, held: Held, answer: dict[str, Any]) -> Held:
+        """After a step: its answer holds the box of the mask that changed since the one before."""
+        prediction, shown = answer["prediction"], answer["prediction"] or answer["edited"]
+        if shown["base"] not in (None, held.mask_digest):
+            return self.refresh(held)
+        before = held.mask if shown["base"] else None
+        return replace(
+            held,
+            version=int(answer["version"]),
+            n=int(answer["interaction"]["n"]),
+            mask_digest=str(shown["mask_digest"]),
+            context_size=int(prediction["context_size"]) if prediction else held.context_size,
+            mask=apply_change(before, shown["mask"], shape=held.mask.shape),
+        )
+
+    def _send(
+        self, path: str, files: list[tuple[str, bytes]], form: dict[str, str], told: str
+    ) -> list[dict[str, Any]]:
+        """What became of each file, also when all of them are refused."""
+        try:
+            answer = self._json("POST", path, files=[("files", file) for file in files], data=form)
+        except RefusedError as error:
+            if told not in error.problem:
+                raise
+            answer = error.problem
+        found: list[dict[str, Any]] = answer[told]
+        return found
 
     def _json(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         found: dict[str, Any] = self._request(method, path, **options).json()
@@ -277,7 +357,22 @@ def _checked(answer: httpx.Response) -> httpx.Response:
     except ValueError:
         problem = {}
     code = str(problem.get("code", "unknown"))
-    raise RefusedError(answer.status_code, code, str(problem.get("detail", answer.text[:200])))
+    raise RefusedError(answer.status_code, code, str(problem.get("detail", answer.text[:200])), problem)
+
+
+def _batches(files: Iterable[File]) -> Iterator[list[tuple[str, bytes]]]:
+    """Names and bytes, as many as go into one request; read no sooner than they are sent."""
+    batch: list[tuple[str, bytes]] = []
+    size = 0
+    for file in files:
+        name, data = (file.name, file.read_bytes()) if isinstance(file, Path) else file
+        if batch and (len(batch) == UPLOAD_BATCH or size + len(data) > UPLOAD_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append((name, data))
+        size += len(data)
+    if batch:
+        yield batch
 
 
 def _prefer(wait: float) -> dict[str, str]:

@@ -55,6 +55,22 @@ class NotOpen(Conflict):
     code, title = "annotation_not_open", "The annotation is not open"
 
 
+class NotFree(Conflict):
+    code, title = "annotation_not_free", "The annotation is not free"
+
+
+class Archived(Conflict):
+    code, title = "label_archived", "The label is archived"
+
+
+class OwnWork(Conflict):
+    code, title = "own_work", "Nobody reviews their own work here"
+
+
+class NothingToUndo(Conflict):
+    code, title = "nothing_to_undo", "There is no such step"
+
+
 class PredictionMissing(Conflict):
     code, title = "prediction_missing", "There is no mask to accept yet"
 
@@ -99,16 +115,16 @@ class PromptOutside(Invalid):
     code, title = "prompt_outside", "A prompt lies outside the image"
 
 
+class MaskRefused(Invalid):
+    code, title = "mask_refused", "The mask cannot be used"
+
+
 class KeyInvalid(Invalid):
     code, title = "idempotency_key_invalid", "The Idempotency-Key cannot be used"
 
 
 class KeyReused(Invalid):
     code, title = "idempotency_key_reused", "The Idempotency-Key belongs to another request"
-
-
-class MaskRefused(Invalid):
-    code, title = "mask_refused", "The mask cannot be used"
 
 
 class ContextRefused(Invalid):
@@ -139,6 +155,18 @@ class ImageTooLarge(ImageRefused):
 
 class ImageDamaged(ImageRefused):
     code, title = "image_damaged", "The image is damaged"
+
+
+class MasksRefused(Invalid):
+    code, title = "masks_refused", "None of the masks can be used"
+
+
+class MaskHomeless(ImageRefused):
+    code, title = "mask_homeless", "There is no image or label that the mask is of"
+
+
+class MaskMismatch(ImageRefused):
+    code, title = "mask_mismatch", "The mask is not of the size or place of its image"
 
 
 class Busy(AccrueError):

@@ -15,6 +15,7 @@ from starlette.types import Scope
 
 from service import errors, health
 from service.accounts import routes as accounts
+from service.annotations import drawing
 from service.annotations import routes as annotations
 from service.context import routes as context
 from service.db import make_sessions, open_engine
@@ -22,16 +23,30 @@ from service.dependencies import HouseRules, admitted
 from service.events import Events, RedisEvents, redis_py_url
 from service.gold import routes as gold
 from service.images import routes as images
+from service.imports import routes as imports
 from service.jobs import PULSE_KEY, CeleryJobs, Jobs
 from service.metrics import routes as metrics
 from service.middleware import BodyLimit, SafeHeaders
 from service.projects import routes as projects
 from service.queue import routes as queue
+from service.review import routes as review
 from service.settings import Settings
 from service.storage import Storage, open_storage
 
 WEB = Path(__file__).parent.parent / "web"
-FEATURES = (accounts, projects, images, queue, annotations, context, gold, metrics)
+FEATURES = (
+    accounts,
+    projects,
+    images,
+    imports,
+    queue,
+    annotations,
+    drawing,
+    review,
+    context,
+    gold,
+    metrics,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,9 @@ ENCODERS: dict[str, Any] = {
 
 
 def tiff(array: np.ndarray, **options: Any) -> bytes:
+    """A TIFF of one array: a page, or a stack of pages unless ``photometric`` says colour."""
     stream = io.BytesIO()
+    options.setdefault("photometric", "minisblack")
     tifffile.imwrite(stream, array, **options)
     return stream.getvalue()
 

@@ -2,11 +2,11 @@
 
 from datetime import timedelta
 
-from service.annotations.queries import lost_work
+from service.annotations.work import lost_work
 from service.clock import now
 from service.db import reading, unit_of_work
 from service.idempotency import forget_old_keys
-from service.queue.actions import expire_leases
+from service.queue.actions import forget_leases
 from workers.bench import Bench
 
 INTERVAL_SECONDS = 5.0
@@ -21,7 +21,7 @@ def sweep(bench: Bench, _row_id: int = 0) -> None:
     prediction by then is not waiting for its turn.
     """
     with unit_of_work(bench.sessions) as session:
-        expire_leases(session)
+        forget_leases(session)
         forget_old_keys(session)
     with reading(bench.sessions) as session:
         lost = lost_work(session, now() - LOST_AFTER, predict_ahead=bench.predict_ahead)

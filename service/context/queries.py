@@ -22,7 +22,7 @@ FEWEST_OTHERS, MOST_OTHERS = 4, 8
 
 @dataclass(frozen=True, slots=True)
 class ContextPair:
-    """One accepted pair, by the digests under which image and mask are stored.
+    """One accepted pair, by the digests under which image and mask are stored, and its place in a volume.
 
     Pinned or not it is the same pair: nothing is encoded again for a pin.
     """
@@ -32,6 +32,8 @@ class ContextPair:
     image_digest: str
     mask_digest: str
     pinned: bool = field(default=False, compare=False)
+    series: str | None = field(default=None, compare=False)
+    place: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +45,28 @@ class Check:
     others: tuple[ContextPair, ...]
 
 
-def version_in_use(label: Label) -> int:
-    """The context version that predictions are made with; 0 in a project without context.
+def in_control() -> ColumnElement[bool]:
+    """Whether an annotation is in the control group, which is predicted without the context.
 
-    Needs ``label.project`` loaded.
+    Drawn by lot until it is opened, and settled then. Needs Annotation and Project in the statement.
     """
-    return label.context_version if label.project.use_context else 0
+    return func.coalesce(Annotation.control, Annotation.lot < Project.control_share)
+
+
+def is_control(annotation: Annotation) -> bool:
+    """The same for one annotation; needs ``annotation.label.project`` loaded."""
+    if annotation.control is not None:
+        return annotation.control
+    return annotation.lot < annotation.label.project.control_share
+
+
+def version_for(annotation: Annotation) -> int:
+    """The context version that the annotation is predicted with now; 0 is no context.
+
+    Needs ``annotation.label.project`` loaded.
+    """
+    label = annotation.label
+    return label.context_version if label.project.use_context and not is_control(annotation) else 0
 
 
 def pairs(session: Session, label_id: int, version: int) -> tuple[ContextPair, ...]:
@@ -80,7 +98,13 @@ def pairs(session: Session, label_id: int, version: int) -> tuple[ContextPair, .
 
 
 _PAIRS = select(
-    ContextEntry.id, ContextEntry.image_id, Image.digest, ContextEntry.mask_digest, ContextEntry.pinned
+    ContextEntry.id,
+    ContextEntry.image_id,
+    Image.digest,
+    ContextEntry.mask_digest,
+    ContextEntry.pinned,
+    Image.series,
+    Image.place,
 ).join(Image, Image.id == ContextEntry.image_id)
 
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from service.errors import NotFound
-from service.tables import Annotation, Label, Project, State
+from service.tables import Annotation, Label, Membership, Project, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,23 +33,34 @@ def project(session: Session, project_id: int, *, lock: bool = False) -> Project
 
 
 def label(session: Session, label_id: int) -> Label:
-    """The label; NotFound when there is none."""
-    found = session.get(Label, label_id)
+    """The label with its project; NotFound when there is none."""
+    found = session.get(Label, label_id, options=[joinedload(Label.project, innerjoin=True)])
     if found is None:
         raise NotFound(f"There is no label {label_id}.")
     return found
 
 
 def lock_label(session: Session, label_id: int) -> Label:
-    """The label, nobody else's to change until the commit; NotFound when there is none.
+    """The label with its project, nobody else's to change until the commit; NotFound when there is none.
 
     Locks are taken in the order label, annotation, lease, so that no two requests wait for each
     other. Adding images goes on meanwhile: they refer to the label and do not change it.
     """
-    found = session.get(Label, label_id, with_for_update={"key_share": True}, populate_existing=True)
+    found = session.get(
+        Label,
+        label_id,
+        options=[joinedload(Label.project, innerjoin=True)],
+        with_for_update={"key_share": True, "of": Label},
+        populate_existing=True,
+    )
     if found is None:
         raise NotFound(f"There is no label {label_id}.")
     return found
+
+
+def member(session: Session, project_id: int, user_id: int) -> Membership | None:
+    """The user's membership of the project."""
+    return session.get(Membership, (project_id, user_id))
 
 
 def labels(session: Session, project_id: int) -> Sequence[Label]:
