@@ -133,7 +133,7 @@ def test_who_pins_and_who_lies_near_are_read_alike(place: Workplace) -> None:
     entries = [place.entry(place.accepted()) for _ in range(3)]
     placed(place, entries[2].annotation_id, "a", 1.0)
     with unit_of_work(place.bench.sessions) as session:
-        change_entry(session, entries[0].id, "somebody", pinned=True, excluded=None)
+        change_entry(session, entries[0].id, place.user_id, "somebody", pinned=True, excluded=None)
     predict_first(place.bench, placed(place, place.annotation(), "a", 2.0))
     predict_first(place.bench, place.annotation())
     assert [context.pinned for context in place.predictor.seen] == [{0, 2}, {0}]
