@@ -163,7 +163,7 @@ _OPEN = (
         Image.place,
         Project.model,
         Project.use_context,
-        in_control().label("control"),
+        in_control(Project.control_share).label("control"),
         Label.context_version,
         Prediction.n.label("predicted_n"),
         Prediction.context_version.label("predicted_version"),
