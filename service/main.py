@@ -21,6 +21,7 @@ from service.context import routes as context
 from service.db import make_sessions, open_engine
 from service.dependencies import HouseRules, admitted
 from service.events import Events, RedisEvents, redis_py_url
+from service.gold import routes as gold
 from service.images import routes as images
 from service.imports import routes as imports
 from service.jobs import PULSE_KEY, CeleryJobs, Jobs
@@ -33,7 +34,19 @@ from service.settings import Settings
 from service.storage import Storage, open_storage
 
 WEB = Path(__file__).parent.parent / "web"
-FEATURES = (accounts, projects, images, imports, queue, annotations, drawing, review, context, metrics)
+FEATURES = (
+    accounts,
+    projects,
+    images,
+    imports,
+    queue,
+    annotations,
+    drawing,
+    review,
+    context,
+    gold,
+    metrics,
+)
 
 
 @dataclass(frozen=True, slots=True)
