@@ -28,6 +28,7 @@ UPLOAD_BATCH = 20
 UPLOAD_BYTES = 64 * 1024 * 1024
 KNOWN_BATCH = 10_000
 PAGE = 1000
+ROWS = 10_000  # of a long list at once
 
 
 class RefusedError(Exception):
@@ -219,8 +220,16 @@ class Accrue:
     def interactions_per_image(self, label_id: int) -> list[dict[str, Any]]:
         """A row per accepted image, in order of acceptance."""
         path = f"/labels/{label_id}/metrics/interactions-per-image"
-        rows: list[dict[str, Any]] = self._request("GET", path).json()
-        return rows
+        rows: list[dict[str, Any]] = []
+        while True:
+            page = self._request("GET", path, params={"after": len(rows), "limit": ROWS}).json()
+            rows += page
+            if len(page) < ROWS:
+                return rows
+
+    def metrics(self, project_id: int) -> dict[str, Any]:
+        """How the project is going: in all, by label, annotator and day; what is left, what was saved."""
+        return self._json("GET", f"/projects/{project_id}/metrics")
 
     def context(self, label_id: int, *, include_removed: bool = False) -> list[dict[str, Any]]:
         """The accepted masks that the network is shown, oldest first, each with what it helped; also those

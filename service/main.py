@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from starlette.routing import Match, Mount
 from starlette.types import Scope
 
-from service import errors, health
+from service import errors, health, telemetry
 from service.accounts import routes as accounts
 from service.annotations import drawing
 from service.annotations import routes as annotations
@@ -58,6 +58,7 @@ class Ports:
     jobs: Jobs
     events: Events
     pulse: Callable[[], bool]  # whether a worker has consumed a job of late
+    broker: "redis.Redis | None" = None  # whose queues are measured
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -74,6 +75,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         jobs=jobs,
         events=events,
         pulse=lambda: bool(broker.exists(PULSE_KEY)),
+        broker=broker,
     )
     rules = HouseRules(
         model=settings.model,
@@ -92,12 +94,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         broker.close()
         ports.engine.dispose()
 
-    app = assemble(ports, rules, largest_upload=settings.max_upload_bytes)
+    app = assemble(
+        ports, rules, largest_upload=settings.max_upload_bytes, metrics_token=settings.metrics_token
+    )
     app.router.lifespan_context = lifespan
     return app
 
 
-def assemble(ports: Ports, rules: HouseRules, *, largest_upload: int) -> FastAPI:
+def assemble(
+    ports: Ports, rules: HouseRules, *, largest_upload: int, metrics_token: str | None = None
+) -> FastAPI:
     """The application over the given ports."""
     app = FastAPI(
         title="Accrue",
@@ -112,16 +118,20 @@ def assemble(ports: Ports, rules: HouseRules, *, largest_upload: int) -> FastAPI
     app.state.events = ports.events
     app.state.pulse = ports.pulse
     app.state.rules = rules
+    app.state.metrics_token = metrics_token
+    app.state.telemetry = measured = telemetry.Telemetry(app.state.sessions, ports.broker)
     api = APIRouter(prefix="/api", dependencies=[Depends(admitted)])
     for feature in FEATURES:
         api.include_router(feature.router)
     app.include_router(api)
     app.include_router(health.router)
+    app.include_router(telemetry.router)
     if WEB.is_dir():
         app.router.routes.append(Page("/", StaticFiles(directory=WEB, html=True)))
     errors.install(app)
     app.add_middleware(BodyLimit, largest_upload=largest_upload)
     app.add_middleware(SafeHeaders)
+    app.add_middleware(telemetry.RequestTimes, requests=measured.requests)
     return app
 
 

@@ -103,7 +103,10 @@ PERMISSIONS: dict[str, Anyone | Role] = {
     "remove_gold": Role.MANAGER,
     # metrics
     "interactions_per_image": Role.VIEWER,
+    "curve": Role.VIEWER,
+    "agreement": Role.REVIEWER,
     "project_metrics": Role.VIEWER,
+    "stream_project": Role.VIEWER,
 }
 
 # What can be done with a deleted project, until it is gone.

@@ -27,4 +27,4 @@ async function read(path, token) {
 export const whoAmI = (token) => read("/me", token);
 export const projects = (token) => read("/projects", token);
 export const interactionsPerImage = (token, labelId) =>
-  read(`/labels/${labelId}/metrics/interactions-per-image`, token);
+  read(`/labels/${labelId}/metrics/interactions-per-image?limit=10000`, token);

@@ -6,6 +6,8 @@ from service.annotations.work import lost_work
 from service.clock import now
 from service.db import reading, unit_of_work
 from service.idempotency import forget_old_keys
+from service.jobs import Job
+from service.metrics.queries import unmeasured
 from service.queue.actions import forget_leases
 from workers.bench import Bench
 
@@ -25,5 +27,8 @@ def sweep(bench: Bench, _row_id: int = 0) -> None:
         forget_old_keys(session)
     with reading(bench.sessions) as session:
         lost = lost_work(session, now() - LOST_AFTER, predict_ahead=bench.predict_ahead)
+        unmeasured_ids = unmeasured(session, now() - LOST_AFTER, most=bench.max_attempts)
     for job, row_id in lost:
         bench.jobs.send(job, row_id)
+    for submission_id in unmeasured_ids:
+        bench.jobs.send(Job.MEASURE, submission_id)

@@ -354,7 +354,9 @@ def _annotations() -> None:
         ["label_id", "state", "assigned_to", "rank", "position", "id"],
     )
     op.create_index(
-        "ix_annotations_label_id_accepted_at_id", "annotations", ["label_id", "accepted_at", "id"]
+        "ix_annotations_in_order_of_acceptance",
+        "annotations",
+        ["label_id", "state", "accepted_at", "id", "imported", "control"],
     )
     op.create_index("ix_annotations_submitted_at", "annotations", ["submitted_at"])
 
@@ -390,8 +392,9 @@ def _activity() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_activity"),
     )
     op.create_index(
-        "ix_activity_annotation_id_user_id_ended_at", "activity", ["annotation_id", "user_id", "ended_at"]
+        "ix_activity_annotation_id_began_at_ended_at", "activity", ["annotation_id", "began_at", "ended_at"]
     )
+    op.create_index("ix_activity_user_id_ended_at", "activity", ["user_id", "ended_at"])
 
 
 def _comments() -> None:
@@ -549,6 +552,7 @@ def _submissions() -> None:
         sa.Column("first_dice", sa.Double()),
         sa.Column("gold_dice", sa.Double()),
         sa.Column("measured_at", sa.DateTime(timezone=True)),
+        sa.Column("measure_attempts", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["annotation_id"], ["annotations.id"], name="fk_submissions_annotation_id_annotations"
@@ -561,6 +565,14 @@ def _submissions() -> None:
         ),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_submissions_user_id_users"),
         sa.PrimaryKeyConstraint("id", name="pk_submissions"),
+    )
+    unmeasured = sa.text("measured_at IS NULL AND origin <> 'imported'")
+    op.create_index(
+        "ix_submissions_unmeasured",
+        "submissions",
+        ["created_at"],
+        sqlite_where=unmeasured,
+        postgresql_where=unmeasured,
     )
     op.create_index("ix_submissions_annotation_id", "submissions", ["annotation_id"])
     op.create_index("ix_submissions_created_at", "submissions", ["created_at"])

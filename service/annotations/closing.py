@@ -13,6 +13,7 @@ from service.context.actions import add_entry
 from service.db import on_commit
 from service.errors import Invalid, NotOpen, PredictionMissing
 from service.jobs import Job, Jobs
+from service.metrics.actions import measure
 from service.queue.queries import WORKABLE, ahead
 from service.tables import Annotation, Draft, Lease, Origin, Prediction, State, Submission
 
@@ -25,6 +26,7 @@ def submit(session: Session, jobs: Jobs, annotation: Annotation, user_id: int, *
     require_workable(annotation)
     returned = annotation.state is State.RETURNED
     submission = _declare(session, annotation, user_id, Origin.SUBMITTED)
+    measure(session, jobs, submission.id)
     annotation.submitted_at, annotation.submitted_by = now(), user_id
     if not (returned or _is_reviewed(session, annotation, submission)):
         accept(session, jobs, annotation, user_id, submission, predict_ahead=predict_ahead)

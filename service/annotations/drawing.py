@@ -45,6 +45,7 @@ from service.dependencies import (
 )
 from service.errors import MaskRefused
 from service.masks import Change, Mask, apply_change, encode_change, from_png, read_mask, to_png
+from service.metrics.actions import announce
 from service.projects.queries import lock_label
 from service.storage import digest_of
 from service.tables import Annotation
@@ -128,6 +129,7 @@ class Hand:
     transaction: Transaction
     sessions: Sessions
     storage: Storage
+    events: Events
     response: Response
 
     def annotation(self, session: Session) -> Annotation:
@@ -172,8 +174,12 @@ class Hand:
         def change(session: Session) -> AnnotationOut:
             if lock:
                 lock_label(session, queries.annotation(session, self.annotation_id).label_id)
-            effect(session, self.annotation(session))
+            annotation = self.annotation(session)
+            before = annotation.state
+            effect(session, annotation)
             session.flush()
+            if annotation.state is not before:
+                announce(session, self.events, annotation)
             return presentation.seen(session, queries.annotation(session, self.annotation_id))
 
         answer = self.transaction(change, AnnotationOut)

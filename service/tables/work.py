@@ -3,7 +3,7 @@
 from datetime import datetime
 from random import random
 
-from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from models.prompts import Prompt
@@ -34,7 +34,16 @@ class Annotation(Table):
         ),
         # What somebody has worked on, and what came back to them.
         Index(None, "author_id", "label_id", "state", "id"),
-        Index(None, "label_id", "accepted_at", "id"),
+        # The curve of interactions per image, read from the index alone.
+        Index(
+            "ix_annotations_in_order_of_acceptance",
+            "label_id",
+            "state",
+            "accepted_at",
+            "id",
+            "imported",
+            "control",
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -162,7 +171,11 @@ class Activity(Table):
     """A stretch of time in which somebody worked on an annotation without a pause of more than 30 seconds."""
 
     __tablename__ = "activity"
-    __table_args__ = (Index(None, "annotation_id", "user_id", "ended_at"),)
+    __table_args__ = (
+        # All that is summed up, and what somebody did last.
+        Index(None, "annotation_id", "began_at", "ended_at"),
+        Index(None, "user_id", "ended_at"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     annotation_id: Mapped[int] = mapped_column(ForeignKey("annotations.id"))
@@ -171,10 +184,22 @@ class Activity(Table):
     ended_at: Mapped[datetime]
 
 
+_UNMEASURED = "measured_at IS NULL AND origin <> 'imported'"
+
+
 class Submission(Table):
     """A mask that somebody declared final: the annotator's, a reviewer's own, or an imported one."""
 
     __tablename__ = "submissions"
+    __table_args__ = (
+        # Those not measured yet are few, and looked for every few seconds.
+        Index(
+            "ix_submissions_unmeasured",
+            "created_at",
+            sqlite_where=text(_UNMEASURED),
+            postgresql_where=text(_UNMEASURED),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     annotation_id: Mapped[int] = mapped_column(ForeignKey("annotations.id"), index=True)
@@ -189,6 +214,7 @@ class Submission(Table):
     first_dice: Mapped[float | None]
     gold_dice: Mapped[float | None]
     measured_at: Mapped[datetime | None]
+    measure_attempts: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime] = mapped_column(default=now, index=True)
 
 
