@@ -30,7 +30,8 @@ _ROWS = (
     "1, 0, {moment} FROM n",
     "INSERT INTO annotations (id, label_id, image_id, replica, position, rank, draw, lot, state, author_id, "
     "version, fence, step, control, opened_at, submitted_at, submitted_by, accepted_at, accepted_by, "
-    "imported, first_attempts) {numbers} SELECT i, :label, i, 0, i, 0, 0.5, 0.5, 'accepted', 1 + i % :people, "
+    "imported, first_attempts) {numbers} "
+    "SELECT i, :label, i, 0, i, 0, 0.5, 0.5, 'accepted', 1 + i % :people, "
     "1, 1, i % 6, i % 10 = 0, {moment}, {moment}, 1 + i % :people, {moment}, 1 + i % :people, {no}, 0 FROM n",
     "INSERT INTO predictions (id, annotation_id, n, model, weights_sha256, context_version, context_size, "
     "mask_digest, state_digest, network_ms, uncertainty, created_at) {numbers} SELECT i, i, 0, 'm', '0', "

@@ -203,17 +203,47 @@ class Accrue(ExportsClient):
         return self._json("GET", f"/projects/{project_id}/metrics")
 
     def context(self, label_id: int, *, include_removed: bool = False) -> list[dict[str, Any]]:
-        """The accepted masks that the network is shown, oldest first; also those that have left."""
-        path = f"/labels/{label_id}/context"
-        found = self._request("GET", path, params={"include_removed": include_removed})
-        entries: list[dict[str, Any]] = found.json()
-        return entries
+        """The accepted masks that the network is shown, oldest first, each with what it helped; also those
+        that have left."""
+        path, entries = f"/labels/{label_id}/context", list[dict[str, Any]]()
+        while True:
+            after = entries[-1]["id"] if entries else 0
+            params = {"include_removed": include_removed, "after": after}
+            page: list[dict[str, Any]] = self._request("GET", path, params=params).json()
+            if not page:
+                return entries
+            entries += page
 
     def patch_context(
-        self, entry_id: int, *, pinned: bool | None = None, excluded: bool | None = None
+        self,
+        entry_id: int,
+        *,
+        pinned: bool | None = None,
+        excluded: bool | None = None,
+        version: str = "*",
     ) -> dict[str, Any]:
-        """Pin, exclude or bring back one of them; what is None stays as it is."""
-        return self._json("PATCH", f"/context/{entry_id}", json={"pinned": pinned, "excluded": excluded})
+        """Pin, exclude or bring back one of them; what is None stays as it is.
+
+        With a ``version``, as it was listed, only if the entry has not changed since.
+        """
+        return self._json(
+            "PATCH",
+            f"/context/{entry_id}",
+            json={"pinned": pinned, "excluded": excluded},
+            headers={"If-Match": version},
+        )
+
+    def export_context(self, label_id: int) -> bytes:
+        """The context as a ZIP archive."""
+        return self._request("GET", f"/labels/{label_id}/context/export").content
+
+    def import_context(self, label_id: int, archive: bytes) -> list[dict[str, Any]]:
+        """Start from another project's context; what became of each pair."""
+        files = {"file": ("context.zip", archive)}
+        pairs: list[dict[str, Any]] = self._json("POST", f"/labels/{label_id}/context/import", files=files)[
+            "pairs"
+        ]
+        return pairs
 
     def _write(self, held: Held, verb: str, body: dict[str, Any]) -> None:
         headers = {**_lease(held), "If-Match": f'"{held.version}"'}

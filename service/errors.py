@@ -92,12 +92,24 @@ class ExportGone(AccrueError):
     status, code, title = 410, "export_gone", "The file of the export is gone"
 
 
+class EntryOutdated(Conflict):
+    code, title = "entry_outdated", "The mask of the context entry is not accepted any more"
+
+
+class NotAccepted(Conflict):
+    code, title = "annotation_not_accepted", "The annotation is not accepted"
+
+
 class LeaseExpired(AccrueError):
     status, code, title = 410, "lease_expired", "Your lease has ended"
 
 
 class VersionStale(AccrueError):
     status, code, title = 412, "version_stale", "The annotation has changed since you saw it"
+
+
+class EntryStale(VersionStale):
+    code, title = "entry_stale", "The context entry has changed since you saw it"
 
 
 class LeaseRequired(AccrueError):
@@ -134,6 +146,10 @@ class KeyInvalid(Invalid):
 
 class KeyReused(Invalid):
     code, title = "idempotency_key_reused", "The Idempotency-Key belongs to another request"
+
+
+class ContextRefused(Invalid):
+    code, title = "context_refused", "Nothing of the context was imported"
 
 
 class ImagesRefused(Invalid):

@@ -22,6 +22,7 @@ from service.db import make_sessions, open_engine
 from service.dependencies import HouseRules, admitted
 from service.events import Events, RedisEvents, redis_py_url
 from service.exports import routes as exports
+from service.gold import routes as gold
 from service.images import routes as images
 from service.imports import routes as imports
 from service.jobs import PULSE_KEY, CeleryJobs, Jobs
@@ -44,6 +45,7 @@ FEATURES = (
     drawing,
     review,
     context,
+    gold,
     metrics,
     exports,
 )

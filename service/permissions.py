@@ -94,6 +94,14 @@ PERMISSIONS: dict[str, Anyone | Role] = {
     # context
     "list_context": Role.VIEWER,
     "change_entry": Role.MANAGER,
+    "read_entry_thumbnail": Role.VIEWER,
+    "withdraw_acceptance": Role.REVIEWER,
+    "export_context": Role.MANAGER,
+    "import_context": Role.MANAGER,
+    # gold
+    "list_gold": Role.MANAGER,
+    "set_gold": Role.MANAGER,
+    "remove_gold": Role.MANAGER,
     # metrics
     "interactions_per_image": Role.VIEWER,
     "curve": Role.VIEWER,

@@ -54,16 +54,17 @@ class Recent(Generic[Key, Value]):
 
 @dataclass(frozen=True)
 class KeptContext:
-    """Encoded pairs, and the same with some of them pinned, by which these are."""
+    """Encoded pairs, and the same as single images see them: with some of them pinned, some left out."""
 
     pairs: tuple[ContextPair, ...]
     context: Context
-    _pinned: dict[frozenset[int], Context] = field(default_factory=dict)
+    _seen: dict[tuple[frozenset[int], frozenset[int]], Context] = field(default_factory=dict)
 
-    def pinning(self, pinned: frozenset[int]) -> Context:
-        if pinned == self.context.pinned:
+    def seen(self, pinned: frozenset[int], hidden: frozenset[int]) -> Context:
+        """The same object whenever it is asked for."""
+        if pinned == self.context.pinned and not hidden:
             return self.context
-        return self._pinned.setdefault(pinned, self.context.pinning(pinned))
+        return self._seen.setdefault((pinned, hidden), self.context.pinning(pinned).without(hidden))
 
 
 class Answer(NamedTuple):
@@ -99,7 +100,8 @@ class Inputs:
     def context(self, work: Work) -> Context:
         """The context of the work's label: the one at hand, extended, unless an entry has left it.
 
-        It is the same object for the same pairs: images know it by that.
+        It is the same object for the same pairs: images know it by that. What others have made of the same
+        image is left out of it: whoever annotates it after them should not see it.
         """
         kept = self.contexts.get(work.label_id)
         if kept is None or kept.pairs != work.context[: len(kept.pairs)]:
@@ -111,7 +113,8 @@ class Inputs:
             kept = KeptContext(work.context, context)
         self.contexts.put(work.label_id, kept)
         pinned = frozenset(i for i, pair in enumerate(work.context) if pair.pinned)
-        return kept.pinning(pinned | nearest(work))
+        own = frozenset(i for i, pair in enumerate(work.context) if pair.image_id == work.image_id)
+        return kept.seen(pinned | nearest(work), own)
 
     def pair(self, pair: ContextPair, *, keep: bool = True) -> Pair:
         """An accepted pair, its image encoded."""

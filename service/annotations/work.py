@@ -60,6 +60,11 @@ class Work:
     series: str | None = None
     place: float | None = None
 
+    @property
+    def context_size(self) -> int:
+        """How many pairs are read: what others have made of the same image is not."""
+        return sum(pair.image_id != self.image_id for pair in self.context)
+
 
 def work_on_interaction(
     session: Session, interaction_id: int, read_pairs: PairsReader = pairs

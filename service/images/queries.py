@@ -102,3 +102,11 @@ def known(session: Session, project_id: int, digests: Collection[str]) -> set[st
         batch = asked[start : start + BATCH]
         found |= set(session.scalars(_KNOWN.where(Source.project_id == project_id, Source.digest.in_(batch))))
     return found
+
+
+def stored_window(subject: Image) -> tuple[float, float] | None:
+    """The image's window in stored pixels."""
+    if subject.window_low is None or subject.window_high is None or not subject.scale:
+        return None
+    low, high = subject.window_low - subject.offset, subject.window_high - subject.offset
+    return low / subject.scale, high / subject.scale

@@ -229,15 +229,8 @@ def read_thumbnail(
     headers = _unchanging(f"{image.id}-{image.digest}-{size}")
     if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)
-    png = thumbnail(decode(storage.get(image.digest)), size, _stored_window(image))
+    png = thumbnail(decode(storage.get(image.digest)), size, queries.stored_window(image))
     return Response(png, media_type="image/png", headers=headers)
-
-
-def _stored_window(image: Image) -> tuple[float, float] | None:
-    """The image's window in stored pixels."""
-    if image.window_low is None or image.window_high is None or not image.scale:
-        return None
-    return (image.window_low - image.offset) / image.scale, (image.window_high - image.offset) / image.scale
 
 
 def _unchanging(tag: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from functools import reduce
 from operator import add
 from typing import Any, NamedTuple
 
-from sqlalchemy import Integer, Row, Select, bindparam, case, cast, func, or_, select
+from sqlalchemy import Integer, Row, Select, bindparam, case, cast, func, select, union_all
 from sqlalchemy.orm import Session, aliased
 
 from service.metrics.durations import UtcDay
@@ -183,13 +183,12 @@ def _standings(session: Session, project_id: int) -> list[Standing]:
     for row in session.execute(_STATES, asked):
         states[row.label_id][row.state] += row.annotations
         imported[row.label_id] += row.annotations if row.imported else 0
+    labels = session.scalars(_LABELS, asked).all()
     recent: dict[int, list[tuple[int, float]]] = defaultdict(list)
-    for row in session.execute(_RECENT, asked):
-        recent[row.label_id].append((row.interactions, row.seconds))
-    return [
-        Standing(label, states[label.id], imported[label.id], recent[label.id][:WINDOW])
-        for label in session.scalars(_LABELS, asked)
-    ]
+    if labels:
+        for row in session.execute(_newest(label.id for label in labels)):
+            recent[row.label_id].append((row.interactions, row.seconds))
+    return [Standing(label, states[label.id], imported[label.id], recent[label.id]) for label in labels]
 
 
 def _names(session: Session, keys: Iterable[Key], pairs: Iterable[Pair]) -> dict[int, str]:
@@ -257,23 +256,23 @@ _WORK = select(
     func.sum(_EACH.first_dice).label("first_dice"),
 ).group_by(_EACH.label_id, _EACH.user_id, _EACH.day, _EACH.control)
 
-# The newest images of each label, from the moment of the WINDOWth last one on.
-_since = aliased(Annotation)
-_SINCE = (
-    select(_since.accepted_at)
-    .where(_since.label_id == Label.id, _since.state == State.ACCEPTED, _since.imported.is_(False))
-    .order_by(_since.accepted_at.desc(), _since.id.desc())
-    .offset(WINDOW - 1)
-    .limit(1)
-    .correlate(Label)
-    .scalar_subquery()
-)
-_RECENT = _of_project(
-    select(Annotation.label_id, INTERACTIONS.label("interactions"), ACTIVE_SECONDS.label("seconds"))
-    .join(Label, Label.id == Annotation.label_id)
-    .where(ACCEPTED, or_(_SINCE.is_(None), Annotation.accepted_at >= _SINCE))
-    .order_by(Annotation.label_id, Annotation.accepted_at.desc(), Annotation.id.desc())
-)
+
+def _newest(label_ids: Iterable[int]) -> Select[*tuple[Any, ...]]:
+    """The newest images of each of these labels, newest first."""
+    newest = [
+        select(Annotation.id)
+        .where(Annotation.label_id == label_id, ACCEPTED)
+        .order_by(Annotation.accepted_at.desc(), Annotation.id.desc())
+        .limit(WINDOW)
+        .subquery()
+        for label_id in label_ids
+    ]
+    return (
+        select(Annotation.label_id, INTERACTIONS.label("interactions"), ACTIVE_SECONDS.label("seconds"))
+        .where(Annotation.id.in_(union_all(*(select(each.c.id) for each in newest))))
+        .order_by(Annotation.label_id, Annotation.accepted_at.desc(), Annotation.id.desc())
+    )
+
 
 _REVIEWS = _of_project(
     select(

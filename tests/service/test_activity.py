@@ -1,6 +1,7 @@
 """The clock of activity: gaps of up to 30 seconds, one timeline for a person, nothing counted twice."""
 
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from itertools import pairwise
 
@@ -107,23 +108,28 @@ def test_active_time_is_the_sum_of_all_gaps_of_at_most_thirty_seconds(
             assert found.get(key, 0.0) == pytest.approx(expected.get(key, 0.0), abs=1e-3)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(gaps=events)
-def test_stretches_of_one_person_never_overlap(
-    sessions: sessionmaker[Session], place: Place, gaps: list[tuple[int, int, int]]
+def test_two_pages_of_one_person_at_the_same_moment_share_one_timeline(
+    sessions: sessionmaker[Session], place: Place
 ) -> None:
-    at, stream = 0.0, []
-    for gap, person, image in gaps:
-        at += gap / 1000
-        stream.append((at, person, image))
-    play(sessions, stream)
     with unit_of_work(sessions) as session:
-        stretches: dict[int, list[Activity]] = defaultdict(list)
-        for stretch in session.scalars(select(Activity).order_by(Activity.began_at, Activity.ended_at)):
-            stretches[stretch.user_id].append(stretch)
-    for of_person in stretches.values():
-        for earlier, later in pairwise(of_person):
-            assert earlier.ended_at <= later.began_at
+        images = list(session.scalars(select(Annotation.id).order_by(Annotation.id)))
+        person = session.scalars(select(Annotation.author_id).order_by(Annotation.id)).first()
+    assert person is not None
+
+    def page(n: int) -> None:
+        for step in range(15):
+            with unit_of_work(sessions) as session:
+                note_activity(session, images[(n + step) % len(images)], person)
+
+    with ThreadPoolExecutor(6) as pages:
+        list(pages.map(page, range(6)))
+    with unit_of_work(sessions) as session:
+        stretches = session.scalars(select(Activity).order_by(Activity.began_at, Activity.ended_at)).all()
+    assert len(stretches) > 1
+    for earlier, later in pairwise(stretches):
+        assert earlier.ended_at <= later.began_at
+    whole = (stretches[-1].ended_at - stretches[0].began_at).total_seconds()
+    assert sum((each.ended_at - each.began_at).total_seconds() for each in stretches) == pytest.approx(whole)
 
 
 def active_seconds(alone: Alone) -> list[float]:

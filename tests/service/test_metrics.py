@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy.orm import Session
 
 from service.db import unit_of_work
-from service.metrics import queries
 from service.tables import Agreement, Annotation, State
 from tests.factories import a_project, accept_next, draw, open_next, told
 from tests.service.conftest import Alone
@@ -230,16 +229,6 @@ def test_nothing_accepted_is_an_empty_curve(alone: Alone) -> None:
     assert metrics["projection"]["sentence"] == "Nothing is left to annotate."
     header = alone.api.get(f"{path}/interactions-per-image", headers={"Accept": "text/csv"}).text.strip()
     assert header.startswith("position,annotation_id,image_id,image")
-
-
-def test_a_plan_of_the_curve_reads_the_index_alone(alone: Alone, place: Place) -> None:
-    with unit_of_work(alone.sessions) as session:
-        if session.get_bind().dialect.name != "sqlite":
-            return
-        plan = session.connection().exec_driver_sql(
-            f"EXPLAIN QUERY PLAN {queries._TOTAL}".replace(":label_id", "1").replace(":state_1", "'accepted'")
-        )
-        assert "COVERING INDEX ix_annotations_in_order_of_acceptance" in str(plan.all())
 
 
 def test_what_was_annotated_over_the_api_is_counted(api: httpx.Client) -> None:

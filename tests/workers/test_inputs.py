@@ -35,8 +35,8 @@ def test_pinned_entries_are_told_apart_and_nothing_is_encoded_again(place: Workp
     pinned, second, _ = [place.accepted() for _ in range(3)]
     predict_first(place.bench, place.annotation())
     with unit_of_work(place.bench.sessions) as session:
-        change_entry(session, pinned, "somebody", pinned=True, excluded=None)
-        change_entry(session, second, "somebody", pinned=None, excluded=None)
+        change_entry(session, pinned, place.user_id, "somebody", pinned=True, excluded=None)
+        change_entry(session, second, place.user_id, "somebody", pinned=None, excluded=None)
     predict_first(place.bench, place.annotation())
     place.accepted()
     predict_first(place.bench, place.annotation())
@@ -47,7 +47,7 @@ def test_pinned_entries_are_told_apart_and_nothing_is_encoded_again(place: Workp
 def test_a_context_is_the_same_object_until_it_changes(place: Workplace) -> None:
     entry = place.accepted()
     with unit_of_work(place.bench.sessions) as session:
-        change_entry(session, entry, "somebody", pinned=True, excluded=None)
+        change_entry(session, entry, place.user_id, "somebody", pinned=True, excluded=None)
     annotation = place.annotation()
     for _ in range(3):
         predict_interaction(place.bench, place.interaction(annotation))
@@ -55,11 +55,27 @@ def test_a_context_is_the_same_object_until_it_changes(place: Workplace) -> None
     assert first.pinned == {0} and all(context is first for context in later)
 
 
+def test_an_image_never_reads_its_own_pair_and_nothing_is_encoded_again_for_it(place: Workplace) -> None:
+    place.accepted()
+    own = place.accepted()
+    place.accepted()
+    second = place.replica(place.entry(own).annotation_id)
+    predict_first(place.bench, second)
+    predict_first(place.bench, place.annotation())
+    for _ in range(2):
+        predict_interaction(place.bench, place.interaction(second))
+    assert [context.hidden for context in place.predictor.seen] == [{1}, frozenset(), {1}, {1}]
+    assert (place.predictor.contexts, place.predictor.extended) == ([2, 3, 2, 2], 3)
+    blind, _, *later = place.predictor.seen
+    assert all(context is blind for context in later), "images know a context by its identity"
+    assert [made.context_size for made in place.predictions(second)] == [2, 2, 2]
+
+
 def test_an_entry_that_comes_back_is_the_newest(place: Workplace) -> None:
     entry, _ = place.accepted(), place.accepted()
     for excluded in (True, False):
         with unit_of_work(place.bench.sessions) as session:
-            change_entry(session, entry, "somebody", pinned=None, excluded=excluded)
+            change_entry(session, entry, place.user_id, "somebody", pinned=None, excluded=excluded)
         predict_first(place.bench, place.annotation())
     assert (place.predictor.contexts, place.predictor.extended) == ([1, 2], 2)
 
@@ -117,7 +133,7 @@ def test_who_pins_and_who_lies_near_are_read_alike(place: Workplace) -> None:
     entries = [place.entry(place.accepted()) for _ in range(3)]
     placed(place, entries[2].annotation_id, "a", 1.0)
     with unit_of_work(place.bench.sessions) as session:
-        change_entry(session, entries[0].id, "somebody", pinned=True, excluded=None)
+        change_entry(session, entries[0].id, place.user_id, "somebody", pinned=True, excluded=None)
     predict_first(place.bench, placed(place, place.annotation(), "a", 2.0))
     predict_first(place.bench, place.annotation())
     assert [context.pinned for context in place.predictor.seen] == [{0, 2}, {0}]
