@@ -28,6 +28,7 @@ class AccrueError(Exception):
         super().__init__(detail)
         self.detail = detail
         self.extra = extra
+        self.own_headers: Mapping[str, str] = {}
 
 
 class NotAuthenticated(AccrueError):
@@ -87,6 +88,18 @@ class NotAccepted(Conflict):
     code, title = "annotation_not_accepted", "The annotation is not accepted"
 
 
+class TooManyExports(Conflict):
+    code, title = "too_many_exports", "Too many exports are being made"
+
+
+class ExportUnfinished(Conflict):
+    code, title = "export_unfinished", "The export is not finished"
+
+
+class ExportGone(AccrueError):
+    status, code, title = 410, "export_gone", "The file of the export is gone"
+
+
 class LeaseExpired(AccrueError):
     status, code, title = 410, "lease_expired", "Your lease has ended"
 
@@ -105,6 +118,14 @@ class LeaseRequired(AccrueError):
 
 class VersionRequired(AccrueError):
     status, code, title = 428, "version_required", "If-Match is required"
+
+
+class RangeInvalid(AccrueError):
+    status, code, title = 416, "range_invalid", "The file has no such bytes"
+
+    def __init__(self, detail: str, size: int) -> None:
+        super().__init__(detail)
+        self.own_headers = {"Content-Range": f"bytes */{size}"}
 
 
 class Invalid(AccrueError):
@@ -211,7 +232,7 @@ def install(app: FastAPI) -> None:
 async def _known(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, AccrueError)
     answer = problem(error.status, error.code, error.title, error.detail, error.extra)
-    answer.headers.update(error.headers)
+    answer.headers.update({**error.headers, **error.own_headers})
     return answer
 
 

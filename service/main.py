@@ -21,6 +21,7 @@ from service.context import routes as context
 from service.db import make_sessions, open_engine
 from service.dependencies import HouseRules, admitted
 from service.events import Events, RedisEvents, redis_py_url
+from service.exports import routes as exports
 from service.gold import routes as gold
 from service.images import routes as images
 from service.imports import routes as imports
@@ -46,6 +47,7 @@ FEATURES = (
     context,
     gold,
     metrics,
+    exports,
 )
 
 

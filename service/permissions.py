@@ -12,6 +12,7 @@ from service.errors import NotAllowed, NotAuthenticated, NotFound
 from service.tables import (
     Annotation,
     ContextEntry,
+    Export,
     Image,
     Label,
     Prediction,
@@ -107,6 +108,12 @@ PERMISSIONS: dict[str, Anyone | Role] = {
     "agreement": Role.REVIEWER,
     "project_metrics": Role.VIEWER,
     "stream_project": Role.VIEWER,
+    # exports: they show the work of annotators who do not see each other's
+    "create_export": Role.MANAGER,
+    "list_exports": Role.MANAGER,
+    "read_export": Role.MANAGER,
+    "delete_export": Role.MANAGER,
+    "download_export": Role.MANAGER,
 }
 
 # What can be done with a deleted project, until it is gone.
@@ -130,6 +137,7 @@ PROJECT_OF: dict[str, Select[int, datetime | None, int | None]] = {
     "label_id": select(*_PUBLIC).join(Label).where(Label.id == _NAMED),
     "image_id": select(*_PUBLIC).join(Image).where(Image.id == _NAMED),
     "source_id": select(*_PUBLIC).join(Source).where(Source.id == _NAMED),
+    "export_id": select(*_PUBLIC).join(Export).where(Export.id == _NAMED),
     "annotation_id": _PRIVATE.where(Annotation.id == _NAMED),
     "submission_id": _PRIVATE.join(Submission, Submission.annotation_id == Annotation.id).where(
         Submission.id == _NAMED
