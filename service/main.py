@@ -16,6 +16,7 @@ from starlette.types import Scope
 from service import errors, health
 from service.accounts import routes as accounts
 from service.annotations import routes as annotations
+from service.audit import routes as audit
 from service.context import routes as context
 from service.db import make_sessions, open_engine
 from service.dependencies import HouseRules, admitted
@@ -28,9 +29,10 @@ from service.projects import routes as projects
 from service.queue import routes as queue
 from service.settings import Settings
 from service.storage import Storage, open_storage
+from service.team import routes as team
 
 WEB = Path(__file__).parent.parent / "web"
-FEATURES = (accounts, projects, images, queue, annotations, context, metrics)
+FEATURES = (accounts, team, projects, images, queue, annotations, context, metrics, audit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lease_seconds=settings.lease_seconds,
         predict_ahead=settings.predict_ahead,
         max_image_pixels=settings.max_image_pixels,
+        public_url=settings.public_url,
     )
 
     @asynccontextmanager
