@@ -91,6 +91,22 @@ class Accrue:
         body = {"name": name, "strategy": strategy}
         return int(self._json("POST", f"/projects/{project_id}/labels", json=body)["id"])
 
+    def change_project(self, project_id: int, **settings: Any) -> dict[str, Any]:
+        """Sets what is named: overlap, review_every, control_share, name …; the project as it is then."""
+        return self._change(f"/projects/{project_id}", settings)
+
+    def change_label(self, label_id: int, **settings: Any) -> dict[str, Any]:
+        """Sets what is named: name, strategy, context_limit, archived; the label as it is then."""
+        return self._change(f"/labels/{label_id}", settings)
+
+    def invite(self, project_id: int, *, role: str = "annotator") -> str:
+        """The secret of an invitation, which works once: for ``join``, or a link's ``#invitation=…``."""
+        return str(self._json("POST", f"/projects/{project_id}/invitations", json={"role": role})["secret"])
+
+    def join(self, secret: str) -> None:
+        """Accepts an invitation."""
+        self._request("POST", "/invitations/accept", json={"secret": secret})
+
     def upload_images(
         self, project_id: int, images: Iterable[Path | tuple[str, bytes]]
     ) -> list[dict[str, Any]]:
@@ -176,6 +192,11 @@ class Accrue:
     ) -> dict[str, Any]:
         """Pin, exclude or bring back one of them; what is None stays as it is."""
         return self._json("PATCH", f"/context/{entry_id}", json={"pinned": pinned, "excluded": excluded})
+
+    def _change(self, path: str, settings: dict[str, Any]) -> dict[str, Any]:
+        """PATCHes what was read a moment ago; RefusedError ``version_stale`` if somebody came between."""
+        seen = self._request("GET", path).headers["ETag"]
+        return self._json("PATCH", path, headers={"If-Match": seen}, json=settings)
 
     def _write(self, held: Held, verb: str, body: dict[str, Any]) -> None:
         headers = {**_lease(held), "If-Match": f'"{held.version}"'}

@@ -2,10 +2,13 @@
 
 from datetime import timedelta
 
+from service.accounts.actions import forget_ended_logins
+from service.accounts.sign_in import forget_failures
 from service.annotations.queries import lost_work
 from service.clock import now
 from service.db import reading, unit_of_work
 from service.idempotency import forget_old_keys
+from service.projects.removal import purge
 from service.queue.actions import expire_leases
 from workers.bench import Bench
 
@@ -23,6 +26,9 @@ def sweep(bench: Bench, _row_id: int = 0) -> None:
     with unit_of_work(bench.sessions) as session:
         expire_leases(session)
         forget_old_keys(session)
+        forget_failures(session)
+        forget_ended_logins(session)
+        purge(session)
     with reading(bench.sessions) as session:
         lost = lost_work(session, now() - LOST_AFTER, predict_ahead=bench.predict_ahead)
     for job, row_id in lost:

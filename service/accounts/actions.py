@@ -51,7 +51,12 @@ def create_user(
 
 
 def create_token(
-    session: Session, user: User, name: str, *, kind: TokenKind = TokenKind.PERSONAL, limits: Limits = NO_LIMITS
+    session: Session,
+    user: User,
+    name: str,
+    *,
+    kind: TokenKind = TokenKind.PERSONAL,
+    limits: Limits = NO_LIMITS,
 ) -> str:
     """A new token of the user, in plain; it is shown this once and only its digest is kept."""
     token = PREFIX + secrets.token_urlsafe(32)

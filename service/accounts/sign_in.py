@@ -86,6 +86,4 @@ def _pause_over(session: Session, which: ColumnElement[bool], free: int) -> date
 
 def _forgive(session: Session, name: str, address: str) -> None:
     """Forget the failures of this name from this address; those from elsewhere are somebody else's."""
-    session.execute(
-        delete(SignInFailure).where(SignInFailure.name == name, SignInFailure.address == address)
-    )
+    session.execute(delete(SignInFailure).where(SignInFailure.name == name, SignInFailure.address == address))

@@ -4,7 +4,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from service.accounts import queries as people
@@ -128,7 +128,7 @@ def _link(
     return secret
 
 
-def _end_links(session: Session, *which: object) -> None:
+def _end_links(session: Session, *which: ColumnElement[bool]) -> None:
     open_ones = (Invitation.accepted_at.is_(None), Invitation.revoked_at.is_(None))
     session.execute(update(Invitation).where(*which, *open_ones).values(revoked_at=now()))
 
@@ -188,5 +188,5 @@ def _require_power(session: Session, known: Membership, own: Role, *, stays: boo
         raise LastOwner("A project has at least one owner: make somebody else one first.")
 
 
-def _made_by(project_id: int, user_id: int) -> tuple[object, ...]:
+def _made_by(project_id: int, user_id: int) -> tuple[ColumnElement[bool], ...]:
     return Invitation.project_id == project_id, Invitation.created_by == user_id

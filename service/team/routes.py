@@ -131,14 +131,9 @@ def look_at_invitation(given: Secret, sessions: Sessions) -> OfferOut:
     invitation = offer.invitation
     if invitation.project_id is not None:
         return OfferOut(
-            purpose="join",
-            project=offer.project,
-            role=invitation.role,
-            invited_by=offer.invited_by,
-            person=None,
+            purpose="join", project=offer.project, role=invitation.role, invited_by=offer.invited_by
         )
-    purpose = "password" if invitation.user_id is not None else "first_admin"
-    return OfferOut(purpose=purpose, project=None, role=None, invited_by=None, person=offer.person)
+    return OfferOut(purpose="password" if offer.person else "first_admin", person=offer.person)
 
 
 @router.post("/invitations/accept")

@@ -60,10 +60,10 @@ class OfferOut(BaseModel):
     """What a link is for: to join a project, to choose a new password, or to be the administrator."""
 
     purpose: Literal["join", "password", "first_admin"]
-    project: str | None
-    role: Role | None
-    invited_by: str | None
-    person: str | None
+    project: str | None = None
+    role: Role | None = None
+    invited_by: str | None = None
+    person: str | None = None
 
 
 class Acceptance(Secret):

@@ -83,6 +83,7 @@ def test_the_list_shows_the_progress_of_every_label(api: httpx.Client) -> None:
         "name": "disc",
         "context_version": 1,
         "strategy": "in_order",
+        "archived": False,
         "images": 3,
         "accepted": 1,
         "skipped": 0,
