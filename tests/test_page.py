@@ -129,7 +129,7 @@ def test_the_first_link_makes_the_admin_who_asks_in_a_second_person(
     expect(project.locator("output")).to_contain_text("#invitation=")
     with browser.new_context(base_url=service.base_url) as context:
         other = context.new_page()
-        other.goto(project.locator("output").input_value())
+        other.goto(project.locator("output").inner_text())
         expect(other.get_by_text(f"{ada} asks you in as reviewer")).to_be_visible()
         assert "invitation" not in other.url
         other.get_by_label("Your name").fill(grace)

@@ -94,11 +94,11 @@ def delete_label(session: Session, label_id: int) -> None:
     label = queries.lock_label(session, label_id)
     work = queries.work_under(session, label_id)
     if any(work.values()):
-        counted = ", ".join(f"{count} {name}" for name, count in work.items() if count)
+        counted = ", ".join(f"{name}: {count}" for name, count in work.items() if count)
         raise LabelInUse(
-            f"Under {label.name!r} there is work: {counted}. Archive the label instead: it is offered to "
+            f"Under {label.name!r} there is work ({counted}). Archive the label instead: it is offered to "
             "nobody any more, and what was done stays.",
-            **work,
+            work=work,
         )
     removal.remove_label(session, label_id)
 

@@ -89,11 +89,10 @@ def progress(session: Session, project_ids: Collection[int]) -> dict[int, list[P
 
 
 def work_under(session: Session, label_id: int) -> dict[str, int]:
-    """How much of what people did hangs on the label, by what it is."""
+    """How much of what people did hangs on the label: annotations by their state, context, gold masks."""
     touched = select(Annotation.state, func.count()).where(Annotation.label_id == label_id, ~untouched())
-    work = {
-        f"{state} annotations": count for state, count in session.execute(touched.group_by(Annotation.state))
-    }
-    for name, table in (("context entries", ContextEntry), ("gold masks", Gold)):
+    rows = session.execute(touched.group_by(Annotation.state))
+    work = {state.value: count for state, count in rows}
+    for name, table in (("context", ContextEntry), ("gold", Gold)):
         work[name] = session.scalar(select(func.count()).where(table.label_id == label_id)) or 0
     return work

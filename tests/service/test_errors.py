@@ -12,7 +12,6 @@ from service.errors import AccrueError
 from tests.factories import png, told, upload
 from tests.service.conftest import Alone
 
-
 # How somebody who has no token yet gets one.
 FOR_STRANGERS = {
     f"/api/{path}" for path in ("auth/login", "auth/token", "invitations/look", "invitations/accept")
