@@ -144,11 +144,8 @@ def test_a_label_in_use_is_archived_instead_of_deleted(alone: Alone) -> None:
     opened = open_next(alone.api, project.label_id)
     refused = told(alone.api.delete(path), 409)
     assert refused["code"] == "label_in_use" and "Archive" in refused["detail"]
-    assert (refused["accepted annotations"], refused["open annotations"], refused["context entries"]) == (
-        1,
-        1,
-        1,
-    )
+    assert refused["work"] == {"accepted": 1, "open": 1, "context": 1, "gold": 0}
+    assert "(accepted: 1, open: 1, context: 1)" in refused["detail"]
     assert told(change(alone.api, path, archived=True))["archived"] is True
     assert alone.api.get(f"/annotations/{opened.id}").status_code == 200
     assert told(change(alone.api, path, archived=False))["archived"] is False
