@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from models.encoding import Frame, encode_prompts, grey_plane, mask_square
 from models.policy import Chooser, choose
@@ -27,6 +28,7 @@ from models.views import at_image_size, canvas_of, mosaic, under_ink
 CAP = 16
 HALF_CAP = 16  # entries of half a context that a second opinion is formed by
 LOGIT_LIMIT = 30.0
+DRAWN_LOGIT = 8.0  # what a person has drawn is as sure as the network's surest pixels usually are
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,6 +185,16 @@ class Predictor:
         probability = at_image_size(on_canvas, canvas)
         state = State(logits.numpy().astype(np.float16), len(prompts))
         return Result(probability > 0.5, probability, uncertainty(on_canvas, opinions), state)
+
+    def drawn(self, image: EncodedImage, mask: ArrayLike, prompts: int) -> State:
+        """The state of an image whose mask, bool (H, W), was drawn by hand after so many prompts.
+
+        Raises ValueError when the mask is not of the image's size.
+        """
+        side, drawn = self.segmenter.state_side, np.asarray(mask, dtype=np.bool_)
+        squares = torch.cat([mask_square(view, drawn) for views in image.scales for view in views])
+        sized = interpolate(squares, size=(side, side), mode="bilinear")
+        return State(((2 * sized[:, 0] - 1) * DRAWN_LOGIT).numpy().astype(np.float16), prompts)
 
     def open(self, image: EncodedImage, context: Context) -> tuple[Any, ...]:
         """What every interaction on an image starts from, per scale; ``predict`` does this where needed."""

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.prompts import Prompt
-from service.masks import apply_change, from_png
+from service.masks import apply_change, from_png, to_png
 
 Mask = NDArray[np.bool_]
 
@@ -37,8 +37,8 @@ class RefusedError(Exception):
 class Held:
     """An annotation that is leased to us, as we last saw it; ``mask`` is bool (height, width).
 
-    ``n`` interactions so far; ``prediction_id`` and ``context_size`` are of the prediction that ``mask``
-    comes from, None and 0 while there is none (the mask is empty then).
+    ``n`` is the step that is seen; ``mask_digest`` names its mask, None while there is none (the mask is
+    empty then); ``context_size`` is of the newest prediction.
     """
 
     annotation_id: int
@@ -47,7 +47,7 @@ class Held:
     lease_token: str
     version: int
     n: int
-    prediction_id: int | None
+    mask_digest: str | None
     context_size: int
     mask: Mask
 
@@ -138,17 +138,31 @@ class Accrue:
             headers={"Lease-Token": held.lease_token, **_prefer(wait)},
             json={"prompts": [asdict(prompt) for prompt in prompts]},
         )
-        n, prediction = int(answer["interaction"]["n"]), answer["prediction"]
-        if prediction is None:
-            return self._when_answered(held, n, wait)
-        return replace(
-            held,
-            version=int(answer["version"]),
-            n=n,
-            prediction_id=int(prediction["id"]),
-            context_size=int(prediction["context_size"]),
-            mask=self._changed(held, prediction),
-        )
+        if answer["prediction"] is None:
+            return self._when_answered(held, int(answer["interaction"]["n"]), wait)
+        return self._answered(held, answer)
+
+    def edit(self, held: Held, mask: Mask) -> Held:
+        """Replace the mask by one drawn by hand; it is a step like any other, which ``undo`` takes back."""
+        path = f"/annotations/{held.annotation_id}/mask"
+        answer = self._json("PUT", path, headers=_lease(held), content=to_png(mask))
+        return self._answered(held, answer)
+
+    def mend(self, held: Held, kind: str, **how: Any) -> Held:
+        """Have the mask mended: ``fill_holes``, ``keep_largest``, or ``smooth`` with a ``radius``."""
+        path = f"/annotations/{held.annotation_id}/edits"
+        body = {"kind": kind, "step": held.n, **how}
+        return self._answered(held, self._json("POST", path, headers=_lease(held), json=body))
+
+    def undo(self, held: Held) -> Held:
+        """Back to the step before, whatever it was; RefusedError ``nothing_to_undo`` at the beginning."""
+        path = f"/annotations/{held.annotation_id}/undo"
+        return self._seen(self._json("POST", path, headers=_lease(held)), held.lease_token)
+
+    def redo(self, held: Held) -> Held:
+        """Takes the last ``undo`` back."""
+        path = f"/annotations/{held.annotation_id}/redo"
+        return self._seen(self._json("POST", path, headers=_lease(held)), held.lease_token)
 
     def refresh(self, held: Held) -> Held:
         """The annotation as it is now."""
@@ -217,6 +231,7 @@ class Accrue:
 
     def _seen(self, annotation: dict[str, Any], lease_token: str) -> Held:
         image, prediction = annotation["image"], annotation["prediction"]
+        shown = annotation["edited"] or prediction
         shape = (int(image["height"]), int(image["width"]))
         nothing = np.zeros(shape, dtype=np.bool_)
         return Held(
@@ -225,18 +240,26 @@ class Accrue:
             image_name=str(image["name"]),
             lease_token=lease_token,
             version=int(annotation["version"]),
-            n=len(annotation["interactions"]),
-            prediction_id=int(prediction["id"]) if prediction else None,
+            n=int(annotation["step"]),
+            mask_digest=str(shown["mask_digest"]) if shown else None,
             context_size=int(prediction["context_size"]) if prediction else 0,
-            mask=apply_change(None, prediction["mask"], shape=shape) if prediction else nothing,
+            mask=apply_change(None, shown["mask"], shape=shape) if shown else nothing,
         )
 
-    def _changed(self, held: Held, prediction: dict[str, Any]) -> Mask:
-        """The prediction's mask; its answer holds the box that changed since the one before."""
-        if prediction["base"] not in (None, held.prediction_id):
-            return self.mask(held.annotation_id)
-        before = held.mask if prediction["base"] else None
-        return apply_change(before, prediction["mask"], shape=held.mask.shape)
+    def _answered(self, held: Held, answer: dict[str, Any]) -> Held:
+        """After a step: its answer holds the box of the mask that changed since the one before."""
+        prediction, shown = answer["prediction"], answer["prediction"] or answer["edited"]
+        if shown["base"] not in (None, held.mask_digest):
+            return self.refresh(held)
+        before = held.mask if shown["base"] else None
+        return replace(
+            held,
+            version=int(answer["version"]),
+            n=int(answer["interaction"]["n"]),
+            mask_digest=str(shown["mask_digest"]),
+            context_size=int(prediction["context_size"]) if prediction else held.context_size,
+            mask=apply_change(before, shown["mask"], shape=held.mask.shape),
+        )
 
     def _json(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         found: dict[str, Any] = self._request(method, path, **options).json()

@@ -75,6 +75,22 @@ class NotOpen(Conflict):
     code, title = "annotation_not_open", "The annotation is not open"
 
 
+class NotFree(Conflict):
+    code, title = "annotation_not_free", "The annotation is not free"
+
+
+class Archived(Conflict):
+    code, title = "label_archived", "The label is archived"
+
+
+class OwnWork(Conflict):
+    code, title = "own_work", "Nobody reviews their own work here"
+
+
+class NothingToUndo(Conflict):
+    code, title = "nothing_to_undo", "There is no such step"
+
+
 class PredictionMissing(Conflict):
     code, title = "prediction_missing", "There is no mask to accept yet"
 
@@ -109,6 +125,10 @@ class Invalid(AccrueError):
 
 class PromptOutside(Invalid):
     code, title = "prompt_outside", "A prompt lies outside the image"
+
+
+class MaskRefused(Invalid):
+    code, title = "mask_refused", "The mask cannot be used"
 
 
 class KeyInvalid(Invalid):

@@ -15,6 +15,7 @@ from starlette.types import Scope
 
 from service import errors, health
 from service.accounts import routes as accounts
+from service.annotations import drawing
 from service.annotations import routes as annotations
 from service.audit import routes as audit
 from service.context import routes as context
@@ -27,12 +28,25 @@ from service.metrics import routes as metrics
 from service.middleware import BodyLimit, SafeHeaders
 from service.projects import routes as projects
 from service.queue import routes as queue
+from service.review import routes as review
 from service.settings import Settings
 from service.storage import Storage, open_storage
 from service.team import routes as team
 
 WEB = Path(__file__).parent.parent / "web"
-FEATURES = (accounts, team, projects, images, queue, annotations, context, metrics, audit)
+FEATURES = (
+    accounts,
+    team,
+    projects,
+    images,
+    queue,
+    annotations,
+    drawing,
+    review,
+    context,
+    metrics,
+    audit,
+)
 
 
 @dataclass(frozen=True, slots=True)

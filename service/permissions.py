@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import Integer, Select, bindparam, select
+from sqlalchemy import Integer, Select, bindparam, case, null, select
 from sqlalchemy.orm import Session
 
 from service.accounts.queries import Person, role_in
 from service.errors import NotAllowed, NotAuthenticated, NotFound
-from service.tables import Annotation, ContextEntry, Image, Label, Project, Role
+from service.tables import Annotation, ContextEntry, Image, Label, Prediction, Project, Role, Submission
 
 LARGEST_ID = 2**31 - 1
 
@@ -70,15 +70,39 @@ PERMISSIONS: dict[str, Anyone | Role] = {
     "read_thumbnail": Role.VIEWER,
     # queue
     "next_annotation": Role.ANNOTATOR,
+    "open_annotation": Role.ANNOTATOR,
+    "heartbeat": Role.ANNOTATOR,
+    "release_lease": Role.ANNOTATOR,
+    "revoke_lease": Role.MANAGER,
+    "assign_annotation": Role.MANAGER,
+    "assign_many": Role.MANAGER,
+    "list_annotations": Role.VIEWER,
     # annotations
     "read_annotation": Role.VIEWER,
     "add_interaction": Role.ANNOTATOR,
-    "heartbeat": Role.ANNOTATOR,
-    "release_lease": Role.ANNOTATOR,
+    "add_edit": Role.ANNOTATOR,
+    "put_mask": Role.ANNOTATOR,
+    "undo": Role.ANNOTATOR,
+    "redo": Role.ANNOTATOR,
+    "save_draft": Role.ANNOTATOR,
+    "read_draft": Role.ANNOTATOR,
+    "delete_draft": Role.ANNOTATOR,
     "submit": Role.ANNOTATOR,
     "skip": Role.ANNOTATOR,
+    "reopen": Role.REVIEWER,
+    "flag": Role.ANNOTATOR,
+    "add_comment": Role.ANNOTATOR,
+    "list_comments": Role.VIEWER,
     "read_mask": Role.VIEWER,
     "stream_events": Role.VIEWER,
+    # review
+    "next_review": Role.REVIEWER,
+    "accept": Role.REVIEWER,
+    "return_annotation": Role.REVIEWER,
+    "list_versions": Role.VIEWER,
+    "list_opinions": Role.REVIEWER,
+    "read_submitted_mask": Role.VIEWER,
+    "read_predicted_mask": Role.VIEWER,
     # context
     "list_context": Role.VIEWER,
     "change_entry": Role.MANAGER,
@@ -93,16 +117,34 @@ OF_DELETED = frozenset({"restore_project"})
 # What a token may that is limited to a project or a role, beside that project.
 OF_LIMITED_TOKENS = frozenset({"me", "logout", "list_models", "list_projects"})
 
-# How a path parameter leads to the project, as (its id, when it was deleted).
-_PROJECT = (Project.id, Project.deleted_at)
+# How a path parameter leads to the project, as its id, when it was deleted, and the author to whom it is
+# private: who annotates an image beside others sees neither what they made of it nor that it exists.
 _NAMED = bindparam("named", type_=Integer)
-PROJECT_OF: dict[str, Select[int, datetime | None]] = {
-    "project_id": select(*_PROJECT).where(Project.id == _NAMED),
-    "label_id": select(*_PROJECT).join(Label).where(Label.id == _NAMED),
-    "image_id": select(*_PROJECT).join(Image).where(Image.id == _NAMED),
-    "annotation_id": select(*_PROJECT).join(Label).join(Annotation).where(Annotation.id == _NAMED),
-    "entry_id": select(*_PROJECT).join(Label).join(ContextEntry).where(ContextEntry.id == _NAMED),
+_PUBLIC = (Project.id, Project.deleted_at, null())
+_PRIVATE = (
+    select(Project.id, Project.deleted_at, case((Project.overlap > 1, Annotation.author_id)))
+    .select_from(Annotation)
+    .join(Label, Label.id == Annotation.label_id)
+    .join(Project, Project.id == Label.project_id)
+)
+PROJECT_OF: dict[str, Select[int, datetime | None, int | None]] = {
+    "project_id": select(*_PUBLIC).where(Project.id == _NAMED),
+    "label_id": select(*_PUBLIC).join(Label).where(Label.id == _NAMED),
+    "image_id": select(*_PUBLIC).join(Image).where(Image.id == _NAMED),
+    "annotation_id": _PRIVATE.where(Annotation.id == _NAMED),
+    "submission_id": _PRIVATE.join(Submission, Submission.annotation_id == Annotation.id).where(
+        Submission.id == _NAMED
+    ),
+    "prediction_id": _PRIVATE.join(Prediction, Prediction.annotation_id == Annotation.id).where(
+        Prediction.id == _NAMED
+    ),
+    "entry_id": select(*_PUBLIC).join(Label).join(ContextEntry).where(ContextEntry.id == _NAMED),
 }
+
+
+def reviews(role: Role | None) -> bool:
+    """Whether somebody in this role sees what others made of an image that they annotate, too."""
+    return role is not None and role.covers(Role.REVIEWER)
 
 
 def admit(
@@ -122,9 +164,10 @@ def admit(
         _admit_without_project(person, needed, operation)
         return None, None
     parameter = next(name for name in named if name in PROJECT_OF)
-    project_id, deleted = _project(session, parameter, named[parameter])
+    project_id, deleted, author_id = _project(session, parameter, named[parameter])
     role = role_in(session, person, project_id) if project_id is not None else None
-    if project_id is None or role is None or (deleted and operation not in OF_DELETED):
+    hidden = author_id not in (None, person.id) and not reviews(role)
+    if project_id is None or role is None or hidden or (deleted and operation not in OF_DELETED):
         raise NotFound(f"There is no {parameter.removesuffix('_id')} {named[parameter]}.")
     if not role.covers(needed):
         raise NotAllowed(f"You are {role} here, and this is for a {needed}. Ask a manager of the project.")
@@ -138,9 +181,9 @@ def _admit_without_project(person: Person, needed: Anyone, operation: str) -> No
         raise NotAllowed("This token is limited to a project or a role, and this is about neither.")
 
 
-def _project(session: Session, parameter: str, named: str) -> tuple[int | None, datetime | None]:
-    """The id of the project that a path parameter leads to, and when it was deleted; Nones without one."""
+def _project(session: Session, parameter: str, named: str) -> tuple[int | None, datetime | None, int | None]:
+    """What ``PROJECT_OF`` says of a path parameter; Nones when it names nothing."""
     if not (named.isascii() and named.isdecimal() and len(named) <= 10 and 1 <= int(named) <= LARGEST_ID):
-        return None, None
+        return None, None, None
     found = session.execute(PROJECT_OF[parameter], {"named": int(named)}).first()
-    return (found[0], found[1]) if found else (None, None)
+    return (found[0], found[1], found[2]) if found else (None, None, None)

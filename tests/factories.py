@@ -9,6 +9,7 @@ from uuid import uuid4
 import httpx
 import numpy as np
 from PIL import Image as Picture
+from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from service.accounts.actions import create_token, create_user
@@ -95,6 +96,38 @@ def stored_image(
     session.add(image)
     session.flush()
     return image
+
+
+def many_annotations(
+    session: Session,
+    project_id: int,
+    label_id: int,
+    count: int,
+    *,
+    state: str = "'open'",
+    uncertainty: str = "NULL",
+) -> None:
+    """``count`` images, slices of one file, with an annotation each; numbered from 1.
+
+    ``state`` and ``uncertainty`` are SQL of the number ``i``.
+    """
+    source = Source(project_id=project_id, name="x", digest="x", media_type="image/tiff", size=1)
+    session.add(source)
+    session.flush()
+    numbers = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})"
+    images = {
+        "id": "i", "project_id": project_id, "source_id": source.id, "frame": "i", "name": "'x'",
+        "digest": "CAST(i AS VARCHAR(64))", "media_type": "'image/png'", "width": 9, "height": 9,
+        "scale": 1, '"offset"': 0, "created_at": "CURRENT_TIMESTAMP",
+    }  # fmt: skip
+    annotations = {
+        "id": "i", "label_id": label_id, "image_id": "i", "replica": 0, "position": "i", "rank": 0,
+        "draw": "i % 1009 / 1009.0", "lot": "i % 997 / 997.0", "state": state, "version": 1, "fence": 0,
+        "step": 0, "imported": "false", "first_attempts": 0, "first_uncertainty": uncertainty,
+    }  # fmt: skip
+    for table, values in (("images", images), ("annotations", annotations)):
+        chosen = ", ".join(str(value) for value in values.values())
+        session.execute(text(f"INSERT INTO {table} ({', '.join(values)}) {numbers} SELECT {chosen} FROM n"))
 
 
 def told(answer: httpx.Response, status: int = 200) -> Any:

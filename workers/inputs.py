@@ -10,7 +10,7 @@ import numpy as np
 
 from models.predictor import Context, EncodedImage, Predictor, State
 from models.quality import Pair
-from service.annotations.queries import Work
+from service.annotations.work import Work
 from service.context.queries import ContextPair
 from service.images.decode import decode
 from service.masks import Mask, from_png
@@ -98,16 +98,27 @@ class Inputs:
 
     def pair(self, pair: ContextPair, *, keep: bool = True) -> Pair:
         """An accepted pair, its image encoded."""
-        return self.image(pair.image_digest, keep=keep), from_png(self.storage.get(pair.mask_digest))
+        return self.image(pair.image_digest, keep=keep), self.mask(pair.mask_digest)
+
+    def mask(self, digest: str) -> Mask:
+        """The mask with that digest; FileNotFoundError when its blob is gone."""
+        return from_png(self.storage.get(digest))
 
     def earlier(self, work: Work) -> Answer:
-        """Mask and state of the step before; nothing for the first, and no state when it was lost."""
+        """Mask and state of the step before; nothing for the first, and no state when it was lost.
+
+        The state of somebody who drew by hand is what the network would have had to say to draw it.
+        """
         if work.earlier is None:
             return Answer(None, None, None)
+        if work.earlier.state_digest is None:
+            mask = self.mask(work.earlier.mask_digest)
+            drawn = self.predictor.drawn(self.image(work.image_digest), mask, work.edits[-1].prompts)
+            return Answer(None, mask, drawn)
         kept = self.answers.get(work.annotation_id)
         if kept is not None and kept.state_digest == work.earlier.state_digest:
             return kept
-        mask = from_png(self.storage.get(work.earlier.mask_digest))
+        mask = self.mask(work.earlier.mask_digest)
         try:
             state = unpack_state(self.storage.get(work.earlier.state_digest))
         except (FileNotFoundError, ValueError):

@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 from sqlalchemy.orm import Session
 
-from service.annotations.actions import Outcome, count_attempt, give_up, record_prediction
-from service.annotations.queries import PairsReader, Work, work_on_first, work_on_interaction
+from service.annotations.outcomes import Outcome, count_attempt, give_up, record_prediction
+from service.annotations.work import PairsReader, Work, work_on_first, work_on_interaction
 from service.db import unit_of_work
 from service.jobs import Job
 from service.masks import encode_change, to_png
 from service.storage import Storage, digest_of
 from workers.bench import Bench
+from workers.edits import keep_painted
 from workers.inputs import Answer, Inputs, pack_state
 
 logger = logging.getLogger(__name__)
@@ -73,14 +74,15 @@ def compute(work: Work, inputs: Inputs, storage: Storage) -> tuple[Outcome, byte
     image, context = inputs.image(work.image_digest), inputs.context(work)
     result = inputs.predictor.predict(image, work.prompts, context=context, previous=earlier.state)
     milliseconds = (time.perf_counter() - began) * 1000
+    mask = keep_painted(result.mask, work.edits, work.prompts, inputs.mask)
     state = pack_state(result.state)
     outcome = Outcome(
-        mask_digest=storage.put(to_png(result.mask), durable=False),
+        mask_digest=storage.put(to_png(mask), durable=False),
         state_digest=digest_of(state),
         weights_sha256=inputs.predictor.weights_sha256,
         network_ms=milliseconds,
         uncertainty=result.uncertainty,
-        change=encode_change(earlier.mask, result.mask),
+        change=encode_change(earlier.mask, mask),
     )
-    inputs.answers.put(work.annotation_id, Answer(outcome.state_digest, result.mask, result.state))
+    inputs.answers.put(work.annotation_id, Answer(outcome.state_digest, mask, result.state))
     return outcome, state

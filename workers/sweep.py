@@ -4,12 +4,12 @@ from datetime import timedelta
 
 from service.accounts.actions import forget_ended_logins
 from service.accounts.sign_in import forget_failures
-from service.annotations.queries import lost_work
+from service.annotations.work import lost_work
 from service.clock import now
 from service.db import reading, unit_of_work
 from service.idempotency import forget_old_keys
 from service.projects.removal import purge
-from service.queue.actions import expire_leases
+from service.queue.actions import forget_leases
 from workers.bench import Bench
 
 INTERVAL_SECONDS = 5.0
@@ -24,7 +24,7 @@ def sweep(bench: Bench, _row_id: int = 0) -> None:
     prediction by then is not waiting for its turn.
     """
     with unit_of_work(bench.sessions) as session:
-        expire_leases(session)
+        forget_leases(session)
         forget_old_keys(session)
         forget_failures(session)
         forget_ended_logins(session)

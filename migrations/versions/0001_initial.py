@@ -319,6 +319,7 @@ def _annotations() -> None:
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("rank", sa.Integer(), nullable=False),
         sa.Column("draw", sa.Double(), nullable=False),
+        sa.Column("lot", sa.Double(), nullable=False),
         sa.Column(
             "state", _one_of("state", "open", "submitted", "accepted", "returned", "skipped"), nullable=False
         ),
@@ -511,6 +512,8 @@ def _leases() -> None:
         sa.Column("context_version", sa.Integer(), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("idle_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("seconds", sa.Double(), nullable=False),
+        sa.Column("idle_seconds", sa.Double(), nullable=False),
         sa.ForeignKeyConstraint(
             ["annotation_id"], ["annotations.id"], name="fk_leases_annotation_id_annotations"
         ),

@@ -1,43 +1,29 @@
-"""The rules of annotating: interactions, what the network returned, submitting, skipping."""
+"""The rules of annotating: prompts, manual edits, undo and redo, drafts, flags and comments."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from models.prompts import Prompt, all_inside
 from service.annotations import queries
-from service.annotations.queries import Work, channel_of
 from service.clock import now
-from service.context.actions import add_entry
 from service.db import on_commit
-from service.errors import NotOpen, PredictionMissing, PromptOutside, VersionStale
-from service.events import Events
+from service.errors import NothingToUndo, NotOpen, PromptOutside, VersionStale
 from service.jobs import Job, Jobs
-from service.masks import Change
-from service.queue.queries import ahead
-from service.tables import Annotation, Interaction, Lease, Prediction, State
-
-LONGEST_FAILURE = 500
+from service.queue.actions import extend, require_lease
+from service.queue.queries import LIVE
+from service.tables import Annotation, Comment, Draft, Interaction
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What the network returned for a piece of work; mask and state are in the storage already.
-
-    ``change`` makes the mask of the earlier prediction into this one; with it those who wait are
-    told all they wait for, and need not read it.
-    """
-
-    mask_digest: str
-    state_digest: str
-    weights_sha256: str
-    network_ms: float
-    uncertainty: float
-    change: Change | None = None
+def held(session: Session, annotation_id: int, user_id: int, token: str) -> Annotation:
+    """The annotation: locked, at work, and leased to the user, who shows by this that they are active."""
+    annotation = queries.locked(session, annotation_id)
+    require_live(annotation)
+    lease = require_lease(session, annotation_id, user_id, token)
+    extend(lease, active=True)
+    return annotation
 
 
 def add_interaction(
@@ -47,227 +33,100 @@ def add_interaction(
     user_id: int,
     prompts: Sequence[Prompt],
 ) -> Interaction:
-    """The next step of an open annotation, with its prediction on the way."""
-    require_open(annotation)
-    image = annotation.image
-    if not all_inside(prompts, width=image.width, height=image.height):
-        raise PromptOutside(
-            f"The image is {image.width} x {image.height} pixels; x runs from 0 to {image.width}, "
-            f"y from 0 to {image.height}."
-        )
-    interaction = Interaction(
-        annotation_id=annotation.id,
-        n=queries.newest_n(session, annotation.id) + 1,
-        parent=annotation.step,
-        user_id=user_id,
-        prompts=tuple(prompts),
-    )
-    session.add(interaction)
-    annotation.step = interaction.n
-    annotation.version += 1
-    session.flush()
+    """The next step of an annotation at work, with its prediction on the way."""
+    _require_inside(annotation, prompts)
+    interaction = _add_step(session, annotation, Interaction(user_id=user_id, prompts=tuple(prompts)))
     on_commit(session, partial(jobs.send, Job.PREDICT, interaction.id))
     return interaction
 
 
+def add_edit(
+    session: Session, annotation: Annotation, user_id: int, *, edit: str, mask_digest: str
+) -> Interaction:
+    """The next step, made by hand: it is its own mask and waits for no prediction."""
+    made = Interaction(user_id=user_id, prompts=(), edit=edit, mask_digest=mask_digest)
+    return _add_step(session, annotation, made)
+
+
+def undo(session: Session, jobs: Jobs, annotation: Annotation) -> None:
+    """Back to the step before the current one; nothing is deleted, and ``redo`` comes back."""
+    path = queries.standing(session, annotation).path
+    if not path:
+        raise NothingToUndo("Nothing has been drawn yet, so there is nothing to undo.")
+    _move(session, jobs, annotation, path[-1].parent)
+
+
+def redo(session: Session, jobs: Jobs, annotation: Annotation) -> None:
+    """On to the newest step that was made upon the current one."""
+    following = queries.standing(session, annotation).following
+    if following is None:
+        raise NothingToUndo("Nothing has been undone here, so there is nothing to redo.")
+    _move(session, jobs, annotation, following)
+
+
 def ask_for_missing(session: Session, jobs: Jobs, annotation: Annotation) -> bool:
-    """Send for what a person who opens the annotation should see; whether anything is missing."""
-    steps = queries.interactions(session, annotation.id)
-    if not steps:
-        if annotation.first_failure or queries.has_current_first(session, annotation):
+    """Send for what a person who opens the annotation should see; whether anything is missing.
+
+    Once somebody has drawn, the first mask stays the one that they began with.
+    """
+    standing = queries.standing(session, annotation)
+    if standing.path:
+        current = standing.path[-1]
+        if standing.settled or current.failed_at is not None:
             return False
-        send = partial(jobs.send, Job.PREDICT_FIRST, annotation.id, urgent=True)
-        on_commit(session, send)
+        on_commit(session, partial(jobs.send, Job.PREDICT, current.id))
         return True
-    newest = queries.newest_predictions(session, annotation.id, up_to=steps[-1].n, count=1)
-    if steps[-1].failed_at or (newest and newest[0].n == steps[-1].n):
+    begun = standing.following is not None and standing.seen is not None
+    if begun or annotation.first_failure or queries.has_current_first(session, annotation):
         return False
-    on_commit(session, partial(jobs.send, Job.PREDICT, steps[-1].id))
+    on_commit(session, partial(jobs.send, Job.PREDICT_FIRST, annotation.id, urgent=True))
     return True
 
 
-def count_attempt(session: Session, job: Job, row_id: int, limit: int, *, events: Events) -> bool:
-    """Whether to try once more; counted before the work, so that work that kills its worker counts.
-
-    Over the limit the step is marked as failed, for good, and those who wait for it are told.
-    """
-    # In the database and not in Python: this is in the way of every prompt, and workers may race.
-    if session.scalar(_ATTEMPT[job], {"row_id": row_id, "most": limit}) is not None:
-        return True
-    failure = f"The network failed on this image {limit} times, so it was not tried again."
-    give_up(session, job, row_id, failure, events=events)
-    return False
-
-
-_ATTEMPT = {
-    Job.PREDICT: update(Interaction)
-    .where(
-        Interaction.id == bindparam("row_id"),
-        Interaction.failed_at.is_(None),
-        Interaction.attempts < bindparam("most"),
+def save_draft(
+    session: Session,
+    annotation: Annotation,
+    user_id: int,
+    *,
+    prompts: Sequence[Prompt],
+    mask_digest: str | None,
+) -> Draft:
+    """Keep what the user has drawn and not yet sent, in the place of what was kept before."""
+    _require_inside(annotation, prompts)
+    draft = Draft(
+        annotation_id=annotation.id,
+        user_id=user_id,
+        prompts=tuple(prompts),
+        mask_digest=mask_digest,
+        step=annotation.step,
+        saved_at=now(),
     )
-    .values(attempts=Interaction.attempts + 1)
-    .returning(Interaction.id)
-    .execution_options(synchronize_session=False),
-    Job.PREDICT_FIRST: update(Annotation)
-    .where(
-        Annotation.id == bindparam("row_id"),
-        Annotation.first_failure.is_(None),
-        Annotation.first_attempts < bindparam("most"),
-    )
-    .values(first_attempts=Annotation.first_attempts + 1)
-    .returning(Annotation.id)
-    .execution_options(synchronize_session=False),
-}
+    return session.merge(draft)
 
 
-def give_up(session: Session, job: Job, row_id: int, failure: str, *, events: Events) -> None:
-    """Mark the step as failed, for good, unless it is; and tell those who wait for it."""
-    failure = failure[:LONGEST_FAILURE]
-    if job is Job.PREDICT:
-        interaction = session.get(Interaction, row_id, with_for_update=True, populate_existing=True)
-        if interaction is None or interaction.failed_at is not None:
-            return
-        interaction.failed_at, interaction.failure = now(), failure
-        annotation, n = queries.locked(session, interaction.annotation_id), interaction.n
-    else:
-        annotation, n = queries.locked(session, row_id), 0
-        if annotation.first_failure is not None:
-            return
-        annotation.first_failure = failure
+def forget_draft(session: Session, annotation_id: int, user_id: int) -> None:
+    session.execute(delete(Draft).where(Draft.annotation_id == annotation_id, Draft.user_id == user_id))
+
+
+def flag(annotation: Annotation, reason: str | None) -> None:
+    """Mark an annotation for others to look at, or take the mark away."""
+    annotation.flag = reason
     annotation.version += 1
-    event = {"kind": "failed", "annotation_id": annotation.id, "n": n, "detail": failure}
-    on_commit(session, partial(events.publish, channel_of(annotation.id), event))
 
 
-def record_prediction(session: Session, work: Work, outcome: Outcome, *, events: Events) -> Prediction | None:
-    """Keep what the network returned, once; None when it comes too late to be of use."""
-    if session.scalar(_LOCK, {"annotation_id": work.annotation_id}) is not State.OPEN:
-        return None
-    if _too_late(session, work):
-        return None
-    prediction = Prediction(
-        annotation_id=work.annotation_id,
-        n=work.n,
-        model=work.model,
-        weights_sha256=outcome.weights_sha256,
-        context_version=work.context_version,
-        context_size=len(work.context),
-        mask_digest=outcome.mask_digest,
-        state_digest=outcome.state_digest,
-        network_ms=outcome.network_ms,
-        uncertainty=outcome.uncertainty,
-    )
-    session.add(prediction)
+def comment(
+    session: Session, annotation: Annotation, user_id: int, text: str, at: tuple[float, float] | None
+) -> Comment:
+    """A remark, pinned to a point of the image in its pixels, or to none."""
+    x, y = at if at is not None else (None, None)
+    if x is not None and y is not None:
+        image = annotation.image
+        if not (0 <= x <= image.width and 0 <= y <= image.height):
+            raise PromptOutside(f"The image is {image.width} x {image.height} pixels.")
+    made = Comment(annotation_id=annotation.id, user_id=user_id, text=text, x=x, y=y)
+    session.add(made)
     session.flush()
-    event = {
-        "kind": "predicted",
-        "annotation_id": work.annotation_id,
-        "n": work.n,
-        "prediction_id": prediction.id,
-        "context_version": work.context_version,
-        "version": _raise_version(session, prediction),
-    }
-    if outcome.change is not None:
-        base = work.earlier.prediction_id if work.earlier else None
-        event["prediction"] = _told(prediction) | {"base": base, "mask": outcome.change}
-    on_commit(session, partial(events.publish, channel_of(work.annotation_id), event))
-    return prediction
-
-
-# Made once and not for every prompt: SQLAlchemy takes longer to make a statement than to run it.
-_LOCK = select(Annotation.state).where(Annotation.id == bindparam("annotation_id")).with_for_update()
-_PREDICTED = (
-    update(Annotation)
-    .where(Annotation.id == bindparam("predicted_id"))
-    .values(version=Annotation.version + 1, first_attempts=0)
-    .returning(Annotation.version)
-    .execution_options(synchronize_session=False)
-)
-_PREDICTED_FIRST = _PREDICTED.values(first_uncertainty=bindparam("uncertainty"))
-_STANDING = select(
-    select(func.max(Interaction.n))
-    .where(Interaction.annotation_id == bindparam("annotation_id"))
-    .scalar_subquery(),
-    select(func.max(Prediction.context_version))
-    .where(Prediction.annotation_id == bindparam("annotation_id"), Prediction.n == bindparam("n"))
-    .scalar_subquery(),
-    select(Lease.context_version)
-    .where(Lease.annotation_id == bindparam("annotation_id"), Lease.expires_at > bindparam("now"))
-    .scalar_subquery(),
-)
-
-
-def _raise_version(session: Session, prediction: Prediction) -> int | None:
-    """The annotation's new version; of a first prediction the uncertainty is noted, for the queue."""
-    noted: dict[str, Any] = {"predicted_id": prediction.annotation_id}
-    if prediction.n:
-        return session.scalar(_PREDICTED, noted)
-    return session.scalar(_PREDICTED_FIRST, noted | {"uncertainty": prediction.uncertainty})
-
-
-def _told(prediction: Prediction) -> dict[str, Any]:
-    """The columns that people see."""
-    return {
-        "id": prediction.id,
-        "n": prediction.n,
-        "model": prediction.model,
-        "context_version": prediction.context_version,
-        "context_size": prediction.context_size,
-        "network_ms": prediction.network_ms,
-        "uncertainty": prediction.uncertainty,
-        "mask_digest": prediction.mask_digest,
-    }
-
-
-def _too_late(session: Session, work: Work) -> bool:
-    """Whether somebody has drawn since, or the prediction is there already, or a newer one is.
-
-    A first mask that somebody has opened is not replaced either, under the eyes that judge it.
-    """
-    standing = {"annotation_id": work.annotation_id, "n": work.n, "now": now()}
-    newest, version, opened = session.execute(_STANDING, standing).one()
-    if (newest or 0) != work.n:
-        return True
-    if version is None:
-        return False
-    wanted = work.context_version if opened is None else min(opened, work.context_version)
-    return work.n > 0 or version >= wanted
-
-
-def submit(session: Session, jobs: Jobs, annotation: Annotation, user_id: int, *, predict_ahead: int) -> None:
-    """Accept the mask that is there (a project without review accepts on submit).
-
-    The accepted prediction is noted, the pair enters the context, the next annotations of the
-    queue are predicted with it before anybody opens them, and then the mask itself is checked.
-    """
-    require_open(annotation)
-    newest = queries.newest_n(session, annotation.id)
-    predictions = queries.newest_predictions(session, annotation.id, up_to=newest, count=1)
-    if not predictions:
-        raise PredictionMissing("There is no mask yet. Wait for the prediction, or add a prompt.")
-    if predictions[0].n != newest:
-        raise PredictionMissing(
-            f"Interaction {newest} has no prediction yet. Wait for it, or add another prompt."
-        )
-    annotation.state = State.ACCEPTED
-    annotation.mask_digest = predictions[0].mask_digest
-    annotation.accepted_prediction_id = predictions[0].id
-    annotation.accepted_at = now()
-    annotation.accepted_by = user_id
-    _close(session, annotation)
-    entry = add_entry(session, annotation, predictions[0].mask_digest)
-    _predict_ahead(session, jobs, annotation.label_id, predict_ahead)
-    on_commit(session, partial(jobs.send, Job.CHECK, entry.id))
-
-
-def skip(session: Session, jobs: Jobs, annotation: Annotation, reason: str, *, predict_ahead: int) -> None:
-    """Set an open annotation aside, with the reason."""
-    require_open(annotation)
-    annotation.state = State.SKIPPED
-    annotation.skip_reason = reason
-    _close(session, annotation)
-    _predict_ahead(session, jobs, annotation.label_id, predict_ahead)
+    return made
 
 
 def require_version(annotation: Annotation, if_match: str) -> None:
@@ -279,18 +138,46 @@ def require_version(annotation: Annotation, if_match: str) -> None:
         )
 
 
-def require_open(annotation: Annotation) -> None:
+def require_step(annotation: Annotation, step: int) -> None:
+    """That the caller has drawn on what is seen now, and not on an earlier or undone step."""
+    if annotation.step != step:
+        raise VersionStale(
+            f"You drew on step {step}, and step {annotation.step} is seen now. Look at it again.",
+            version=annotation.version,
+            step=annotation.step,
+        )
+
+
+def require_live(annotation: Annotation) -> None:
     """That the annotation can still be changed."""
-    if annotation.state is not State.OPEN:
+    if annotation.state not in LIVE:
         raise NotOpen(f"The annotation is {annotation.state}, so it cannot be changed.")
 
 
-def _close(session: Session, annotation: Annotation) -> None:
+def _require_inside(annotation: Annotation, prompts: Sequence[Prompt]) -> None:
+    image = annotation.image
+    if not all_inside(prompts, width=image.width, height=image.height):
+        raise PromptOutside(
+            f"The image is {image.width} x {image.height} pixels; x runs from 0 to {image.width}, "
+            f"y from 0 to {image.height}."
+        )
+
+
+def _add_step(session: Session, annotation: Annotation, step: Interaction) -> Interaction:
+    require_live(annotation)
+    step.annotation_id = annotation.id
+    step.n = queries.newest_n(session, annotation.id) + 1
+    step.parent = annotation.step
+    session.add(step)
+    annotation.step = step.n
     annotation.version += 1
-    session.execute(delete(Lease).where(Lease.annotation_id == annotation.id))
     session.flush()
+    return step
 
 
-def _predict_ahead(session: Session, jobs: Jobs, label_id: int, count: int) -> None:
-    for annotation_id in ahead(session, label_id, count):
-        on_commit(session, partial(jobs.send, Job.PREDICT_FIRST, annotation_id))
+def _move(session: Session, jobs: Jobs, annotation: Annotation, step: int) -> None:
+    require_live(annotation)
+    annotation.step = step
+    annotation.version += 1
+    session.flush()
+    ask_for_missing(session, jobs, annotation)

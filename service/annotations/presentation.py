@@ -1,4 +1,4 @@
-"""What a person sees of an annotation: its rows, its newest prediction, the mask as a change."""
+"""What a person sees of an annotation: its rows, the mask of its current step, the mask as a change."""
 
 from typing import Any
 
@@ -8,23 +8,30 @@ from sqlalchemy.orm import Session
 from service.annotations import queries
 from service.annotations.schemas import (
     AnnotationOut,
+    DraftOut,
+    EditedOut,
     InteractionAnswer,
     InteractionOut,
     MaskChange,
     PicturedImage,
     PredictionOut,
 )
-from service.context.queries import version_in_use
-from service.masks import encode_change, from_png
+from service.annotations.steps import Seen
+from service.context.queries import version_for
+from service.masks import Mask, encode_change, from_png
 from service.storage import Storage
-from service.tables import Annotation, Interaction, Prediction
+from service.tables import Annotation, Draft, Interaction
 
 
 def seen(session: Session, annotation: Annotation) -> AnnotationOut:
-    """The annotation with interactions and newest prediction, still without its mask."""
-    steps = queries.interactions(session, annotation.id)
-    newest = steps[-1].n if steps else 0
-    predictions = queries.newest_predictions(session, annotation.id, up_to=newest, count=1)
+    """The annotation with its steps and what is seen at the current one, still without the mask."""
+    standing = queries.standing(session, annotation)
+    shown = standing.seen
+    edited = None
+    if shown is not None and shown.prediction is None:
+        edited = EditedOut(n=shown.n, mask_digest=shown.mask_digest)
+    newest = standing.predictions[0] if standing.predictions else None
+    failed = standing.path[-1].failure if standing.path else annotation.first_failure
     return AnnotationOut(
         id=annotation.id,
         label_id=annotation.label_id,
@@ -32,35 +39,51 @@ def seen(session: Session, annotation: Annotation) -> AnnotationOut:
         image=PicturedImage.model_validate(annotation.image),
         state=annotation.state,
         version=annotation.version,
-        interactions=[InteractionOut.model_validate(step) for step in steps],
-        prediction=PredictionOut.model_validate(predictions[0]) if predictions else None,
-        failure=steps[-1].failure if steps else annotation.first_failure,
-        context_version=version_in_use(annotation.label),
+        step=annotation.step,
+        can_redo=standing.following is not None,
+        interactions=[InteractionOut.model_validate(step) for step in standing.path],
+        prediction=PredictionOut.model_validate(newest) if newest else None,
+        edited=edited,
+        failure=failed,
+        context_version=version_for(annotation),
+        control=annotation.control,
+        assigned_to=annotation.assigned_to,
+        priority=-annotation.rank,
+        flag=annotation.flag,
+        skip_reason=annotation.skip_reason,
     )
 
 
 def with_mask(annotation: AnnotationOut, storage: Storage) -> AnnotationOut:
-    """The same, with the whole mask of its prediction; takes time, so call it outside."""
-    if annotation.prediction is not None:
-        whole = encode_change(None, from_png(storage.get(annotation.prediction.mask_digest)))
-        annotation.prediction.mask = MaskChange(**whole)
+    """The same, with the whole mask that is seen; takes time, so call it outside."""
+    shown = annotation.edited or annotation.prediction
+    if shown is not None:
+        shown.mask = MaskChange(**encode_change(None, from_png(storage.get(shown.mask_digest))))
     return annotation
 
 
 def answered(
     session: Session, storage: Storage, annotation_id: int, answer: InteractionAnswer
 ) -> InteractionAnswer:
-    """``answer`` with its prediction, if that is there by now, as a change of the one before it."""
-    n = answer.interaction.n
-    newest = queries.newest_predictions(session, annotation_id, up_to=n, count=2)
-    if not newest or newest[0].n != n:
+    """``answer`` with its mask, if that is there by now, as a change of the one before it."""
+    annotation = queries.annotation(session, annotation_id)
+    step = answer.interaction
+    shown = queries.standing(session, annotation, at=step.n).seen
+    if shown is None or shown.n != step.n:
         failure = select(Interaction.failure).where(
-            Interaction.annotation_id == annotation_id, Interaction.n == n
+            Interaction.annotation_id == annotation_id, Interaction.n == step.n
         )
         return answer.model_copy(update={"failure": session.scalar(failure)})
-    version = session.scalar(select(Annotation.version).where(Annotation.id == annotation_id))
+    before = queries.standing(session, annotation, at=step.parent).seen
+    version = annotation.version
     session.close()  # the masks are decoded without holding a connection
-    prediction = _changed(storage, *newest)
+    change = MaskChange(**_change(storage, before, shown))
+    base = before.mask_digest if before else None
+    if shown.prediction is None:
+        edited = EditedOut(n=shown.n, mask_digest=shown.mask_digest, base=base, mask=change)
+        return answer.model_copy(update={"edited": edited, "version": version})
+    prediction = PredictionOut.model_validate(shown.prediction)
+    prediction = prediction.model_copy(update={"base": base, "mask": change})
     return answer.model_copy(update={"prediction": prediction, "version": version})
 
 
@@ -72,8 +95,17 @@ def told(answer: InteractionAnswer, event: dict[str, Any] | None) -> Interaction
     return answer.model_copy(update={"prediction": prediction, "version": event["version"]})
 
 
-def _changed(storage: Storage, newest: Prediction, before: Prediction | None = None) -> PredictionOut:
-    previous = from_png(storage.get(before.mask_digest)) if before else None
-    change = encode_change(previous, from_png(storage.get(newest.mask_digest)))
-    seen = PredictionOut.model_validate(newest)
-    return seen.model_copy(update={"base": before.id if before else None, "mask": MaskChange(**change)})
+def drafted(draft: Draft, storage: Storage) -> DraftOut:
+    """A draft with its whole mask."""
+    mask = from_png(storage.get(draft.mask_digest)) if draft.mask_digest else None
+    return DraftOut(
+        prompts=list(draft.prompts),
+        mask=MaskChange(**encode_change(None, mask)) if mask is not None else None,
+        step=draft.step,
+        saved_at=draft.saved_at,
+    )
+
+
+def _change(storage: Storage, before: Seen | None, now: Seen) -> Any:
+    previous: Mask | None = from_png(storage.get(before.mask_digest)) if before else None
+    return encode_change(previous, from_png(storage.get(now.mask_digest)))

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from math import isfinite
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
@@ -12,6 +12,7 @@ from service.tables import State
 MOST_PROMPTS = 100
 MOST_POINTS = 10_000
 WIDEST = 10_000.0
+MOST_BITS = 16 * 1024 * 1024
 
 
 def _drawable(prompt: Prompt) -> Prompt:
@@ -34,28 +35,103 @@ class NewInteraction(BaseModel):
     prompts: list[DrawnPrompt] = Field(min_length=1, max_length=MOST_PROMPTS)
 
 
+Reason = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=r"^[^\x00]+$"),
+]
+Remark = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=5000, pattern=r"^[^\x00]+$"),
+]
+
+
 class Skip(BaseModel):
-    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)] = Field(
-        pattern=r"^[^\x00]+$"
-    )
-
-
-class InteractionOut(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
-
-    n: int
-    prompts: list[DrawnPrompt]
+    reason: Reason
 
 
 class MaskChange(BaseModel):
     """``box`` = [x0, y0, x1, y1), ``bits`` = base64(zlib(packed bits of the box, unpadded))."""
 
-    box: list[int]
-    bits: str
+    box: Annotated[list[int], Field(min_length=4, max_length=4)]
+    bits: Annotated[str, Field(max_length=MOST_BITS)]
+
+
+class Paint(BaseModel):
+    """The pixels of a box as they are after brush or eraser, drawn upon ``step``."""
+
+    kind: Literal["paint"]
+    step: int
+    change: MaskChange
+
+
+class FillHoles(BaseModel):
+    kind: Literal["fill_holes"]
+    step: int
+
+
+class KeepLargest(BaseModel):
+    kind: Literal["keep_largest"]
+    step: int
+
+
+class Smooth(BaseModel):
+    kind: Literal["smooth"]
+    step: int
+    radius: Annotated[float, Field(ge=1, le=50)] = 2
+
+
+NewEdit = Annotated[Paint | FillHoles | KeepLargest | Smooth, Field(discriminator="kind")]
+
+
+class DraftIn(BaseModel):
+    """What is drawn and not yet sent: prompts that are held back, and a mask painted by hand."""
+
+    prompts: list[DrawnPrompt] = Field(default=[], max_length=MOST_PROMPTS)
+    mask: MaskChange | None = None
+
+
+class DraftOut(BaseModel):
+    prompts: list[DrawnPrompt]
+    mask: MaskChange | None
+    step: int
+    saved_at: datetime
+
+
+class Flag(BaseModel):
+    reason: Reason | None
+
+
+class NewComment(BaseModel):
+    """A remark; with ``at``, pinned to that point of the image (x, y in its pixels)."""
+
+    text: Remark
+    at: tuple[float, float] | None = None
+
+
+class CommentOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    user_id: int
+    text: str
+    x: float | None
+    y: float | None
+    created_at: datetime
+
+
+class InteractionOut(BaseModel):
+    """Step ``n``, made upon step ``parent``: prompts, or a manual edit."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    n: int
+    parent: int
+    prompts: list[DrawnPrompt]
+    edit: str | None
 
 
 class PredictionOut(BaseModel):
-    """A prediction; its ``mask`` changes the mask of prediction ``base``, or all of the image."""
+    """A prediction; its ``mask`` changes the mask whose digest is ``base``, or is all of the image."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -67,7 +143,16 @@ class PredictionOut(BaseModel):
     network_ms: float
     uncertainty: float
     mask_digest: str
-    base: int | None = None
+    base: str | None = None
+    mask: MaskChange | None = None
+
+
+class EditedOut(BaseModel):
+    """The mask of a manual edit; ``mask`` changes the one whose digest is ``base``, or is all of it."""
+
+    n: int
+    mask_digest: str
+    base: str | None = None
     mask: MaskChange | None = None
 
 
@@ -81,33 +166,50 @@ class PicturedImage(BaseModel):
 
 
 class AnnotationOut(BaseModel):
+    """An annotation with the steps that lead to the current one; what was undone is not among them.
+
+    What is seen is the mask of ``edited``, where there is one, else that of ``prediction``.
+    """
+
     id: int
     label_id: int
     image_id: int
     image: PicturedImage
     state: State
     version: int
+    step: int
+    can_redo: bool
     interactions: list[InteractionOut]
     prediction: PredictionOut | None
+    edited: EditedOut | None
     failure: str | None
     context_version: int
+    control: bool | None
+    assigned_to: int | None
+    priority: int
+    flag: str | None
+    skip_reason: str | None
 
 
 class InteractionAnswer(BaseModel):
-    """The interaction, and its prediction if it was there in time; ``version`` is for If-Match."""
+    """The interaction, and its mask if it was there in time; ``version`` is for If-Match."""
 
     interaction: InteractionOut
     prediction: PredictionOut | None = None
+    edited: EditedOut | None = None
     failure: str | None = None
     version: int
 
 
 class LeaseOut(BaseModel):
+    """The lease ends when its page is silent until ``expires_at``, or its holder idle until ``idle_at``."""
+
     model_config = ConfigDict(from_attributes=True)
 
     token: str
     fence: int
     expires_at: datetime
+    idle_at: datetime
 
 
 class LeaseExtended(BaseModel):
@@ -115,6 +217,7 @@ class LeaseExtended(BaseModel):
 
     fence: int
     expires_at: datetime
+    idle_at: datetime
 
 
 class Nothing(BaseModel):

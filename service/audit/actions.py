@@ -10,7 +10,7 @@ from service.accounts.queries import Person
 from service.tables import AuditEntry
 
 # These change nothing that anybody would ask about, and come every few seconds.
-UNTOLD = frozenset({"heartbeat"})
+UNTOLD = frozenset({"heartbeat", "save_draft", "delete_draft"})
 
 
 @dataclass(frozen=True, slots=True)

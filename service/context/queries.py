@@ -50,12 +50,28 @@ class Check:
     others: tuple[ContextPair, ...]
 
 
-def version_in_use(label: Label) -> int:
-    """The context version that predictions are made with; 0 in a project without context.
+def in_control() -> ColumnElement[bool]:
+    """Whether an annotation is in the control group, which is predicted without the context.
 
-    Needs ``label.project`` loaded.
+    Drawn by lot until it is opened, and settled then. Needs Annotation and Project in the statement.
     """
-    return label.context_version if label.project.use_context else 0
+    return func.coalesce(Annotation.control, Annotation.lot < Project.control_share)
+
+
+def is_control(annotation: Annotation) -> bool:
+    """The same for one annotation; needs ``annotation.label.project`` loaded."""
+    if annotation.control is not None:
+        return annotation.control
+    return annotation.lot < annotation.label.project.control_share
+
+
+def version_for(annotation: Annotation) -> int:
+    """The context version that the annotation is predicted with now; 0 is no context.
+
+    Needs ``annotation.label.project`` loaded.
+    """
+    label = annotation.label
+    return label.context_version if label.project.use_context and not is_control(annotation) else 0
 
 
 def pairs(session: Session, label_id: int, version: int) -> tuple[ContextPair, ...]:

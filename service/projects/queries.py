@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import and_, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from service.accounts.queries import Person, within_limits
 from service.allotment import untouched
@@ -47,23 +47,34 @@ def project(session: Session, project_id: int, *, lock: bool = False) -> Project
 
 
 def label(session: Session, label_id: int) -> Label:
-    """The label; NotFound when there is none."""
-    found = session.get(Label, label_id)
+    """The label with its project; NotFound when there is none."""
+    found = session.get(Label, label_id, options=[joinedload(Label.project, innerjoin=True)])
     if found is None:
         raise NotFound(f"There is no label {label_id}.")
     return found
 
 
 def lock_label(session: Session, label_id: int) -> Label:
-    """The label, nobody else's to change until the commit; NotFound when there is none.
+    """The label with its project, nobody else's to change until the commit; NotFound when there is none.
 
     Locks are taken in the order label, annotation, lease, so that no two requests wait for each
     other. Adding images goes on meanwhile: they refer to the label and do not change it.
     """
-    found = session.get(Label, label_id, with_for_update={"key_share": True}, populate_existing=True)
+    found = session.get(
+        Label,
+        label_id,
+        options=[joinedload(Label.project, innerjoin=True)],
+        with_for_update={"key_share": True, "of": Label},
+        populate_existing=True,
+    )
     if found is None:
         raise NotFound(f"There is no label {label_id}.")
     return found
+
+
+def member(session: Session, project_id: int, user_id: int) -> Membership | None:
+    """The user's membership of the project."""
+    return session.get(Membership, (project_id, user_id))
 
 
 def labels(session: Session, project_id: int) -> Sequence[Label]:

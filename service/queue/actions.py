@@ -1,6 +1,7 @@
-"""The rules of leases: who gets the next annotation, how long it stays theirs, how it ends."""
+"""The rules of leases: who gets which annotation, how long it stays theirs, how it ends."""
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -9,14 +10,18 @@ from sqlalchemy import delete, or_
 from sqlalchemy.orm import Session
 
 from service.clock import now
-from service.context.queries import version_in_use
+from service.context.queries import is_control, version_for
 from service.db import insert_into, rows_changed
-from service.errors import Busy, LeaseExpired, LeaseLost
-from service.projects.queries import lock_label
+from service.errors import Archived, Invalid, LeaseExpired, LeaseLost, NotFree, NotOpen
+from service.projects.queries import lock_label, member
 from service.queue import queries
-from service.tables import Annotation, Lease
+from service.queue.queries import LIVE, WORKABLE
+from service.tables import Annotation, Label, Lease, State
 
 NEXT_STEP = "Ask for the next annotation; your interactions are kept and come with it."
+
+# For so long after its end the holder of a lease can go on, if nobody else has opened the annotation.
+KEPT = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,36 +31,90 @@ class Granted:
     token: str
     fence: int
     expires_at: datetime
+    idle_at: datetime
 
 
 def take_next(
     session: Session, label_id: int, user_id: int, *, seconds: float
 ) -> tuple[Annotation, Granted] | None:
-    """The annotation that the user holds, else one that nobody does, by the label's strategy; or None.
+    """What is the user's turn to annotate, with a lease on it; None when nothing is left for them.
 
-    People who ask for the same label take turns, a few milliseconds each, at the lock on its row.
-    Passing over locked annotations instead would pass over those to which a worker is just
-    writing a prediction, so over the very ones that were predicted ahead.
+    First what they hold, then what came back to them, what is assigned to them, and what is free, by
+    the label's strategy. People who ask for the same label take turns, a few milliseconds each, at the
+    lock on its row. Passing over locked annotations instead would pass over those to which a worker is
+    just writing a prediction, so over the very ones that were predicted ahead.
     """
-    label = lock_label(session, label_id)
-    annotation = queries.held(session, label_id, user_id) or queries.first_free(session, label)
+    label = _unarchived(session, label_id)
+    annotation = (
+        queries.held(session, label_id, user_id, WORKABLE)
+        or queries.returned_to(session, label_id, user_id)
+        or queries.assigned(session, label_id, user_id)
+        or queries.first_free(session, label, user_id)
+    )
     if annotation is None:
         return None
-    return annotation, _grant(session, annotation, user_id, seconds)
+    return annotation, _open_for_work(session, annotation, user_id, seconds)
+
+
+def take_for_review(
+    session: Session, label_id: int, user_id: int, *, seconds: float
+) -> tuple[Annotation, Granted] | None:
+    """The submitted annotation that the user reviews next, with a lease on it; None when there is none."""
+    label = _unarchived(session, label_id)
+    annotation = queries.held(session, label_id, user_id, (State.SUBMITTED,)) or queries.to_review(
+        session, label, user_id
+    )
+    return (annotation, _grant(session, annotation, user_id, seconds)) if annotation else None
+
+
+def take(session: Session, annotation: Annotation, user_id: int, *, seconds: float) -> Granted:
+    """A lease on this very annotation; NotFree when it is in other hands, or not for this user.
+
+    Needs its row and that of its label locked, and ``annotation.label.project`` loaded.
+    """
+    if annotation.state not in WORKABLE:
+        raise NotOpen(f"The annotation is {annotation.state}. Only open and returned ones can be opened.")
+    if annotation.assigned_to not in (None, user_id):
+        raise NotFree("The annotation is assigned to somebody else.")
+    returned = annotation.state is State.RETURNED and annotation.author_id != user_id
+    if returned and annotation.assigned_to != user_id:
+        raise NotFree("The annotation was returned to its author. A manager can assign it to you.")
+    if annotation.label.project.overlap > 1 and queries.has_another(session, annotation, user_id):
+        raise NotFree("You have annotated this image already; this one is for somebody else.")
+    return _open_for_work(session, annotation, user_id, seconds)
+
+
+def _unarchived(session: Session, label_id: int) -> Label:
+    label = lock_label(session, label_id)
+    if label.archived_at is not None:
+        raise Archived(f"The label {label.name!r} is archived. A manager of the project can restore it.")
+    return label
+
+
+def _open_for_work(session: Session, annotation: Annotation, user_id: int, seconds: float) -> Granted:
+    granted = _grant(session, annotation, user_id, seconds)
+    annotation.control = annotation.label.project.use_context and is_control(annotation)
+    annotation.author_id = user_id
+    annotation.opened_at = annotation.opened_at or now()
+    return granted
 
 
 def _grant(session: Session, annotation: Annotation, user_id: int, seconds: float) -> Granted:
-    """Lease the annotation to the user, in the place of an expired lease or of the user's own."""
+    """Lease the annotation to the user, in the place of an ended lease or of the user's own."""
     moment = now()
+    idle_seconds = annotation.label.project.idle_seconds
     token = secrets.token_urlsafe(32)
-    granted = Granted(token, annotation.fence + 1, moment + timedelta(seconds=seconds))
+    expires_at, idle_at = (moment + timedelta(seconds=each) for each in (seconds, idle_seconds))
+    granted = Granted(token, annotation.fence + 1, expires_at, idle_at)
     lease = {
         "user_id": user_id,
         "token_digest": _digest(token),
         "fence": granted.fence,
-        "context_version": version_in_use(annotation.label),
-        "expires_at": granted.expires_at,
-        "idle_at": moment + timedelta(seconds=annotation.label.project.idle_seconds),
+        "context_version": version_for(annotation),
+        "expires_at": expires_at,
+        "idle_at": idle_at,
+        "seconds": seconds,
+        "idle_seconds": idle_seconds,
     }
     taken = rows_changed(
         session,
@@ -65,32 +124,36 @@ def _grant(session: Session, annotation: Annotation, user_id: int, seconds: floa
             index_elements=[Lease.annotation_id],
             set_=lease,
             # The last word: whatever led here, a live lease of somebody else stays.
-            where=or_(Lease.expires_at <= moment, Lease.user_id == user_id),
+            where=or_(~queries.live(moment), Lease.user_id == user_id),
         ),
     )
     if not taken:
-        raise Busy("Somebody else was quicker. Please ask again.")
+        raise NotFree("Somebody else is working on this annotation.")
     annotation.fence = granted.fence
-    annotation.opened_at = annotation.opened_at or moment
     return granted
 
 
 def require_lease(session: Session, annotation_id: int, user_id: int, token: str) -> Lease:
-    """The live lease that ``token`` stands for; an error that says what to do otherwise."""
+    """The lease that ``token`` stands for; an error that says what to do otherwise.
+
+    One that has ended is still good while nobody else has opened the annotation: work that comes late
+    is not lost.
+    """
     lease = session.get(Lease, annotation_id)
     if lease is None:
         raise LeaseExpired(f"Your lease on this annotation has ended. {NEXT_STEP}")
     yours = secrets.compare_digest(lease.token_digest, _digest(token))
     if not yours or lease.user_id != user_id:
         raise LeaseLost(f"The annotation was opened again, by somebody else or by you. {NEXT_STEP}")
-    if lease.expires_at <= now():
-        raise LeaseExpired(f"Your lease on this annotation has ended. {NEXT_STEP}")
     return lease
 
 
-def extend(lease: Lease, *, seconds: float) -> None:
-    """A heartbeat: the lease lasts ``seconds`` from now."""
-    lease.expires_at = now() + timedelta(seconds=seconds)
+def extend(lease: Lease, *, active: bool) -> None:
+    """The holder's page lives, and they themselves are ``active`` or not: the clocks begin again."""
+    moment = now()
+    lease.expires_at = moment + timedelta(seconds=lease.seconds)
+    if active:
+        lease.idle_at = moment + timedelta(seconds=lease.idle_seconds)
 
 
 def release(session: Session, lease: Lease) -> None:
@@ -98,9 +161,40 @@ def release(session: Session, lease: Lease) -> None:
     session.delete(lease)
 
 
-def expire_leases(session: Session) -> int:
-    """Delete the leases whose time is over and say how many; without it they are merely ignored."""
-    return rows_changed(session, delete(Lease).where(Lease.expires_at <= now()))
+def revoke(session: Session, annotation: Annotation) -> None:
+    """Take the annotation from whoever holds it, as a manager may; what they did is kept."""
+    session.execute(delete(Lease).where(Lease.annotation_id == annotation.id))
+    annotation.version += 1
+
+
+def assign(session: Session, annotations: Sequence[Annotation], user_id: int | None) -> None:
+    """Give annotations to a member of the project, or to nobody in particular. Needs the rows locked."""
+    for annotation in annotations:
+        _require_unfinished(annotation)
+        if user_id is not None and member(session, annotation.label.project_id, user_id) is None:
+            raise Invalid(f"User {user_id} is no member of the project. Invite them first.")
+        annotation.assigned_to = user_id
+        annotation.version += 1
+
+
+def prioritise(annotations: Sequence[Annotation], priority: int) -> None:
+    """Say how soon annotations are wanted: a higher priority comes sooner, 0 is the usual one."""
+    for annotation in annotations:
+        _require_unfinished(annotation)
+        annotation.rank = -priority
+        annotation.version += 1
+
+
+def _require_unfinished(annotation: Annotation) -> None:
+    if annotation.state not in LIVE:
+        raise NotOpen(f"Annotation {annotation.id} is {annotation.state}; there is nothing left to do.")
+
+
+def forget_leases(session: Session) -> int:
+    """Delete the leases that ended long ago and say how many; since their end they have been ignored."""
+    long_ago = now() - KEPT
+    ended = or_(Lease.expires_at <= long_ago, Lease.idle_at <= long_ago)
+    return rows_changed(session, delete(Lease).where(ended))
 
 
 def _digest(token: str) -> str:

@@ -1,31 +1,25 @@
-"""The queue: the next annotation, with the lease on it."""
+"""The queue: the next annotation with the lease on it, keeping and ending leases, who is to do what."""
 
-from typing import Any
+from collections.abc import Sequence
+from functools import partial
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
-from fastapi.concurrency import run_in_threadpool
-from sqlalchemy.orm import Session, sessionmaker
+from fastapi import APIRouter, Query, Response
+from sqlalchemy.orm import Session
 
-from service.annotations import presentation
-from service.annotations.actions import ask_for_missing
-from service.annotations.queries import annotation, channel_of
-from service.annotations.schemas import AnnotationOut, LeaseOut
-from service.annotations.waiting import wait_until
-from service.db import reading
-from service.dependencies import (
-    Caller,
-    Events,
-    Id,
-    Jobs,
-    Rules,
-    Sessions,
-    Storage,
-    Transaction,
-    Wait,
-)
-from service.events import Events as EventsPort
-from service.queue import actions
-from service.queue.schemas import Next, NextOrNone
+from service.annotations import queries as annotations
+from service.annotations.actions import require_version
+from service.annotations.queries import channel_of
+from service.annotations.schemas import LeaseExtended, Nothing
+from service.db import on_commit, reading
+from service.dependencies import Admission, Caller, Events, Id, IfMatch, LeaseToken, Sessions, Transaction
+from service.permissions import LARGEST_ID, reviews
+from service.projects.queries import label
+from service.queue import actions, listing
+from service.queue.actions import extend, require_lease
+from service.queue.opening import Opening
+from service.queue.schemas import Assigned, Assignment, Assignments, Heartbeat, Next, QueuedOut
+from service.tables import Annotation, State
 
 router = APIRouter(tags=["queue"])
 
@@ -35,73 +29,130 @@ router = APIRouter(tags=["queue"])
     response_model=Next,
     responses={204: {"description": "Nothing is left, or all that is left is in other hands."}},
 )
-async def next_annotation(
-    label_id: Id,
-    response: Response,
-    caller: Caller,
-    wait: Wait,
-    transaction: Transaction,
-    sessions: Sessions,
-    storage: Storage,
-    jobs: Jobs,
-    events: Events,
-    rules: Rules,
-) -> Any:
+async def next_annotation(label_id: Id, opening: Opening) -> Any:
     """The next annotation of the label, leased to the caller; the one in hand comes again."""
 
-    def effect(session: Session) -> NextOrNone:
-        taken = actions.take_next(session, label_id, caller.id, seconds=rules.lease_seconds)
-        if taken is None:
-            return NextOrNone(found=None)
-        subject, granted = taken
-        missing = ask_for_missing(session, jobs, subject)
-        found = Next(
-            annotation=presentation.seen(session, subject),
-            lease=LeaseOut.model_validate(granted),
-        )
-        return NextOrNone(found=found, missing=missing)
+    def take(session: Session) -> Any:
+        user, seconds = opening.caller.id, opening.rules.lease_seconds
+        return actions.take_next(session, label_id, user, seconds=seconds)
 
-    answer = await run_in_threadpool(transaction, effect, NextOrNone)
-    if answer.found is None:
-        return Response(status_code=204)
-    shown = answer.found.annotation
-    if answer.missing and wait:
-        shown = await _when_predicted(sessions, events, shown, wait)
-    shown = await run_in_threadpool(presentation.with_mask, shown, storage)
-    response.headers["ETag"] = f'"{shown.version}"'
-    return Next(annotation=shown, lease=answer.found.lease)
+    return await opening.answer(take)
 
 
-async def _when_predicted(
-    sessions: sessionmaker[Session], events: EventsPort, shown: AnnotationOut, wait: float
-) -> AnnotationOut:
-    """The annotation as soon as its prediction is there, or as it is after ``wait`` seconds."""
+@router.post("/annotations/{annotation_id}/open")
+async def open_annotation(annotation_id: Id, opening: Opening) -> Next:
+    """This very annotation, leased to the caller; an error when it is in other hands."""
 
-    def look() -> AnnotationOut:
-        with reading(sessions) as session:
-            return presentation.seen(session, annotation(session, shown.id))
+    def take(session: Session) -> Any:
+        annotation = annotations.locked(session, annotation_id)
+        seconds = opening.rules.lease_seconds
+        return annotation, actions.take(session, annotation, opening.caller.id, seconds=seconds)
 
-    def enough(event: dict[str, Any]) -> bool:
-        newest = shown.interactions[-1].n if shown.interactions else 0
-        current = event.get("context_version", 0) >= shown.context_version
-        return event["kind"] == "failed" or event["n"] > 0 or (current and newest == 0)
-
-    # Which annotation it is was known only with the commit, so the event may have come and gone:
-    # listen first, then look.
-    async with events.subscribe(channel_of(shown.id)) as stream:
-        shown = await run_in_threadpool(look)
-        if not _settled(shown):
-            await wait_until(stream, enough, wait)
-            shown = await run_in_threadpool(look)
-    return shown
+    answer: Next = await opening.answer(take)
+    return answer
 
 
-def _settled(shown: AnnotationOut) -> bool:
-    """Whether the newest step has its prediction, made with the context as it is now."""
-    if shown.failure is not None:
-        return True
-    if shown.prediction is None:
-        return False
-    if shown.interactions:
-        return shown.prediction.n == shown.interactions[-1].n
-    return shown.prediction.context_version >= shown.context_version
+@router.post("/annotations/{annotation_id}/heartbeat")
+def heartbeat(
+    annotation_id: Id,
+    caller: Caller,
+    token: LeaseToken,
+    transaction: Transaction,
+    body: Heartbeat | None = None,
+) -> LeaseExtended:
+    """The page lives; with ``active`` (the default), so does the person before it."""
+
+    def effect(session: Session) -> LeaseExtended:
+        lease = require_lease(session, annotation_id, caller.id, token)
+        extend(lease, active=body is None or body.active)
+        return LeaseExtended.model_validate(lease)
+
+    return transaction(effect, LeaseExtended)
+
+
+@router.post("/annotations/{annotation_id}/release", status_code=204)
+def release_lease(annotation_id: Id, caller: Caller, token: LeaseToken, transaction: Transaction) -> None:
+    """Give the annotation back; what was drawn is kept and comes with it."""
+
+    def effect(session: Session) -> Nothing:
+        annotations.locked(session, annotation_id)
+        actions.release(session, require_lease(session, annotation_id, caller.id, token))
+        return Nothing()
+
+    transaction(effect, Nothing)
+
+
+@router.post("/annotations/{annotation_id}/revoke", status_code=204)
+def revoke_lease(annotation_id: Id, transaction: Transaction, events: Events) -> None:
+    """Take the annotation from whoever holds it and give it back to the queue; they are told."""
+
+    def effect(session: Session) -> Nothing:
+        annotation = annotations.locked(session, annotation_id)
+        actions.revoke(session, annotation)
+        event = {"kind": "released", "annotation_id": annotation_id, "n": annotation.step}
+        on_commit(session, partial(events.publish, channel_of(annotation_id), event))
+        return Nothing()
+
+    transaction(effect, Nothing)
+
+
+@router.patch("/annotations/{annotation_id}")
+def assign_annotation(
+    annotation_id: Id, change: Assignment, if_match: IfMatch, response: Response, transaction: Transaction
+) -> QueuedOut:
+    """Say who is to do it, and how soon it is wanted."""
+
+    def effect(session: Session) -> QueuedOut:
+        annotation = annotations.locked(session, annotation_id)
+        require_version(annotation, if_match)
+        _change(session, [annotation], change)
+        return QueuedOut.model_validate(listing.one(session, annotation_id))
+
+    answer = transaction(effect, QueuedOut)
+    response.headers["ETag"] = f'"{answer.version}"'
+    return answer
+
+
+@router.post("/labels/{label_id}/assignments")
+def assign_many(label_id: Id, new: Assignments, transaction: Transaction) -> Assigned:
+    """The same for many annotations of the label at once: all of them, or with an error none."""
+
+    def effect(session: Session) -> Assigned:
+        found = listing.locked_many(session, label_id, new.annotation_ids)
+        _change(session, found, new)
+        return Assigned(changed=len(found))
+
+    return transaction(effect, Assigned)
+
+
+def _change(session: Session, found: Sequence[Annotation], change: Assignment) -> None:
+    if "assigned_to" in change.model_fields_set:
+        actions.assign(session, found, change.assigned_to)
+    if change.priority is not None:
+        actions.prioritise(found, change.priority)
+    session.flush()
+
+
+@router.get("/labels/{label_id}/annotations")
+def list_annotations(
+    label_id: Id,
+    sessions: Sessions,
+    caller: Caller,
+    admission: Admission,
+    state: State | None = None,
+    mine: bool = False,
+    held: bool | None = None,
+    flagged: bool | None = None,
+    after: Annotated[int, Query(ge=0, le=LARGEST_ID)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> list[QueuedOut]:
+    """The label's annotations by id, from behind ``after``; ``mine`` are those that the caller opened last.
+
+    Where several people annotate each image, those who do not review see their own alone.
+    """
+    with reading(sessions) as session:
+        blind = label(session, label_id).project.overlap > 1 and not reviews(admission.role)
+        author_id = caller.id if mine or blind else None
+        wanted = listing.Wanted(state=state, author_id=author_id, held=held, flagged=flagged)
+        found = listing.annotations(session, label_id, wanted, after=after, limit=limit)
+    return [QueuedOut.model_validate(each) for each in found]

@@ -44,8 +44,9 @@ class Annotation(Table):
     position: Mapped[int]
     # Smaller comes sooner: minus the priority.
     rank: Mapped[int] = mapped_column(default=0)
-    # Uniform in [0, 1): decides a random order, and who is in the control group.
+    # Uniform in [0, 1): one for a random order, one for who is in the control group and who is reviewed.
     draw: Mapped[float] = mapped_column(default=random)
+    lot: Mapped[float] = mapped_column(default=random)
     state: Mapped[State] = mapped_column(default=State.OPEN)
     assigned_to: Mapped[int | None] = mapped_column(ForeignKey("users.id"), index=True)
     # Who opened it last; they alone go on with it when it comes back.
@@ -91,9 +92,11 @@ class Lease(Table):
     fence: Mapped[int]
     # What the holder has opened: a mask made with a newer context does not replace it any more.
     context_version: Mapped[int]
-    # Two clocks: a page that has gone silent, and a person who has.
+    # Two clocks, and what they are set to again: for a page that goes silent, and for a person who does.
     expires_at: Mapped[datetime] = mapped_column(index=True)
     idle_at: Mapped[datetime]
+    seconds: Mapped[float]
+    idle_seconds: Mapped[float]
 
 
 class Interaction(Table):

@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from starlette.testclient import TestClient
 
 from service.accounts.actions import create_token, create_user
-from service.annotations.actions import Outcome, record_prediction
-from service.annotations.queries import Work, work_on_first, work_on_interaction
+from service.annotations.outcomes import Outcome, record_prediction
+from service.annotations.work import Work, work_on_first, work_on_interaction
 from service.db import open_engine, unit_of_work
 from service.dependencies import HouseRules
 from service.events import LocalEvents

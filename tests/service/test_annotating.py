@@ -51,7 +51,7 @@ def test_the_changes_of_all_answers_add_up_to_the_mask(api: httpx.Client) -> Non
     for index in range(3):
         box = {"kind": "box", "x0": 5, "y0": 5 + index, "x1": 40.5, "y1": 40}
         after = told(draw(api, opened, box, wait=True), 201)["prediction"]
-        assert after["base"] == prediction["id"]
+        assert after["base"] == prediction["mask_digest"]
         prediction = after
         mask = apply_change(mask, prediction["mask"], shape=SHAPE)
     whole = from_png(api.get(f"/annotations/{opened.id}/mask").content)
@@ -71,7 +71,7 @@ def test_all_kinds_of_prompts_are_kept_as_they_were_drawn(api: httpx.Client) -> 
     opened = open_next(api, a_project(api, images=1).label_id)
     told(draw(api, opened, *prompts), 202)
     read = told(api.get(f"/annotations/{opened.id}"))["interactions"]
-    assert read == [{"n": 1, "prompts": prompts}]
+    assert read == [{"n": 1, "parent": 0, "prompts": prompts, "edit": None}]
 
 
 @pytest.mark.parametrize(

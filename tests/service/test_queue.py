@@ -14,7 +14,7 @@ from service.accounts.actions import create_user
 from service.clock import now
 from service.db import reading, unit_of_work
 from service.jobs import Job
-from service.queue.actions import expire_leases, take_next
+from service.queue.actions import forget_leases, take_next
 from service.queue.queries import ahead
 from service.tables import Annotation, Image, Label, Lease, Project, State
 from tests.factories import (
@@ -23,6 +23,7 @@ from tests.factories import (
     accept_next,
     another_person,
     draw,
+    many_annotations,
     open_next,
     told,
 )
@@ -126,11 +127,21 @@ def test_a_heartbeat_extends_the_lease(alone: Alone) -> None:
     assert extended["fence"] == answer["lease"]["fence"]
 
 
-def test_an_expired_lease_says_what_to_do_and_loses_no_work(alone: Alone) -> None:
+def test_a_lease_that_has_ended_is_still_good_until_somebody_else_opens_the_annotation(alone: Alone) -> None:
+    project = a_project(alone.api, images=1)
+    opened = open_next(alone.api, project.label_id)
+    end_leases(alone.sessions, opened.id)
+    told(draw(alone.api, opened), 202)
+    with unit_of_work(alone.sessions) as session:
+        somebody = create_user(session, "b").id
+        assert take_next(session, project.label_id, somebody, seconds=60) is None
+
+
+def test_a_lease_that_was_taken_away_says_what_to_do_and_loses_no_work(alone: Alone) -> None:
     project = a_project(alone.api, images=2)
     opened = open_next(alone.api, project.label_id)
     told(draw(alone.api, opened), 202)
-    end_leases(alone.sessions, opened.id)
+    assert alone.api.post(f"/annotations/{opened.id}/revoke").status_code == 204
     for answer in (
         draw(alone.api, opened),
         alone.api.post(f"/annotations/{opened.id}/heartbeat", headers=opened.lease),
@@ -155,12 +166,12 @@ def test_an_expired_annotation_goes_to_the_next_who_asks(alone: Alone) -> None:
     assert told(draw(alone.api, opened), 409)["code"] == "lease_lost"
 
 
-def test_expired_leases_are_cleared_and_live_ones_kept(alone: Alone) -> None:
+def test_leases_that_ended_long_ago_are_cleared_and_live_ones_kept(alone: Alone) -> None:
     project = a_project(alone.api, images=2)
     opened = open_next(alone.api, project.label_id)
     with unit_of_work(alone.sessions) as session:
-        take_next(session, project.label_id, create_user(session, "b").id, seconds=-1)
-        assert expire_leases(session) == 1
+        take_next(session, project.label_id, create_user(session, "b").id, seconds=-60 - 24 * 3600)
+        assert forget_leases(session) == 1
         assert session.scalars(select(Lease.annotation_id)).all() == [opened.id]
 
 
@@ -230,23 +241,8 @@ def long_queue(sessions: sessionmaker[Session]) -> AProject:
         label = Label(project_id=project.id, name="l")
         session.add(label)
         session.flush()
-        numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) "
-        session.execute(
-            text(
-                "INSERT INTO images (id, project_id, name, digest, media_type, width, height, "
-                f"created_at) {numbers} SELECT i, :project, 'x', CAST(i AS VARCHAR(64)), "
-                "'image/png', 9, 9, CURRENT_TIMESTAMP FROM n"
-            ),
-            {"project": project.id},
-        )
-        session.execute(
-            text(
-                "INSERT INTO annotations (label_id, image_id, position, state, version, fence, "
-                f"first_attempts) {numbers} SELECT :label, i, i, "
-                "CASE WHEN i < 50000 THEN 'accepted' ELSE 'open' END, 1, 0, 0 FROM n"
-            ),
-            {"label": label.id},
-        )
+        state = "CASE WHEN i < 50000 THEN 'accepted' ELSE 'open' END"
+        many_annotations(session, project.id, label.id, 100_000, state=state)
     with unit_of_work(sessions) as session:
         session.execute(text("ANALYZE"))
     return AProject(project.id, label.id, [])

@@ -12,12 +12,18 @@ from service.jobs import Job
 from service.queue.actions import take_next
 from service.queue.queries import POOL, ahead
 from service.tables import Annotation, Label, Strategy
-from tests.factories import AProject, a_project, open_next, told
+from tests.factories import AProject, a_project, many_annotations, open_next, told
 from tests.service.conftest import Alone
 
 # In order of position: two are known, two are not.
 UNCERTAINTIES = (None, 0.2, 0.7, None, 0.7)
-SERVED = {"in_order": [0, 1, 2, 3, 4], "most_uncertain": [2, 4, 1, 0, 3], "most_certain": [1, 2, 4, 0, 3]}
+DRAWN = (0.9, 0.3, 0.1, 0.5, 0.7)
+SERVED = {
+    "in_order": [0, 1, 2, 3, 4],
+    "random": [2, 1, 3, 4, 0],
+    "most_uncertain": [2, 4, 1, 0, 3],
+    "most_certain": [1, 2, 4, 0, 3],
+}
 
 
 def queue_of(alone: Alone, label_id: int) -> list[int]:
@@ -40,12 +46,15 @@ def follow(alone: Alone, label_id: int, strategy: str) -> None:
 
 
 @pytest.mark.parametrize("strategy", list(Strategy))
-def test_known_uncertainties_come_first_and_the_rest_in_order(alone: Alone, strategy: Strategy) -> None:
+def test_each_strategy_serves_in_its_own_order(alone: Alone, strategy: Strategy) -> None:
     label_id = a_project(alone.api, images=5).label_id
     queue = queue_of(alone, label_id)
     note(alone, dict(zip(queue, UNCERTAINTIES, strict=True)))
     follow(alone, label_id, strategy)
     with unit_of_work(alone.sessions) as session:
+        for annotation_id, drawn in zip(queue, DRAWN, strict=True):
+            session.get_one(Annotation, annotation_id).draw = drawn
+        session.flush()
         people = [create_user(session, f"user {n}").id for n in range(6)]
         taken = [take_next(session, label_id, person, seconds=60) for person in people]
     served = [queue.index(each[0].id) for each in taken if each is not None]
@@ -117,24 +126,9 @@ def test_a_pool_is_predicted_ahead_of_those_unknown_and_those_that_would_come_ne
 def long_queue(alone: Alone) -> AProject:
     """100,000 open annotations, most of them with a known uncertainty, many of them alike."""
     project = a_project(alone.api, images=0)
-    numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) "
+    known = "CASE WHEN i <= 90000 THEN (i % 1000) / 1000.0 END"
     with unit_of_work(alone.sessions) as session:
-        session.execute(
-            text(
-                "INSERT INTO images (id, project_id, name, digest, media_type, width, height, created_at) "
-                f"{numbers} SELECT i, :project, 'x', CAST(i AS VARCHAR(64)), 'image/png', 9, 9, "
-                "CURRENT_TIMESTAMP FROM n"
-            ),
-            {"project": project.id},
-        )
-        session.execute(
-            text(
-                "INSERT INTO annotations (label_id, image_id, position, state, version, fence, "
-                f"first_attempts, first_uncertainty) {numbers} SELECT :label, i, i, 'open', 1, 0, 0, "
-                "CASE WHEN i <= 90000 THEN (i % 1000) / 1000.0 END FROM n"
-            ),
-            {"label": project.label_id},
-        )
+        many_annotations(session, project.id, project.label_id, 100_000, uncertainty=known)
         session.execute(update(Label).values(context_version=1))
     with unit_of_work(alone.sessions) as session:
         session.execute(text("ANALYZE"))

@@ -7,8 +7,8 @@ from sqlalchemy import func, insert, select, update
 
 from models.prompts import Click
 from service.accounts.actions import create_token, create_user
-from service.annotations.actions import count_attempt
-from service.annotations.queries import (
+from service.annotations.outcomes import count_attempt
+from service.annotations.work import (
     LOST_WITHIN,
     Work,
     lost_work,
@@ -19,8 +19,8 @@ from service.clock import now
 from service.context.queries import LEAVE, LIMIT, pairs
 from service.db import reading, unit_of_work
 from service.jobs import Job
-from service.tables import Annotation, ContextEntry, Image, Interaction, Lease, Prediction
-from tests.factories import CLICK, Opened, a_project, draw, open_next, told
+from service.tables import Annotation, ContextEntry, Interaction, Lease, Prediction
+from tests.factories import CLICK, Opened, a_project, draw, many_annotations, open_next, told
 from tests.service.conftest import Alone
 
 
@@ -129,7 +129,7 @@ def test_a_first_prediction_is_made_again_with_a_newer_context(alone: Alone, ope
 def test_a_mask_that_somebody_has_opened_is_not_replaced(alone: Alone) -> None:
     label_id = a_project(alone.api, images=3).label_id
     with unit_of_work(alone.sessions) as session:
-        token = create_token(session, create_user(session, "a colleague"), "test")
+        token = create_token(session, create_user(session, "a colleague", admin=True), "test")
     colleague = {"Authorization": f"Bearer {token}"}
     open_next(alone.api, label_id)
     lease = told(alone.api.post(f"/labels/{label_id}/next", headers=colleague))
@@ -245,11 +245,6 @@ def test_a_prediction_that_was_lost_long_ago_is_sent_for_on_opening(alone: Alone
 def a_long_context(alone: Alone, most: int) -> int:
     """The label of ``most`` entries, which were added at versions 1, 2, …"""
     project = a_project(alone.api, images=0)
-    known = {"project_id": project.id, "media_type": "image/png", "width": 9, "height": 9}
-    images = [{"id": i, "name": "x", "digest": str(i), **known} for i in range(1, most + 1)]
-    annotations = [
-        {"id": i, "label_id": project.label_id, "image_id": i, "position": i} for i in range(1, most + 1)
-    ]
     entries = [
         {
             "label_id": project.label_id,
@@ -261,8 +256,7 @@ def a_long_context(alone: Alone, most: int) -> int:
         for i in range(1, most + 1)
     ]
     with unit_of_work(alone.sessions) as session:
-        session.execute(insert(Image), images)
-        session.execute(insert(Annotation), annotations)
+        many_annotations(session, project.id, project.label_id, most, state="'accepted'")
         session.execute(insert(ContextEntry), entries)
     return project.label_id
 

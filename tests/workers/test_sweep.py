@@ -8,6 +8,7 @@ from sqlalchemy import func, select, update
 from service.clock import now
 from service.db import unit_of_work
 from service.jobs import Job
+from service.queue.actions import KEPT
 from service.tables import Annotation, ContextEntry, Interaction, Lease
 from tests.workers.conftest import Workplace
 from workers.check import check_entry
@@ -67,9 +68,9 @@ def test_a_person_who_looks_at_an_image_without_a_mask_gets_one(place: Workplace
     assert [(job, row) for job, row, _ in place.jobs.sent] == [(Job.PREDICT_FIRST, annotation)]
 
 
-def test_a_lease_whose_time_is_over_is_cleared(place: Workplace) -> None:
+def test_a_lease_that_ended_long_ago_is_cleared(place: Workplace) -> None:
     over, live = place.annotation(), place.annotation()
-    _lease(place, over, timedelta(seconds=-1))
+    _lease(place, over, -2 * KEPT)
     _lease(place, live, timedelta(minutes=1))
     sweep(place.bench)
     with place.bench.sessions() as session:
@@ -111,5 +112,7 @@ def _lease(place: Workplace, annotation_id: int, time_left: timedelta) -> None:
                 context_version=0,
                 expires_at=now() + time_left,
                 idle_at=now() + timedelta(hours=1),
+                seconds=120,
+                idle_seconds=900,
             )
         )

@@ -1,0 +1,185 @@
+"""What workers write: attempts, what the network returned, and giving up."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from sqlalchemy import bindparam, func, select, update
+from sqlalchemy.orm import Session
+
+from service.annotations import queries
+from service.annotations.queries import channel_of
+from service.annotations.work import Work
+from service.clock import now
+from service.db import on_commit
+from service.events import Events
+from service.jobs import Job
+from service.masks import Change
+from service.queue.queries import LIVE, live
+from service.tables import Annotation, Interaction, Lease, Prediction
+from service.tables.columns import UtcDateTime
+
+LONGEST_FAILURE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the network returned for a piece of work; mask and state are in the storage already.
+
+    ``change`` makes the earlier mask into this one; with it those who wait are told all they wait for,
+    and need not read it.
+    """
+
+    mask_digest: str
+    state_digest: str
+    weights_sha256: str
+    network_ms: float
+    uncertainty: float
+    change: Change | None = None
+
+
+def count_attempt(session: Session, job: Job, row_id: int, limit: int, *, events: Events) -> bool:
+    """Whether to try once more; counted before the work, so that work that kills its worker counts.
+
+    Over the limit the step is marked as failed, for good, and those who wait for it are told.
+    """
+    # In the database and not in Python: this is in the way of every prompt, and workers may race.
+    if session.scalar(_ATTEMPT[job], {"row_id": row_id, "most": limit}) is not None:
+        return True
+    failure = f"The network failed on this image {limit} times, so it was not tried again."
+    give_up(session, job, row_id, failure, events=events)
+    return False
+
+
+_ATTEMPT = {
+    Job.PREDICT: update(Interaction)
+    .where(
+        Interaction.id == bindparam("row_id"),
+        Interaction.failed_at.is_(None),
+        Interaction.attempts < bindparam("most"),
+    )
+    .values(attempts=Interaction.attempts + 1)
+    .returning(Interaction.id)
+    .execution_options(synchronize_session=False),
+    Job.PREDICT_FIRST: update(Annotation)
+    .where(
+        Annotation.id == bindparam("row_id"),
+        Annotation.first_failure.is_(None),
+        Annotation.first_attempts < bindparam("most"),
+    )
+    .values(first_attempts=Annotation.first_attempts + 1)
+    .returning(Annotation.id)
+    .execution_options(synchronize_session=False),
+}
+
+
+def give_up(session: Session, job: Job, row_id: int, failure: str, *, events: Events) -> None:
+    """Mark the step as failed, for good, unless it is; and tell those who wait for it."""
+    failure = failure[:LONGEST_FAILURE]
+    if job is Job.PREDICT:
+        interaction = session.get(Interaction, row_id, with_for_update=True, populate_existing=True)
+        if interaction is None or interaction.failed_at is not None:
+            return
+        interaction.failed_at, interaction.failure = now(), failure
+        annotation, n = queries.locked(session, interaction.annotation_id), interaction.n
+    else:
+        annotation, n = queries.locked(session, row_id), 0
+        if annotation.first_failure is not None:
+            return
+        annotation.first_failure = failure
+    annotation.version += 1
+    event = {"kind": "failed", "annotation_id": annotation.id, "n": n, "detail": failure}
+    on_commit(session, partial(events.publish, channel_of(annotation.id), event))
+
+
+def record_prediction(session: Session, work: Work, outcome: Outcome, *, events: Events) -> Prediction | None:
+    """Keep what the network returned, once; None when it comes too late to be of use."""
+    if session.scalar(_LOCK, {"annotation_id": work.annotation_id}) not in LIVE:
+        return None
+    if _too_late(session, work):
+        return None
+    prediction = Prediction(
+        annotation_id=work.annotation_id,
+        n=work.n,
+        model=work.model,
+        weights_sha256=outcome.weights_sha256,
+        context_version=work.context_version,
+        context_size=len(work.context),
+        mask_digest=outcome.mask_digest,
+        state_digest=outcome.state_digest,
+        network_ms=outcome.network_ms,
+        uncertainty=outcome.uncertainty,
+    )
+    session.add(prediction)
+    session.flush()
+    event = {
+        "kind": "predicted",
+        "annotation_id": work.annotation_id,
+        "n": work.n,
+        "prediction_id": prediction.id,
+        "context_version": work.context_version,
+        "version": _raise_version(session, prediction),
+    }
+    if outcome.change is not None:
+        base = work.earlier.mask_digest if work.earlier else None
+        event["prediction"] = _told(prediction) | {"base": base, "mask": outcome.change}
+    on_commit(session, partial(events.publish, channel_of(work.annotation_id), event))
+    return prediction
+
+
+# Made once and not for every prompt: SQLAlchemy takes longer to make a statement than to run it.
+_LOCK = select(Annotation.state).where(Annotation.id == bindparam("annotation_id")).with_for_update()
+_PREDICTED = (
+    update(Annotation)
+    .where(Annotation.id == bindparam("predicted_id"))
+    .values(version=Annotation.version + 1, first_attempts=0)
+    .returning(Annotation.version)
+    .execution_options(synchronize_session=False)
+)
+_PREDICTED_FIRST = _PREDICTED.values(first_uncertainty=bindparam("uncertainty"))
+_STANDING = select(
+    select(Annotation.step).where(Annotation.id == bindparam("annotation_id")).scalar_subquery(),
+    select(func.max(Prediction.context_version))
+    .where(Prediction.annotation_id == bindparam("annotation_id"), Prediction.n == bindparam("n"))
+    .scalar_subquery(),
+    select(Lease.context_version)
+    .where(Lease.annotation_id == bindparam("annotation_id"), live(bindparam("now", type_=UtcDateTime)))
+    .scalar_subquery(),
+)
+
+
+def _raise_version(session: Session, prediction: Prediction) -> int | None:
+    """The annotation's new version; of a first prediction the uncertainty is noted, for the queue."""
+    noted: dict[str, Any] = {"predicted_id": prediction.annotation_id}
+    if prediction.n:
+        return session.scalar(_PREDICTED, noted)
+    return session.scalar(_PREDICTED_FIRST, noted | {"uncertainty": prediction.uncertainty})
+
+
+def _told(prediction: Prediction) -> dict[str, Any]:
+    """The columns that people see."""
+    return {
+        "id": prediction.id,
+        "n": prediction.n,
+        "model": prediction.model,
+        "context_version": prediction.context_version,
+        "context_size": prediction.context_size,
+        "network_ms": prediction.network_ms,
+        "uncertainty": prediction.uncertainty,
+        "mask_digest": prediction.mask_digest,
+    }
+
+
+def _too_late(session: Session, work: Work) -> bool:
+    """Whether somebody has drawn or undone since, or the prediction is there already, or a newer one is.
+
+    A first mask that somebody has opened is not replaced either, under the eyes that judge it.
+    """
+    standing = {"annotation_id": work.annotation_id, "n": work.n, "now": now()}
+    step, version, opened = session.execute(_STANDING, standing).one()
+    if step != work.n:
+        return True
+    if version is None:
+        return False
+    wanted = work.context_version if opened is None else min(opened, work.context_version)
+    return work.n > 0 or version >= wanted

@@ -1,0 +1,103 @@
+"""Opening an annotation: a lease on it, then its first mask, waited for if it is not there yet."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, Response
+from fastapi.concurrency import run_in_threadpool
+from sqlalchemy.orm import Session
+
+from service.annotations import presentation, queries
+from service.annotations.actions import ask_for_missing
+from service.annotations.queries import channel_of
+from service.annotations.schemas import AnnotationOut, LeaseOut
+from service.annotations.waiting import wait_until
+from service.db import reading
+from service.dependencies import Caller, Events, Jobs, Rules, Sessions, Storage, Transaction, Wait
+from service.queue.actions import Granted
+from service.queue.schemas import Next, NextOrNone
+from service.tables import Annotation
+
+
+@dataclass(frozen=True, slots=True)
+class Opener:
+    """Who opens an annotation, how long they wait for its mask, and what is needed for it."""
+
+    caller: Caller
+    wait: Wait
+    transaction: Transaction
+    sessions: Sessions
+    storage: Storage
+    jobs: Jobs
+    events: Events
+    rules: Rules
+    response: Response
+
+    async def answer(self, take: Callable[[Session], tuple[Annotation, Granted] | None]) -> Any:
+        """What ``take`` leased, as soon as its mask is there; an empty answer when it found nothing."""
+
+        def effect(session: Session) -> NextOrNone:
+            taken = take(session)
+            if taken is None:
+                return NextOrNone(found=None)
+            subject, granted = taken
+            missing = ask_for_missing(session, self.jobs, subject)
+            session.flush()
+            found = Next(
+                annotation=presentation.seen(session, subject), lease=LeaseOut.model_validate(granted)
+            )
+            return NextOrNone(found=found, missing=missing)
+
+        answer = await run_in_threadpool(self.transaction, effect, NextOrNone)
+        if answer.found is None:
+            return Response(status_code=204)
+        shown = answer.found.annotation
+        if answer.missing and self.wait:
+            shown = await self._when_predicted(shown)
+        opened = await run_in_threadpool(self._with_masks, shown, answer.found.lease)
+        self.response.headers["ETag"] = f'"{shown.version}"'
+        return opened
+
+    def _with_masks(self, shown: AnnotationOut, lease: LeaseOut) -> Next:
+        with reading(self.sessions) as session:
+            draft = queries.draft(session, shown.id, self.caller.id)
+        return Next(
+            annotation=presentation.with_mask(shown, self.storage),
+            lease=lease,
+            draft=presentation.drafted(draft, self.storage) if draft else None,
+        )
+
+    async def _when_predicted(self, shown: AnnotationOut) -> AnnotationOut:
+        """The annotation as soon as its prediction is there, or as it is when the wait is over."""
+
+        def look() -> AnnotationOut:
+            with reading(self.sessions) as session:
+                return presentation.seen(session, queries.annotation(session, shown.id))
+
+        def enough(event: dict[str, Any]) -> bool:
+            current = event.get("context_version", 0) >= shown.context_version
+            return event["kind"] == "failed" or event["n"] > 0 or (current and shown.step == 0)
+
+        # Which annotation it is was known only with the commit, so the event may have come and gone:
+        # listen first, then look.
+        async with self.events.subscribe(channel_of(shown.id)) as stream:
+            shown = await run_in_threadpool(look)
+            if not _settled(shown):
+                await wait_until(stream, enough, self.wait)
+                shown = await run_in_threadpool(look)
+        return shown
+
+
+Opening = Annotated[Opener, Depends(Opener)]
+
+
+def _settled(shown: AnnotationOut) -> bool:
+    """Whether the current step has its mask, the first one made with the context as it is now."""
+    if shown.failure is not None or shown.edited is not None:
+        return True
+    if shown.prediction is None:
+        return False
+    if shown.step:
+        return shown.prediction.n == shown.step
+    return shown.prediction.context_version >= shown.context_version

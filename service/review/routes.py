@@ -1,0 +1,94 @@
+"""Review: what is submitted, one after the other; accepted, or returned to its author with a reason."""
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+from sqlalchemy.orm import Session
+
+from service.annotations.actions import require_version
+from service.annotations.drawing import Drawing
+from service.annotations.queries import annotation
+from service.annotations.schemas import AnnotationOut
+from service.db import reading
+from service.dependencies import Id, IfMatch, Jobs, Rules, Sessions, Storage
+from service.queue.actions import take_for_review
+from service.queue.opening import Opening
+from service.queue.schemas import Next
+from service.review import actions, queries
+from service.review.schemas import OpinionOut, Return, VersionOut
+from service.tables import Annotation
+
+router = APIRouter(tags=["review"])
+
+
+@router.post(
+    "/labels/{label_id}/review/next",
+    response_model=Next,
+    responses={204: {"description": "Nothing waits for a review by the caller."}},
+)
+async def next_review(label_id: Id, opening: Opening) -> Any:
+    """The submitted annotation that waits longest, leased to the caller; never their own work."""
+
+    def take(session: Session) -> Any:
+        user, seconds = opening.caller.id, opening.rules.lease_seconds
+        return take_for_review(session, label_id, user, seconds=seconds)
+
+    return await opening.answer(take)
+
+
+@router.post("/annotations/{annotation_id}/accept")
+def accept(hand: Drawing, if_match: IfMatch, jobs: Jobs, rules: Rules) -> AnnotationOut:
+    """Accept the mask that is seen: the submitted one, or the reviewer's own as a new version."""
+
+    def effect(session: Session, subject: Annotation) -> None:
+        require_version(subject, if_match)
+        actions.accept(session, jobs, subject, hand.caller.id, predict_ahead=rules.predict_ahead)
+
+    return hand.look_again(effect, lock=True)
+
+
+@router.post("/annotations/{annotation_id}/return")
+def return_annotation(body: Return, hand: Drawing, if_match: IfMatch) -> AnnotationOut:
+    """Give it back to its author, who gets it before anything else, with the reason."""
+
+    def effect(session: Session, subject: Annotation) -> None:
+        require_version(subject, if_match)
+        actions.send_back(session, subject, hand.caller.id, body.reason, remark=body.remark, at=body.at)
+
+    return hand.look_again(effect)
+
+
+@router.get("/annotations/{annotation_id}/versions")
+def list_versions(annotation_id: Id, sessions: Sessions) -> list[VersionOut]:
+    """Every mask that was declared final, oldest first, and what was decided about it."""
+    with reading(sessions) as session:
+        return [VersionOut.model_validate(row) for row in queries.versions(session, annotation_id)]
+
+
+@router.get("/annotations/{annotation_id}/opinions")
+def list_opinions(annotation_id: Id, sessions: Sessions) -> list[OpinionOut]:
+    """What other annotators made of the same image, for those who review."""
+    with reading(sessions) as session:
+        found = queries.second_opinions(session, annotation(session, annotation_id))
+    return [OpinionOut.model_validate(row) for row in found]
+
+
+@router.get("/submissions/{submission_id}/mask", response_class=Response)
+def read_submitted_mask(submission_id: Id, sessions: Sessions, storage: Storage) -> Response:
+    """A mask that was declared final, as a PNG."""
+    with reading(sessions) as session:
+        digest = queries.mask_of_submission(session, submission_id)
+    return _png(storage, digest)
+
+
+@router.get("/predictions/{prediction_id}/mask", response_class=Response)
+def read_predicted_mask(prediction_id: Id, sessions: Sessions, storage: Storage) -> Response:
+    """A mask that the model made, as a PNG."""
+    with reading(sessions) as session:
+        digest = queries.mask_of_prediction(session, prediction_id)
+    return _png(storage, digest)
+
+
+def _png(storage: Storage, digest: str) -> Response:
+    headers = {"ETag": f'"{digest}"', "Cache-Control": "private, max-age=31536000, immutable"}
+    return Response(storage.get(digest), media_type="image/png", headers=headers)
