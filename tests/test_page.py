@@ -137,7 +137,7 @@ def test_the_first_link_makes_the_admin_who_asks_in_a_second_person(
         other.keyboard.press("Enter")
         expect(other.locator("#who")).to_have_text(grace)
         expect(other.locator("#projects > *")).to_have_count(1)
-        expect(other.get_by_text(name)).to_be_visible()
+        expect(other.get_by_role("heading", name=name, exact=True)).to_be_visible()
         expect(other.get_by_role("button", name="Make an invitation")).to_have_count(0)
 
 

@@ -18,7 +18,7 @@ from service.accounts.actions import Limits, create_token, create_user
 from service.db import unit_of_work
 from service.events import LocalEvents, Stream
 from service.permissions import OF_DELETED, OF_LIMITED_TOKENS, PERMISSIONS, PROJECT_OF, Anyone
-from service.tables import ContextEntry, Membership, Role
+from service.tables import ContextEntry, Membership, Prediction, Role, Submission
 from service.team.actions import first_link
 from tests.factories import a_project, told
 from tests.service.conftest import Alone
@@ -92,11 +92,14 @@ def rows_of(alone: Alone) -> dict[str, int]:
     alone.accept(project.label_id)
     with unit_of_work(alone.sessions) as session:
         entry = session.query(ContextEntry).filter_by(label_id=project.label_id).one()
+        of_annotation = {"annotation_id": entry.annotation_id}
         return {
             "project_id": project.id,
             "label_id": project.label_id,
             "image_id": project.image_ids[0],
-            "annotation_id": entry.annotation_id,
+            **of_annotation,
+            "submission_id": session.query(Submission).filter_by(**of_annotation).one().id,
+            "prediction_id": session.query(Prediction).filter_by(**of_annotation).one().id,
             "entry_id": entry.id,
         }
 
