@@ -22,7 +22,7 @@ import migrations
 from commands import children
 from commands.errors import StartError
 from commands.valkey import private_valkey
-from service.accounts.actions import create_token, create_user
+from service.accounts.actions import create_token, create_user, revoke_tokens
 from service.accounts.queries import anybody_can_sign_in, user_named, user_of_token
 from service.audit.actions import note
 from service.db import make_sessions, open_engine, unit_of_work
@@ -119,6 +119,7 @@ def machine_token(settings: Settings) -> str:
             token = kept
         else:
             machine = user_named(session, MACHINE) or create_user(session, MACHINE, admin=True)
+            revoke_tokens(session, machine.id)
             token = create_token(session, machine, "data folder")
             note(session, "machine_token", who=MACHINE, user_id=machine.id, subject={})
     engine.dispose()

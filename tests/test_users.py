@@ -88,8 +88,10 @@ def test_links_lead_to_where_people_open_the_page(settings: Settings) -> None:
 
 
 def test_the_machine_is_nobody_who_could_sign_in_and_leaves_the_first_link_open(settings: Settings) -> None:
+    lost = machine_token(settings)
+    (settings.data_dir / "token").unlink()
     token = machine_token(settings)
-    assert machine_token(settings) == token
+    assert machine_token(settings) == token != lost
     assert (settings.data_dir / "token").stat().st_mode & 0o777 == 0o600
     first, second = (first_admin_link(settings, "http://x") for _ in range(2))
     assert first != second
@@ -97,6 +99,7 @@ def test_the_machine_is_nobody_who_could_sign_in_and_leaves_the_first_link_open(
     with reading(make_sessions(engine)) as session:
         assert session.query(Invitation).filter(Invitation.revoked_at.is_(None)).count() == 1
         machine = user_of_token(session, token)
+        assert user_of_token(session, lost) is None
         user = user_named(session, "accrue")
     engine.dispose()
     assert machine is not None and machine.admin

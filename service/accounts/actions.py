@@ -93,6 +93,12 @@ def revoke_token(session: Session, user_id: int, token_id: int) -> None:
     token.revoked_at = token.revoked_at or now()
 
 
+def revoke_tokens(session: Session, user_id: int) -> None:
+    """End all of the user's tokens and logins."""
+    of_user = (Token.user_id == user_id, Token.revoked_at.is_(None))
+    session.execute(update(Token).where(*of_user).values(revoked_at=now()))
+
+
 def start_login(session: Session, user: User) -> str:
     """A new login for a browser, in plain."""
     limits = Limits(expires_at=now() + LOGIN_IDLE)
@@ -144,8 +150,7 @@ def disable(session: Session, user_id: int, by: int | None) -> User:
     if user_id == by:
         raise Conflict("You cannot disable yourself; another administrator can.")
     user.disabled_at = user.disabled_at or now()
-    of_user = (Token.user_id == user_id, Token.revoked_at.is_(None))
-    session.execute(update(Token).where(*of_user).values(revoked_at=now()))
+    revoke_tokens(session, user_id)
     open_ones = (Invitation.accepted_at.is_(None), Invitation.revoked_at.is_(None))
     made_by_or_for = (Invitation.created_by == user_id) | (Invitation.user_id == user_id)
     session.execute(update(Invitation).where(made_by_or_for, *open_ones).values(revoked_at=now()))
