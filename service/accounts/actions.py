@@ -12,7 +12,7 @@ from service.accounts import queries
 from service.accounts.queries import Person, digest_of
 from service.clock import now
 from service.db import rows_changed
-from service.errors import Conflict, Invalid, NameTaken, NotFound
+from service.errors import Conflict, NameTaken, NotFound
 from service.tables import Invitation, Role, Token, TokenKind, User
 
 # Secret scanners recognise a leaked token by it.
@@ -77,8 +77,6 @@ def create_token(
 
 def create_personal_token(session: Session, person: Person, name: str, limits: Limits) -> tuple[Token, str]:
     """A token for somebody's script, and what it is in plain; limited to what they are part of."""
-    if limits.expires_at is not None and limits.expires_at <= now():
-        raise Invalid("The token would have expired already: choose a time to come.")
     if limits.project_id is not None and queries.role_in(session, person, limits.project_id) is None:
         raise NotFound(f"There is no project {limits.project_id}.")
     plain = create_token(session, session.get_one(User, person.id), name, limits=limits)

@@ -1,5 +1,7 @@
 """Signing in and out, one's own tokens and password, and for the administrator the people."""
 
+from datetime import timedelta
+
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
@@ -18,6 +20,7 @@ from service.accounts.schemas import (
 )
 from service.accounts.sign_in import proven, sign_in
 from service.annotations.schemas import Nothing
+from service.clock import now
 from service.db import reading
 from service.dependencies import Caller, Id, Rules, Sessions, Transaction
 from service.errors import NotAuthenticated
@@ -96,7 +99,8 @@ def create_token(new: NewToken, caller: Caller, transaction: Transaction) -> Tok
     """A personal token for a script, shown this once."""
 
     def effect(session: Session) -> TokenMade:
-        limits = Limits(new.role, new.project_id, new.expires_at)
+        ends = now() + timedelta(days=new.days) if new.days is not None else None
+        limits = Limits(new.role, new.project_id, ends)
         token, plain = actions.create_personal_token(session, caller, new.name, limits)
         return TokenMade.model_validate(token).model_copy(update={"token": plain})
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, ClassVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from service.accounts.passwords import LONGEST, SHORTEST
 from service.permissions import LARGEST_ID
@@ -38,12 +38,12 @@ class PasswordChange(BaseModel):
 
 
 class NewToken(BaseModel):
-    """A role or a project limits what the token may; without an expiry it lasts until it is revoked."""
+    """A role or a project limits what the token may; without ``days`` it lasts until it is revoked."""
 
     name: ShortName
     role: Role | None = None
     project_id: int | None = Field(default=None, ge=1, le=LARGEST_ID)
-    expires_at: AwareDatetime | None = None
+    days: int | None = Field(default=None, ge=1, le=3650)
 
 
 class TokenOut(BaseModel):

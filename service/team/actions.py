@@ -11,8 +11,7 @@ from service.accounts import queries as people
 from service.accounts.actions import create_user, set_password
 from service.accounts.queries import Person, digest_of
 from service.clock import now
-from service.db import rows_changed
-from service.errors import Conflict, Invalid, InvitationOver, LastOwner, NotAllowed, NotFound
+from service.errors import Conflict, Invalid, LastOwner, NotAllowed, NotFound
 from service.projects.queries import project as read_project
 from service.tables import Annotation, Invitation, Label, Membership, Role, State, User
 from service.team import queries
@@ -63,14 +62,15 @@ def revoke(session: Session, project_id: int, invitation_id: int) -> None:
 
 
 def accept(session: Session, offer: Offer, by: Person | None, newcomer: Newcomer | None) -> User:
-    """What the link offers, for the person who is signed in or for the newcomer; it works once."""
+    """What the link offers, for the person who is signed in or for the newcomer; it works once.
+
+    Needs the invitation's row locked. Who has accepted it before is not refused, and nothing changes.
+    """
     invitation = offer.invitation
+    if invitation.accepted_by is not None:
+        return people.user(session, invitation.accepted_by)
     user = _accepting(session, offer, by, newcomer)
-    used = update(Invitation).where(
-        Invitation.id == invitation.id, Invitation.accepted_at.is_(None), Invitation.revoked_at.is_(None)
-    )
-    if not rows_changed(session, used.values(accepted_at=now(), accepted_by=user.id)):
-        raise InvitationOver("Somebody else was quicker; ask for a link of your own.")
+    invitation.accepted_at, invitation.accepted_by = now(), user.id
     if invitation.project_id is not None:
         _join(session, invitation.project_id, user.id, invitation.role)
     return user

@@ -66,29 +66,34 @@ def still_open(statement: Select[Invitation]) -> Select[Invitation]:
     )
 
 
-def offer(session: Session, secret: str) -> Offer:
-    """What the link with this secret offers; NotFound, or InvitationOver when it has had its time."""
+def offer(session: Session, secret: str, *, by: int | None = None, lock: bool = False) -> Offer:
+    """What the link with this secret offers; NotFound, or InvitationOver when it has had its time.
+
+    To the user ``by`` who has accepted it, it still offers the same.
+    """
     inviter, person = User.__table__.alias("inviter"), User.__table__.alias("person")
-    row = session.execute(
+    statement = (
         select(Invitation, Project.name, inviter.c.name, person.c.name, Project.deleted_at)
         .outerjoin(Project, Project.id == Invitation.project_id)
         .outerjoin(inviter, inviter.c.id == Invitation.created_by)
         .outerjoin(person, person.c.id == Invitation.user_id)
         .where(Invitation.digest == digest_of(secret))
-    ).first()
+    )
+    row = session.execute(statement.with_for_update(of=Invitation) if lock else statement).first()
     if row is None:
         raise NotFound("This link is not one of ours: was it copied as a whole?")
     invitation, project, invited_by, for_whom, deleted_at = row
-    if why := _why_over(invitation, deleted_at):
+    if why := _why_over(invitation, deleted_at, by):
         raise InvitationOver(f"{why} Ask whoever sent it for a new one.")
     return Offer(invitation, project, invited_by, for_whom)
 
 
-def _why_over(invitation: Invitation, deleted_at: datetime | None) -> str | None:
-    if invitation.accepted_at is not None:
-        return "It works once, and was used: if that was you, sign in."
+def _why_over(invitation: Invitation, deleted_at: datetime | None, by: int | None) -> str | None:
     if invitation.revoked_at is not None or deleted_at is not None:
         return "It was taken back."
+    if invitation.accepted_at is not None:
+        used = "It works once, and was used: if that was you, sign in."
+        return None if by is not None and invitation.accepted_by == by else used
     return "Its time is over." if invitation.expires_at <= now() else None
 
 

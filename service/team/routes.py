@@ -146,13 +146,15 @@ def accept_invitation(
     rules: Rules,
 ) -> Me:
     """Accept as whoever is signed in, or with a name and password that are new; then one is signed in."""
-    with reading(sessions) as session:
-        queries.offer(session, acceptance.secret)  # before a password is hashed for nothing
     newcomer = None
+    # Only who is signed in and accepts as such may have accepted before.
+    by = admission.person.id if admission.person and acceptance.password is None else None
+    with reading(sessions) as session:
+        queries.offer(session, acceptance.secret, by=by)  # before a password is hashed for nothing
     if acceptance.password is not None:
         newcomer = Newcomer(acceptance.name, passwords.hashed(acceptance.password))
     with unit_of_work(sessions) as session:
-        offer = queries.offer(session, acceptance.secret)
+        offer = queries.offer(session, acceptance.secret, by=by, lock=True)
         user = actions.accept(session, offer, admission.person, newcomer)
         token = start_login(session, user) if newcomer is not None else None
         note(

@@ -100,19 +100,17 @@ def test_a_token_may_what_it_was_made_for_and_makes_no_others(alone: Alone, proj
     assert refused.status_code == 403
 
 
-def test_a_token_is_made_for_a_time_to_come_and_for_a_project_of_ones_own(
-    alone: Alone, project_id: int
-) -> None:
-    past = {"name": "t", "expires_at": (now() - timedelta(seconds=1)).isoformat()}
-    assert alone.api.post("/tokens", json=past).status_code == 422
+def test_a_token_is_made_for_some_days_and_for_a_project_of_ones_own(alone: Alone, project_id: int) -> None:
+    assert alone.api.post("/tokens", json={"name": "t", "days": 0}).status_code == 422
     elsewhere = {"name": "t", "project_id": project_id}
     assert person(alone).post("/tokens", json=elsewhere).status_code == 404
-    tomorrow = {"name": "t", "expires_at": (now() + timedelta(days=1)).isoformat()}
-    made = told(alone.api.post("/tokens", json=tomorrow), 201)
+    made = told(alone.api.post("/tokens", json={"name": "t", "days": 1}), 201)
     script = {"Authorization": f"Bearer {made['token']}"}
     told(alone.api.get("/me", headers=script))
     with unit_of_work(alone.sessions) as session:
-        session.execute(update(Token).where(Token.id == made["id"]).values(expires_at=now()))
+        token = session.get_one(Token, made["id"])
+        assert timedelta(hours=23) < (token.expires_at or now()) - now() <= timedelta(days=1)
+        token.expires_at = now()
     assert alone.api.get("/me", headers=script).status_code == 401
 
 
@@ -147,6 +145,19 @@ def test_whoever_is_signed_in_joins_as_they_are_and_never_to_a_lower_role(
     for role, expected in (("annotator", "annotator"), ("manager", "manager"), ("viewer", "manager")):
         accept(colleague, invited(alone.api, project_id, role))
         assert told(colleague.get(f"/projects/{project_id}"))["role"] == expected
+
+
+def test_joining_twice_is_joining_once(alone: Alone, project_id: int) -> None:
+    secret, colleague = invited(alone.api, project_id), person(alone)
+
+    def join(_n: int) -> Any:
+        return accept(colleague, secret)
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(join, range(8)))
+    assert answers == [told(colleague.get("/me"))] * 8
+    assert len(told(alone.api.get(f"/projects/{project_id}/members"))) == 2
+    accept(person(alone), secret, 410)
 
 
 def test_a_name_that_is_taken_leaves_the_link_as_it_was(alone: Alone, project_id: int) -> None:
