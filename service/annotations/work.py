@@ -151,7 +151,7 @@ _OPEN = (
         Image.digest.label("image_digest"),
         Project.model,
         Project.use_context,
-        in_control().label("control"),
+        in_control(Project.control_share).label("control"),
         Label.context_version,
         Prediction.n.label("predicted_n"),
         Prediction.context_version.label("predicted_version"),

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from service.errors import NotFound
 from service.tables import Annotation, ContextEntry, Image, Label, Prediction, Project
@@ -50,12 +50,12 @@ class Check:
     others: tuple[ContextPair, ...]
 
 
-def in_control() -> ColumnElement[bool]:
+def in_control(share: float | ColumnElement[float] | InstrumentedAttribute[float]) -> ColumnElement[bool]:
     """Whether an annotation is in the control group, which is predicted without the context.
 
-    Drawn by lot until it is opened, and settled then. Needs Annotation and Project in the statement.
+    Drawn by lot until it is opened, and settled then.
     """
-    return func.coalesce(Annotation.control, Annotation.lot < Project.control_share)
+    return func.coalesce(Annotation.control, Annotation.lot < share)
 
 
 def is_control(annotation: Annotation) -> bool:

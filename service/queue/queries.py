@@ -2,13 +2,28 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
+from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Select, and_, exists, or_, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Integer,
+    Select,
+    and_,
+    asc,
+    bindparam,
+    desc,
+    exists,
+    or_,
+    select,
+)
 from sqlalchemy.orm import Session, aliased, contains_eager, joinedload
 
 from service.clock import now
 from service.context.queries import in_control
 from service.tables import Annotation, Interaction, Label, Lease, Prediction, State, Strategy
+from service.tables.columns import UtcDateTime
 
 # What can be worked on: by annotators, and by whoever holds the lease.
 WORKABLE = (State.OPEN, State.RETURNED)
@@ -25,32 +40,17 @@ def live(moment: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
 
 def held(session: Session, label_id: int, user_id: int, states: Sequence[State]) -> Annotation | None:
     """The annotation of the label that the user holds already; its row is locked."""
-    return _first(
-        session,
-        _loaded(select(Annotation))
-        .join(Lease, Lease.annotation_id == Annotation.id)
-        .where(
-            Annotation.label_id == label_id,
-            Annotation.state.in_(states),
-            Lease.user_id == user_id,
-            live(now()),
-        )
-        .order_by(Annotation.rank, Annotation.position, Annotation.id),
-    )
+    return session.scalars(_HELD, _named(label_id, user_id) | {"states": states}).first()
 
 
 def returned_to(session: Session, label_id: int, user_id: int) -> Annotation | None:
     """What came back to the user from a review, the oldest first; its row is locked."""
-    mine = _free(label_id, now(), State.RETURNED).where(
-        Annotation.author_id == user_id,
-        or_(Annotation.assigned_to.is_(None), Annotation.assigned_to == user_id),
-    )
-    return _first(session, _loaded(mine).order_by(Annotation.id))
+    return session.scalars(_RETURNED, _named(label_id, user_id)).first()
 
 
 def assigned(session: Session, label_id: int, user_id: int) -> Annotation | None:
     """The first that a manager has given to the user; its row is locked."""
-    return _first(session, _loaded(_in_order(_assigned(label_id, user_id))))
+    return session.scalars(_ASSIGNED, _named(label_id, user_id)).first()
 
 
 def first_free(session: Session, label: Label, user_id: int) -> Annotation | None:
@@ -59,13 +59,8 @@ def first_free(session: Session, label: Label, user_id: int) -> Annotation | Non
     With a strategy by uncertainty: one that has a first prediction, as long as there is any. Never
     one of an image of which the user has another replica. Needs ``label.project`` loaded.
     """
-    free = _unassigned(label.id, now())
-    if label.project.overlap > 1:
-        free = free.where(~_has_another(user_id))
-    for order in _orders(free, label.strategy):
-        # Found before the others are joined, or SQLite would join them all first and sort then.
-        first = order.with_only_columns(Annotation.id).limit(1).correlate(None).scalar_subquery()
-        found = _first(session, _loaded(free.where(Annotation.id == first)))
+    for order in _orders(label.strategy, blind=label.project.overlap > 1):
+        found = session.scalars(order, _named(label.id, user_id)).first()
         if found is not None:
             return found
     return None
@@ -73,15 +68,17 @@ def first_free(session: Session, label: Label, user_id: int) -> Annotation | Non
 
 def has_another(session: Session, subject: Annotation, user_id: int) -> bool:
     """Whether the user has worked on another replica of the annotation's image."""
-    return bool(session.scalar(select(_has_another(user_id)).where(Annotation.id == subject.id)))
+    asked = select(_HAS_ANOTHER).where(Annotation.id == subject.id)
+    return bool(session.scalar(asked, {"user_id": user_id}))
 
 
 def to_review(session: Session, label: Label, user_id: int) -> Annotation | None:
     """The submitted annotation that waits longest for a review by this user; its row is locked."""
-    waiting = _free(label.id, now(), State.SUBMITTED)
+    waiting = _free(State.SUBMITTED)
     if not label.project.review_own:
-        waiting = waiting.where(Annotation.submitted_by != user_id)
-    return _first(session, _loaded(waiting).order_by(Annotation.rank, Annotation.submitted_at, Annotation.id))
+        waiting = waiting.where(Annotation.submitted_by != _USER)
+    longest = waiting.order_by(Annotation.rank, Annotation.submitted_at, Annotation.id)
+    return session.scalars(_one(longest), _named(label.id, user_id)).first()
 
 
 def ahead(session: Session, label_id: int, count: int, *, user_id: int | None = None) -> Sequence[int]:
@@ -94,33 +91,32 @@ def ahead(session: Session, label_id: int, count: int, *, user_id: int | None = 
     """
     label = session.get_one(Label, label_id, options=[joinedload(Label.project)], populate_existing=True)
     version = label.context_version if label.project.use_context else 0
-    free = _unassigned(label_id, now())
-    given: Sequence[int] = []
+    free = _free(State.OPEN).where(Annotation.assigned_to.is_(None))
+    chosen = []
     if user_id is not None:
-        given = _to_predict(session, _in_order(_assigned(label_id, user_id)).limit(count), version)
-    in_turn = label.strategy in (Strategy.IN_ORDER, Strategy.RANDOM)
-    if in_turn or not version or not count:
-        order = _by_lot(free) if label.strategy is Strategy.RANDOM else _in_order(free)
-        return [*given, *_to_predict(session, order.limit(count), version)]
-    known = Annotation.first_uncertainty
-    # Nothing is sorted by what is nothing, but PostgreSQL uses the index that begins with it.
-    unknown = free.where(known.is_(None), Annotation.first_failure.is_(None))
-    unknown = unknown.order_by(Annotation.assigned_to, Annotation.rank, known.asc(), Annotation.position)
-    scored = _by_uncertainty(free, label.strategy)
-    return [
-        *given,
-        *_to_predict(session, unknown.limit(POOL - POOL // 2), version),
-        *_to_predict(session, scored.limit(POOL // 2), version),
-    ]
+        chosen.append(_in_order(_given_to_user()).limit(count))
+    if label.strategy is Strategy.RANDOM:
+        chosen.append(_by_lot(free).limit(count))
+    elif label.strategy is Strategy.IN_ORDER or not version or not count:
+        chosen.append(_in_order(free).limit(count))
+    else:
+        # Nothing is sorted by what is nothing, but PostgreSQL uses the index that begins with it.
+        known = Annotation.first_uncertainty
+        unknown = free.where(known.is_(None), Annotation.first_failure.is_(None))
+        turns = (Annotation.assigned_to, Annotation.rank, known.asc(), Annotation.position, Annotation.id)
+        chosen.append(unknown.order_by(*turns).limit(POOL - POOL // 2))
+        chosen.append(_by_uncertainty(free, label.strategy).limit(POOL // 2))
+    control = in_control(label.project.control_share)
+    named = _named(label_id, user_id or 0)
+    return [row for each in chosen for row in session.scalars(_to_predict(each, version, control), named)]
 
 
-def _to_predict(session: Session, following: Select[Annotation], version: int) -> Sequence[int]:
+def _to_predict(following: Select[Annotation], version: int, control: ColumnElement[bool]) -> Select[int]:
     """Of these annotations, those that nobody has drawn on and that need a prediction of ``version``.
 
     One of the control group needs any.
     """
-    following = following.join(Label).join(Label.project)
-    columns = (Annotation.id, Annotation.position, in_control().label("control"))
+    columns = (Annotation.id, Annotation.position, control.label("control"))
     chosen = following.with_only_columns(*columns).subquery()
     touched = exists().where(Interaction.annotation_id == chosen.c.id)
     current = exists().where(
@@ -128,56 +124,71 @@ def _to_predict(session: Session, following: Select[Annotation], version: int) -
         Prediction.n == 0,
         or_(Prediction.context_version >= version, chosen.c.control),
     )
-    return session.scalars(
-        select(chosen.c.id).where(~touched, ~current).order_by(chosen.c.position, chosen.c.id)
-    ).all()
+    return select(chosen.c.id).where(~touched, ~current).order_by(chosen.c.position, chosen.c.id)
 
 
-def _first(session: Session, statement: Select[Annotation]) -> Annotation | None:
-    return session.scalars(statement.limit(1).with_for_update(of=Annotation)).first()
+# The statements of ``next`` are made once: SQLAlchemy takes longer to make one than to run it.
+_LABEL = bindparam("label_id", type_=Integer)
+_USER = bindparam("user_id", type_=Integer)
+_NOW = bindparam("now", type_=UtcDateTime)
 
 
-def _free(label_id: int, moment: datetime, state: State = State.OPEN) -> Select[Annotation]:
+def _named(label_id: int, user_id: int) -> dict[str, Any]:
+    return {"label_id": label_id, "user_id": user_id, "now": now()}
+
+
+def _one(statement: Select[Annotation]) -> Select[Annotation]:
+    """The first of these annotations, locked, with image, label and project in the same query."""
+    return (
+        statement.join(Annotation.image)
+        .join(Annotation.label)
+        .join(Label.project)
+        .options(
+            contains_eager(Annotation.image),
+            contains_eager(Annotation.label).contains_eager(Label.project),
+        )
+        .limit(1)
+        .with_for_update(of=Annotation)
+    )
+
+
+def _free(state: State) -> Select[Annotation]:
     """Annotations of a label without a live lease."""
     return (
         select(Annotation)
         .outerjoin(Lease, Lease.annotation_id == Annotation.id)
         .where(
-            Annotation.label_id == label_id,
+            Annotation.label_id == _LABEL,
             Annotation.state == state,
-            or_(Lease.annotation_id.is_(None), ~live(moment)),
+            or_(Lease.annotation_id.is_(None), ~live(_NOW)),
         )
     )
 
 
-def _unassigned(label_id: int, moment: datetime) -> Select[Annotation]:
-    return _free(label_id, moment).where(Annotation.assigned_to.is_(None))
+def _given_to_user() -> Select[Annotation]:
+    return _free(State.OPEN).where(Annotation.assigned_to == _USER)
 
 
-def _assigned(label_id: int, user_id: int) -> Select[Annotation]:
-    return _free(label_id, now()).where(Annotation.assigned_to == user_id)
-
-
-def _has_another(user_id: int) -> ColumnElement[bool]:
-    """That the user has worked on another replica of the annotation's image."""
-    other = aliased(Annotation)
-    return exists().where(
-        other.label_id == Annotation.label_id,
-        other.image_id == Annotation.image_id,
-        other.id != Annotation.id,
-        other.author_id == user_id,
-    )
-
-
-def _orders(free: Select[Annotation], strategy: Strategy) -> list[Select[Annotation]]:
+@cache
+def _orders(strategy: Strategy, *, blind: bool) -> tuple[Select[Annotation], ...]:
     """What is tried in turn to find whose turn it is."""
+    free = _free(State.OPEN).where(Annotation.assigned_to.is_(None))
+    if blind:
+        free = free.where(~_HAS_ANOTHER)
     match strategy:
         case Strategy.IN_ORDER:
-            return [_in_order(free)]
+            orders = [_in_order(free)]
         case Strategy.RANDOM:
-            return [_by_lot(free)]
+            orders = [_by_lot(free)]
         case Strategy.MOST_UNCERTAIN | Strategy.MOST_CERTAIN:
-            return [_by_uncertainty(free, strategy), _in_order(free)]
+            orders = [_by_uncertainty(free, strategy), _in_order(free)]
+    return tuple(_one(_found_first(free, order)) for order in orders)
+
+
+def _found_first(free: Select[Annotation], order: Select[Annotation]) -> Select[Annotation]:
+    """The first in an order, found before others are joined: SQLite would join them all, and sort then."""
+    first = order.with_only_columns(Annotation.id).limit(1).correlate(None).scalar_subquery()
+    return free.where(Annotation.id == first)
 
 
 # The orders begin with what the index begins with, although it is the same for all: PostgreSQL uses
@@ -196,22 +207,37 @@ def _by_uncertainty(free: Select[Annotation], strategy: Strategy) -> Select[Anno
     """Those of the highest priority that have a first prediction, the most or least uncertain first."""
     foremost = free.with_only_columns(Annotation.rank).order_by(Annotation.assigned_to, Annotation.rank)
     known = Annotation.first_uncertainty
-    first = known.desc() if strategy is Strategy.MOST_UNCERTAIN else known.asc()
-    return (
-        free.where(known.is_not(None), Annotation.rank == foremost.limit(1).correlate(None).scalar_subquery())
-        .order_by(first)
-        .order_by(Annotation.position, Annotation.id)
-    )
+    turn = asc if strategy is Strategy.MOST_CERTAIN else desc
+    highest = foremost.limit(1).correlate(None).scalar_subquery()
+    scored = free.where(known.is_not(None), Annotation.rank == highest)
+    return scored.order_by(turn(Annotation.assigned_to), turn(known), Annotation.position, Annotation.id)
 
 
-def _loaded(statement: Select[Annotation]) -> Select[Annotation]:
-    """The same annotations, with image, label and project in the same query."""
-    return (
-        statement.join(Annotation.image)
-        .join(Annotation.label)
-        .join(Label.project)
-        .options(
-            contains_eager(Annotation.image),
-            contains_eager(Annotation.label).contains_eager(Label.project),
-        )
+# That the user has worked on another replica of the annotation's image.
+_other = aliased(Annotation)
+_HAS_ANOTHER = exists().where(
+    _other.label_id == Annotation.label_id,
+    _other.image_id == Annotation.image_id,
+    _other.id != Annotation.id,
+    _other.author_id == _USER,
+)
+_HELD = _one(
+    select(Annotation)
+    .join(Lease, Lease.annotation_id == Annotation.id)
+    .where(
+        Annotation.label_id == _LABEL,
+        Annotation.state.in_(bindparam("states", expanding=True)),
+        Lease.user_id == _USER,
+        live(_NOW),
     )
+    .order_by(Annotation.rank, Annotation.position, Annotation.id)
+)
+_RETURNED = _one(
+    _free(State.RETURNED)
+    .where(
+        Annotation.author_id == _USER,
+        or_(Annotation.assigned_to.is_(None), Annotation.assigned_to == _USER),
+    )
+    .order_by(Annotation.id)
+)
+_ASSIGNED = _one(_in_order(_given_to_user()))
