@@ -45,7 +45,10 @@ def test_it_stops_when_asked_and_leaves_no_process_and_no_socket(
 ) -> None:
     with serving(settings) as (process, said):
         token = (settings.data_dir / "token").read_text().strip()
-        assert token.startswith("acc_") and token not in said
+        assert process.stdout is not None
+        _, why, link = (process.stdout.readline() for _ in range(3))
+        assert "no administrator yet" in why and link.startswith(f"{said.split()[3]}/#invitation=")
+        assert token.startswith("acc_") and token not in said + link
         children = psutil.Process(process.pid).children(recursive=True)
         assert len(children) >= 2
         sockets = [Path(c.laddr) for child in children for c in child.net_connections("unix")]
