@@ -74,11 +74,14 @@ def _told() -> Iterator[None]:
 @app.command()
 def serve(data_dir: DataDir = None, host: str | None = None, port: Port = None) -> None:
     """Run a whole installation: database, Valkey, a worker and the API, in one folder."""
+    from commands.serve import first_admin_link
     from commands.serve import serve as run
     from service.settings import Settings
 
     def announce(running: "Running") -> None:
-        typer.echo(f"Accrue is at {running.url}/#token={running.token}\nCtrl-C stops it.")
+        typer.echo(f"Accrue is at {running.settings.public_url or running.url}\nCtrl-C stops it.")
+        if link := first_admin_link(running.settings, running.url):
+            typer.echo(f"It has no administrator yet. Open this link, once, to be it:\n{link}")
 
     with _told():
         run(Settings(**_given(data_dir=data_dir, host=host, port=port)), announce)
@@ -105,13 +108,21 @@ def migrate() -> None:
 
 
 @app.command()
-def user(name: str) -> None:
-    """Print a new token of a person, who is created if there is none of that name."""
-    from commands.users import add_token
+def user(
+    name: str,
+    link: Annotated[bool, typer.Option("--link", help="Print a link to choose a password.")] = False,
+    admin: Annotated[bool | None, typer.Option(help="May everything, everywhere.")] = None,
+    enable: Annotated[bool | None, typer.Option("--enable/--disable", help="May sign in at all.")] = None,
+) -> None:
+    """Print a new token of a person, who is created if there is none of that name.
+
+    The first person of an installation is its administrator.
+    """
+    from commands.users import Wish, change_user
     from service.settings import Settings
 
     with _told():
-        typer.echo(add_token(Settings(), name))
+        typer.echo(change_user(Settings(), name, Wish(link, admin, enable)))
 
 
 @app.command()

@@ -71,6 +71,22 @@ class Accrue(ExportsClient):
         body = {"name": name, "strategy": strategy}
         return int(self._json("POST", f"/projects/{project_id}/labels", json=body)["id"])
 
+    def change_project(self, project_id: int, **settings: Any) -> dict[str, Any]:
+        """Sets what is named: overlap, review_every, control_share, name …; the project as it is then."""
+        return self._change(f"/projects/{project_id}", settings)
+
+    def change_label(self, label_id: int, **settings: Any) -> dict[str, Any]:
+        """Sets what is named: name, strategy, context_limit, archived; the label as it is then."""
+        return self._change(f"/labels/{label_id}", settings)
+
+    def invite(self, project_id: int, *, role: str = "annotator") -> str:
+        """The secret of an invitation, which works once: for ``join``, or a link's ``#invitation=…``."""
+        return str(self._json("POST", f"/projects/{project_id}/invitations", json={"role": role})["secret"])
+
+    def join(self, secret: str) -> None:
+        """Accepts an invitation."""
+        self._request("POST", "/invitations/accept", json={"secret": secret})
+
     def upload_images(
         self, project_id: int, images: Iterable[File], *, axis: int | None = None
     ) -> list[dict[str, Any]]:
@@ -244,6 +260,11 @@ class Accrue(ExportsClient):
             "pairs"
         ]
         return pairs
+
+    def _change(self, path: str, settings: dict[str, Any]) -> dict[str, Any]:
+        """PATCHes what was read a moment ago; RefusedError ``version_stale`` if somebody came between."""
+        seen = self._request("GET", path).headers["ETag"]
+        return self._json("PATCH", path, headers={"If-Match": seen}, json=settings)
 
     def _write(self, held: Held, verb: str, body: dict[str, Any]) -> None:
         headers = {**_lease(held), "If-Match": f'"{held.version}"'}
