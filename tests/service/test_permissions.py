@@ -109,7 +109,8 @@ def rows_of(alone: Alone) -> dict[str, int]:
 
 def an_export(session: Session, project_id: int) -> int:
     maker = session.scalars(select(User.id).limit(1)).one()
-    export = Export(project_id=project_id, user_id=maker, format="png", options={})
+    options = {"labels": [], "states": ["accepted"], "images": False, "separate": False}
+    export = Export(project_id=project_id, user_id=maker, format="png", options=options)
     session.add(export)
     session.flush()
     return export.id
