@@ -114,6 +114,26 @@ def demo(data_dir: Path = Path("demo-data"), port: Port = None) -> None:
         run(Settings(**_given(data_dir=data_dir, port=port)), Console())
 
 
+@app.command(name="import")
+def import_folder(
+    folder: Annotated[Path, typer.Argument(help="Images and volumes, with NAME_mask files or COCO JSON.")],
+    project: Annotated[str, typer.Option(help="Its name; made if there is none.")],
+    token: Annotated[str, typer.Option(envvar="ACCRUE_TOKEN", help="Of a manager of the project.")],
+    label: Annotated[str | None, typer.Option(help="Of the masks; made if there is none.")] = None,
+    axis: Annotated[int | None, typer.Option(min=0, max=2, help="To cut volumes along.")] = None,
+    url: str = "http://127.0.0.1:8000",
+) -> None:
+    """Upload a folder, masks last. What is there already is not sent again, so it can be repeated."""
+    from rich.console import Console
+
+    from commands.folders import import_folder as run
+    from service.client import Accrue
+
+    with _told(), Accrue(url, token) as client:
+        if not run(client, folder, project, label=label, axis=axis, console=Console()):
+            raise typer.Exit(1)
+
+
 @app.command()
 def simulate(
     source: Annotated[Path, typer.Argument(help="A folder of NAME.png with NAME_mask.png, or a pack.")],

@@ -79,12 +79,24 @@ class LeaseLost(Conflict):
     code, title = "lease_lost", "Somebody else holds the lease now"
 
 
+class EntryOutdated(Conflict):
+    code, title = "entry_outdated", "The mask of the context entry is not accepted any more"
+
+
+class NotAccepted(Conflict):
+    code, title = "annotation_not_accepted", "The annotation is not accepted"
+
+
 class LeaseExpired(AccrueError):
     status, code, title = 410, "lease_expired", "Your lease has ended"
 
 
 class VersionStale(AccrueError):
     status, code, title = 412, "version_stale", "The annotation has changed since you saw it"
+
+
+class EntryStale(VersionStale):
+    code, title = "entry_stale", "The context entry has changed since you saw it"
 
 
 class LeaseRequired(AccrueError):
@@ -115,6 +127,10 @@ class KeyReused(Invalid):
     code, title = "idempotency_key_reused", "The Idempotency-Key belongs to another request"
 
 
+class ContextRefused(Invalid):
+    code, title = "context_refused", "Nothing of the context was imported"
+
+
 class ImagesRefused(Invalid):
     code, title = "images_refused", "None of the files can be used"
 
@@ -139,6 +155,18 @@ class ImageTooLarge(ImageRefused):
 
 class ImageDamaged(ImageRefused):
     code, title = "image_damaged", "The image is damaged"
+
+
+class MasksRefused(Invalid):
+    code, title = "masks_refused", "None of the masks can be used"
+
+
+class MaskHomeless(ImageRefused):
+    code, title = "mask_homeless", "There is no image or label that the mask is of"
+
+
+class MaskMismatch(ImageRefused):
+    code, title = "mask_mismatch", "The mask is not of the size or place of its image"
 
 
 class Busy(AccrueError):

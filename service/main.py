@@ -21,7 +21,9 @@ from service.context import routes as context
 from service.db import make_sessions, open_engine
 from service.dependencies import HouseRules, admitted
 from service.events import Events, RedisEvents, redis_py_url
+from service.gold import routes as gold
 from service.images import routes as images
+from service.imports import routes as imports
 from service.jobs import PULSE_KEY, CeleryJobs, Jobs
 from service.metrics import routes as metrics
 from service.middleware import BodyLimit, SafeHeaders
@@ -32,7 +34,19 @@ from service.settings import Settings
 from service.storage import Storage, open_storage
 
 WEB = Path(__file__).parent.parent / "web"
-FEATURES = (accounts, projects, images, queue, annotations, drawing, review, context, metrics)
+FEATURES = (
+    accounts,
+    projects,
+    images,
+    imports,
+    queue,
+    annotations,
+    drawing,
+    review,
+    context,
+    gold,
+    metrics,
+)
 
 
 @dataclass(frozen=True, slots=True)

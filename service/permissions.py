@@ -9,7 +9,17 @@ from sqlalchemy.orm import Session
 
 from service.accounts.queries import Person, role_in
 from service.errors import NotAllowed, NotAuthenticated, NotFound
-from service.tables import Annotation, ContextEntry, Image, Label, Prediction, Project, Role, Submission
+from service.tables import (
+    Annotation,
+    ContextEntry,
+    Image,
+    Label,
+    Prediction,
+    Project,
+    Role,
+    Source,
+    Submission,
+)
 
 LARGEST_ID = 2**31 - 1
 
@@ -36,9 +46,15 @@ PERMISSIONS: dict[str, Anyone | Role] = {
     "list_labels": Role.VIEWER,
     # images
     "upload": Role.MANAGER,
+    "known_files": Role.MANAGER,
     "list_images": Role.VIEWER,
+    "read_image": Role.VIEWER,
+    "read_source": Role.VIEWER,
+    "read_source_file": Role.VIEWER,
     "read_pixels": Role.VIEWER,
     "read_thumbnail": Role.VIEWER,
+    # imports
+    "import_masks": Role.MANAGER,
     # queue
     "next_annotation": Role.ANNOTATOR,
     "open_annotation": Role.ANNOTATOR,
@@ -77,6 +93,14 @@ PERMISSIONS: dict[str, Anyone | Role] = {
     # context
     "list_context": Role.VIEWER,
     "change_entry": Role.MANAGER,
+    "read_entry_thumbnail": Role.VIEWER,
+    "withdraw_acceptance": Role.REVIEWER,
+    "export_context": Role.MANAGER,
+    "import_context": Role.MANAGER,
+    # gold
+    "list_gold": Role.MANAGER,
+    "set_gold": Role.MANAGER,
+    "remove_gold": Role.MANAGER,
     # metrics
     "interactions_per_image": Role.VIEWER,
     "curve": Role.VIEWER,
@@ -105,6 +129,7 @@ PROJECT_OF: dict[str, Select[int, datetime | None, int | None]] = {
     "project_id": select(*_PUBLIC).where(Project.id == _NAMED),
     "label_id": select(*_PUBLIC).join(Label).where(Label.id == _NAMED),
     "image_id": select(*_PUBLIC).join(Image).where(Image.id == _NAMED),
+    "source_id": select(*_PUBLIC).join(Source).where(Source.id == _NAMED),
     "annotation_id": _PRIVATE.where(Annotation.id == _NAMED),
     "submission_id": _PRIVATE.join(Submission, Submission.annotation_id == Annotation.id).where(
         Submission.id == _NAMED

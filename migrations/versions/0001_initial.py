@@ -144,7 +144,10 @@ def _exports() -> None:
         sa.Column("options", sa.JSON(), nullable=False),
         sa.Column("state", _one_of("progress", "waiting", "running", "done", "failed"), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("worker", sa.String(length=32)),
         sa.Column("alive_at", sa.DateTime(timezone=True)),
+        sa.Column("cursor", sa.JSON()),
+        sa.Column("parts", sa.JSON(), nullable=False),
         sa.Column("done", sa.Integer(), nullable=False),
         sa.Column("total", sa.Integer(), nullable=False),
         sa.Column("report", sa.JSON(), nullable=False),
@@ -422,9 +425,12 @@ def _context_entries() -> None:
         sa.Column("image_id", sa.Integer(), nullable=False),
         sa.Column("mask_digest", sa.String(length=64), nullable=False),
         sa.Column("added_version", sa.Integer(), nullable=False),
+        sa.Column("added_reason", sa.String(length=500)),
         sa.Column("removed_version", sa.Integer()),
         sa.Column("removed_reason", sa.String(length=500)),
+        sa.Column("standby", sa.Boolean(), nullable=False),
         sa.Column("pinned", sa.Boolean(), nullable=False),
+        sa.Column("pinned_by", sa.Integer()),
         sa.Column("checked", sa.Boolean(), nullable=False),
         sa.Column("quality", sa.Double()),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -433,9 +439,10 @@ def _context_entries() -> None:
         ),
         sa.ForeignKeyConstraint(["image_id"], ["images.id"], name="fk_context_entries_image_id_images"),
         sa.ForeignKeyConstraint(["label_id"], ["labels.id"], name="fk_context_entries_label_id_labels"),
+        sa.ForeignKeyConstraint(["pinned_by"], ["users.id"], name="fk_context_entries_pinned_by_users"),
         sa.PrimaryKeyConstraint("id", name="pk_context_entries"),
-        sa.UniqueConstraint("annotation_id", name="uq_context_entries_annotation_id"),
     )
+    op.create_index("ix_context_entries_annotation_id", "context_entries", ["annotation_id"])
     op.create_index("ix_context_entries_image_id", "context_entries", ["image_id"])
     op.create_index(
         "ix_context_entries_label_id_added_version", "context_entries", ["label_id", "added_version"]

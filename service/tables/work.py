@@ -273,7 +273,8 @@ class Comment(Table):
 class ContextEntry(Table):
     """One accepted (image, mask) pair, in the context from ``added_version`` to ``removed_version``.
 
-    One that has left and comes back has a new ``added_version``; the older one is forgotten.
+    One that has left and comes back has a new ``added_version``; the older one is forgotten. Of the masks
+    that several people made of one image one is in, and the others stand by.
     """
 
     __tablename__ = "context_entries"
@@ -281,14 +282,20 @@ class ContextEntry(Table):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     label_id: Mapped[int] = mapped_column(ForeignKey("labels.id"))
-    annotation_id: Mapped[int] = mapped_column(ForeignKey("annotations.id"), unique=True)
+    # Several when its mask was withdrawn and another one accepted.
+    annotation_id: Mapped[int] = mapped_column(ForeignKey("annotations.id"), index=True)
     image_id: Mapped[int] = mapped_column(ForeignKey("images.id"), index=True)
     mask_digest: Mapped[Digest]
     added_version: Mapped[int]
+    # Why it is in, where it was not just accepted.
+    added_reason: Mapped[Sentence | None]
     removed_version: Mapped[int | None]
     removed_reason: Mapped[Sentence | None]
+    # Takes the place of the other mask of its image as soon as that leaves.
+    standby: Mapped[bool] = mapped_column(default=False)
     # Read by every image, however many entries there are.
     pinned: Mapped[bool] = mapped_column(default=False)
+    pinned_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     # Set when the check of the mask begins, so that one that kills its worker does not begin again;
     # what it found is ``quality``, in [0, 1].
     checked: Mapped[bool] = mapped_column(default=False)
