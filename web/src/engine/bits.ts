@@ -1,7 +1,7 @@
 /** Masks on the wire: the pixels of a box as base64(zlib(bits)), as `service/masks.py` has them. */
 
 import type { components } from "../api/schema";
-import { area, type Box, everything, intersection, isEmpty, type Size } from "./box";
+import { area, type Box, everything, intersection, type Size } from "./box";
 import type { Mask } from "./mask";
 
 /** `box` = [x0, y0, x1, y1), its bits row by row without padding, the most significant first. */
@@ -10,13 +10,18 @@ export type Change = components["schemas"]["MaskChange"];
 /** The pixels of a box of a mask, one byte each. */
 export interface Pixels {
   readonly box: Box;
-  readonly values: Uint8Array;
+  readonly values: Uint8Array<ArrayBuffer>;
 }
 
-export async function encodeChange(mask: Mask, box: Box): Promise<Change> {
-  const packed = pack(mask, box); // before anything is waited for: the mask may change meanwhile
-  const bits = toBase64(await piped(packed, new CompressionStream("deflate")));
-  return { box: [box.x0, box.y0, box.x1, box.y1], bits };
+/** A box of a mask as it was at some moment, one bit each. */
+export interface Packed {
+  readonly box: Box;
+  readonly bits: Uint8Array<ArrayBuffer>;
+}
+
+export async function encodeChange({ box, bits }: Packed): Promise<Change> {
+  const deflated = await piped(bits, new CompressionStream("deflate"));
+  return { box: [box.x0, box.y0, box.x1, box.y1], bits: toBase64(deflated) };
 }
 
 /** What a change says about a mask of that size; RangeError when it does not fit. */
@@ -47,19 +52,18 @@ export function isWhole({ box }: Pixels, size: Size): boolean {
   return area(box) === size.width * size.height;
 }
 
-export function pack(mask: Mask, box: Box): Uint8Array<ArrayBuffer> {
-  const packed = new Uint8Array(Math.ceil(area(box) / 8));
-  if (isEmpty(box)) return packed;
+export function pack(mask: Mask, box: Box): Packed {
+  const bits = new Uint8Array(Math.ceil(area(box) / 8));
   let n = 0;
   for (let y = box.y0; y < box.y1; y++) {
     for (let i = y * mask.width + box.x0, end = i + box.x1 - box.x0; i < end; i++, n++) {
-      packed[n >> 3] |= mask.pixels[i] << (7 - (n & 7));
+      bits[n >> 3] |= mask.pixels[i] << (7 - (n & 7));
     }
   }
-  return packed;
+  return { box, bits };
 }
 
-export function unpack(packed: Uint8Array, count: number): Uint8Array {
+export function unpack(packed: Uint8Array, count: number): Uint8Array<ArrayBuffer> {
   const values = new Uint8Array(count);
   for (let n = 0; n < count; n++) values[n] = (packed[n >> 3] >> (7 - (n & 7))) & 1;
   return values;

@@ -58,8 +58,7 @@ export class Journal {
 
   /** What the service calls the mask that is seen; null when it has not said. */
   get digest(): string | null {
-    const seen = this.#seen();
-    return seen ? seen.digest : this.#origin;
+    return this.#digestAt(this.#at);
   }
 
   /** A step of prompts, still without a mask. */
@@ -93,10 +92,17 @@ export class Journal {
     return write(this.mask, pixels);
   }
 
-  /** The service has said what it calls the mask of an edit. */
-  name(key: string, digest: string): void {
-    const step = this.#steps.find((each) => each.key === key);
-    if (step) step.digest = digest;
+  /**
+   * The service has said what it calls the mask of an edit, and the one `base` that it has put the edit upon.
+   *
+   * Returns whether that is the one that was seen here; if not, it is not certain what the service sees.
+   */
+  name(key: string, digest: string, base: string | null): boolean {
+    const at = this.#steps.findIndex((each) => each.key === key);
+    if (at < 0) return true;
+    const certain = this.#digestAt(at) === base;
+    this.#steps[at].digest = certain ? digest : null;
+    return certain;
   }
 
   /** Takes the newest step back. */
@@ -142,7 +148,9 @@ export class Journal {
     return union(before, flip(this.mask, step.patch));
   }
 
-  #seen(): Step | undefined {
-    return this.#steps.slice(0, this.#at).findLast((step) => step.masked);
+  /** What the service calls the mask that the first `count` steps have made. */
+  #digestAt(count: number): string | null {
+    const seen = this.#steps.slice(0, count).findLast((step) => step.masked);
+    return seen ? seen.digest : this.#origin;
   }
 }
