@@ -73,14 +73,15 @@ export class Journal {
     return flip(this.mask, patch);
   }
 
-  /**
-   * The model's reply to a step: it is shown, unless that is undone, has its mask or is not the newest any more.
-   *
-   * Returns the box that has changed, null when the reply came too late.
-   */
+  /** Whether a step still takes the model's reply: not if it is undone, has its mask or is not the newest any more. */
+  takes(key: string): boolean {
+    const at = this.path.findIndex((step) => step.key === key);
+    return at >= 0 && this.path.slice(at).every((step) => !step.masked);
+  }
+
+  /** Shows the model's reply to a step and says where it has changed anything; null if it came too late. */
   answer(key: string, pixels: Pixels, digest: string): Box | null {
-    if (this.path.find((step) => step.key === key)?.masked) return null;
-    return this.correct(key, pixels, digest);
+    return this.takes(key) ? this.correct(key, pixels, digest) : null;
   }
 
   /** The same for a mask that is there already, when the service sees another; null is that before all steps. */

@@ -8,26 +8,13 @@
 import { type Change, decodeChange, isWhole, type Pixels, pack } from "./bits";
 import { type Box, everything, isEmpty, NOWHERE, type Size } from "./box";
 import type { Effect, Session, SessionEvent } from "./events";
+import type { Host } from "./host";
 import { Journal } from "./journal";
 import { Mask } from "./mask";
 import { type AnnotationOut, maskOf, type Order, type PredictionOut } from "./orders";
 import type { Prompt } from "./prompts";
 import { advance, keyOf, opened } from "./session";
 import { Sheet } from "./sheet";
-
-/** What needs a network, a clock or somebody to tell. */
-export type Asked = Exclude<Effect, { kind: "reply" | "named" | "compare" | "restart" }>;
-
-export interface Host {
-  /** Does it in its own time, and calls `take` with what comes of it. */
-  ask(effect: Asked): void;
-  /** Pixels of the mask (`box` may be empty) or the state of the session have changed. */
-  changed(box: Box): void;
-  /** An answer of the service could not be read. */
-  broken(error: unknown): void;
-  /** A new key for a request, for instance `crypto.randomUUID()`. */
-  key(): string;
-}
 
 export class Work {
   readonly #host: Host;
@@ -180,7 +167,7 @@ export class Work {
     this.#arrive(
       () => mask,
       (pixels) => {
-        if (pixels === null) return;
+        if (pixels === null || (key !== null && !this.#journal.takes(key))) return;
         const stands = isWhole(pixels, this.mask) || (base ?? null) === this.#journal.digest;
         if (!stands) this.take({ kind: "doubted" });
         else if (key !== null) this.#show(this.#journal.answer(key, pixels, mask_digest));
