@@ -50,16 +50,14 @@ export function picture({ width, height, pixels }: Mask): string {
 
 /** Any mask of that size, from nearly empty to nearly full. */
 export function masks(width: number, height: number): fc.Arbitrary<Mask> {
-  return fc
-    .tuple(fc.infiniteStream(fc.nat(99)), fc.nat(99))
-    .map(
-      ([stream, share]) =>
-        new Mask(
-          width,
-          height,
-          Uint8Array.from(stream.take(width * height), (value) => Number(value < share)),
-        ),
-    );
+  return fc.tuple(fc.infiniteStream(fc.nat(99)), fc.nat(99)).map(
+    ([stream, share]) =>
+      new Mask(
+        width,
+        height,
+        Uint8Array.from(stream.take(width * height), (value) => Number(value < share)),
+      ),
+  );
 }
 
 /** Whether two masks are the same; quicker to read than thousands of bytes. */

@@ -31,7 +31,8 @@ function whole(mask: Mask): Pixels {
 function happen(journal: Journal, what: Happening, key: string): void {
   switch (what.kind) {
     case "prompt":
-      return journal.prompt(key, []);
+      journal.prompt(key, []);
+      return;
     case "edit": {
       const edited = journal.mask.clone();
       journal.edit(key, edited, paint(edited, [what], what.radius, what.value));
@@ -52,7 +53,7 @@ describe("the journal", () => {
       fc.property(masks(WIDTH, HEIGHT), long, (mask, happenings) => {
         const first = mask.clone();
         const journal = new Journal(mask);
-        happenings.forEach((what, i) => happen(journal, what, `${i}`));
+        for (const [i, what] of happenings.entries()) happen(journal, what, `${i}`);
         while (journal.canRedo) journal.redo();
         const last = mask.clone();
         const steps = journal.path.length;
@@ -67,7 +68,10 @@ describe("the journal", () => {
   });
 
   it("shows at every step of the way back what was seen there", () => {
-    const edits = fc.array(happening.filter((each) => each.kind === "edit"), { minLength: 200, maxLength: 220 });
+    const edits = fc.array(
+      happening.filter((each) => each.kind === "edit"),
+      { minLength: 200, maxLength: 220 },
+    );
     fc.assert(
       fc.property(edits, (happenings) => {
         const journal = new Journal(new Mask(WIDTH, HEIGHT));

@@ -12,7 +12,7 @@ export interface Style {
   readonly outline: number;
 }
 
-/** For labels 1 to 9; the first eight but one are Okabe and Ito's, made for all kinds of colour vision. */
+/** For labels 1 to 9; Okabe and Ito's, made for all kinds of colour vision, white for their black, and a purple. */
 export const PALETTE: readonly Colour[] = [
   [230, 159, 0],
   [86, 180, 233],
@@ -22,7 +22,7 @@ export const PALETTE: readonly Colour[] = [
   [213, 94, 0],
   [204, 121, 167],
   [255, 255, 255],
-  [148, 103, 189],
+  [170, 68, 153],
 ];
 
 /** For prompts: also told apart by their shape, a plus and a minus. */

@@ -127,7 +127,7 @@ function answered(session: Session, key: string, answer: InteractionAnswer): Nex
     after = { ...after, failure: answer.failure };
   } else if (after.orders.length === 0) {
     after = { ...after, owed: n };
-    effects.push({ kind: "later", ms: 1000 });
+    effects.push({ kind: "later", ms: delay(0) });
   }
   return followed(after, effects);
 }
@@ -168,8 +168,10 @@ function looked(session: Session, annotation: AnnotationOut): Next {
 function compared(session: Session, annotation: AnnotationOut): Next {
   const { failure, step } = annotation;
   const owed = failure === null && maskOf(annotation)?.n !== step ? step : null;
-  const again: Effect[] = owed === null ? [] : [{ kind: "later", ms: 1000 }];
-  return [{ ...session, owed, failure }, [{ kind: "compare", annotation }, ...again]];
+  const { attempts } = session;
+  const again: Effect[] = owed === null ? [] : [{ kind: "later", ms: delay(attempts) }];
+  const after: Session = { ...session, owed, failure, attempts: owed === null ? 0 : attempts + 1 };
+  return [after, [{ kind: "compare", annotation }, ...again]];
 }
 
 function refused(session: Session, key: string | null, problem: Problem): Next {

@@ -35,7 +35,7 @@ const SMALLEST_SHARE = 0.25;
 const IN_SIGHT = 48;
 
 /** The whole image, as large as it goes, in the middle. */
-export function fit(image: Size, screen: Size, ratio = 1): View {
+export function fitted(image: Size, screen: Size, ratio = 1): View {
   const scale = fittingScale(image, screen);
   return {
     image,
