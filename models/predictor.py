@@ -40,13 +40,18 @@ class Context:
     memories: tuple[Remembered, ...] = ()
     owners: tuple[tuple[int, ...], ...] = ()
     pinned: frozenset[int] = frozenset()
+    hidden: frozenset[int] = frozenset()
 
     def __len__(self) -> int:
-        return self.size
+        return self.size - len(self.hidden)
 
     def pinning(self, pairs: Collection[int]) -> "Context":
         """The same context, these pairs (by position) always read however many there are."""
         return replace(self, pinned=frozenset(pairs))
+
+    def without(self, pairs: Collection[int]) -> "Context":
+        """The same context, these pairs (by position) never read; nothing is encoded again for it."""
+        return replace(self, hidden=frozenset(pairs))
 
 
 @dataclass
@@ -204,9 +209,12 @@ class Predictor:
 
     def _read(self, seen: Any, context: Context, scale: int) -> Remembered | None:
         """The entries that each view of an image reads: all of them, or those that the chooser takes."""
-        if scale >= len(context.memories):
+        if not len(context):
             return None
         memory, owners = context.memories[scale], context.owners[scale]
+        if context.hidden:
+            shown = [i for i, owner in enumerate(owners) if owner not in context.hidden]
+            memory, owners = memory.select(torch.tensor([shown])), tuple(owners[i] for i in shown)
         if len(memory) <= self.cap:
             return memory
         likeness = memory.likeness().float().cpu().numpy()
@@ -245,9 +253,10 @@ class Predictor:
         if len(context) < 2:
             return []
         memory, owners, whole = context.memories[0], context.owners[0], image.scales[0]
+        shown = [pair for pair in range(context.size) if pair not in context.hidden]
         maps = []
-        for half in (0, 1):
-            entries = [i for i, owner in enumerate(owners) if owner % 2 == half][-HALF_CAP:]
+        for half in (set(shown[::2]), set(shown[1::2])):
+            entries = [i for i, owner in enumerate(owners) if owner in half][-HALF_CAP:]
             part = memory.select(torch.tensor([entries] * len(whole)))
             opened = self.segmenter.open(image.seen[0], part)
             logits = self.segmenter.decode(opened, [], list(enumerate(whole)), None)

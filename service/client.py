@@ -1,36 +1,34 @@
 """The Python client: the HTTP API as methods, prompts and masks as the types the rest of Accrue uses.
 
 Every POST carries an Idempotency-Key and is sent again when the connection breaks or the service
-restarts, so a call has its effect once or raises.
+restarts, so a call has its effect once or raises RefusedError.
 """
 
 import time
-import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 from numpy.typing import NDArray
 
 from models.prompts import Prompt
+from service.connection import FIRST_PAUSE, RefusedError
+from service.exports.client import ExportsClient
 from service.masks import apply_change, from_png, to_png
 
+__all__ = ["Accrue", "Held", "RefusedError"]
+
 Mask = NDArray[np.bool_]
+File = Path | tuple[str, bytes]
 
-AWAY = {502, 503, 504}  # a proxy without its service, a service without its database
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 UPLOAD_BATCH = 20
-
-
-class RefusedError(Exception):
-    """The service refused: ``status``, the machine-readable ``code`` and a ``detail`` for people."""
-
-    def __init__(self, status: int, code: str, detail: str) -> None:
-        super().__init__(f"{detail} ({status} {code})")
-        self.status, self.code, self.detail = status, code, detail
+# Of one request; a larger file goes alone.
+UPLOAD_BYTES = 64 * 1024 * 1024
+KNOWN_BATCH = 10_000
+PAGE = 1000
+ROWS = 10_000  # of a long list at once
 
 
 @dataclass(frozen=True)
@@ -52,26 +50,8 @@ class Held:
     mask: Mask
 
 
-class Accrue:
+class Accrue(ExportsClient):
     """A connection to a service in the name of one person; not for several threads at once."""
-
-    def __init__(self, url: str, token: str, *, patience: float = 60.0) -> None:
-        """``patience``: for how many seconds a service that is away is asked again."""
-        self.patience = patience
-        self._http = httpx.Client(
-            base_url=f"{url.rstrip('/')}/api",
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=httpx.Timeout(10.0, read=60.0),
-        )
-
-    def __enter__(self) -> "Accrue":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._http.close()
 
     def me(self) -> dict[str, Any]:
         return self._json("GET", "/me")
@@ -91,16 +71,68 @@ class Accrue:
         body = {"name": name, "strategy": strategy}
         return int(self._json("POST", f"/projects/{project_id}/labels", json=body)["id"])
 
+    def change_project(self, project_id: int, **settings: Any) -> dict[str, Any]:
+        """Sets what is named: overlap, review_every, control_share, name …; the project as it is then."""
+        return self._change(f"/projects/{project_id}", settings)
+
+    def change_label(self, label_id: int, **settings: Any) -> dict[str, Any]:
+        """Sets what is named: name, strategy, context_limit, archived; the label as it is then."""
+        return self._change(f"/labels/{label_id}", settings)
+
+    def invite(self, project_id: int, *, role: str = "annotator") -> str:
+        """The secret of an invitation, which works once: for ``join``, or a link's ``#invitation=…``."""
+        return str(self._json("POST", f"/projects/{project_id}/invitations", json={"role": role})["secret"])
+
+    def join(self, secret: str) -> None:
+        """Accepts an invitation."""
+        self._request("POST", "/invitations/accept", json={"secret": secret})
+
     def upload_images(
-        self, project_id: int, images: Iterable[Path | tuple[str, bytes]]
+        self, project_id: int, images: Iterable[File], *, axis: int | None = None
     ) -> list[dict[str, Any]]:
-        """Files, or (name, bytes); what became of each: stored, duplicate or refused, and why."""
-        files = [(i.name, i.read_bytes()) if isinstance(i, Path) else i for i in images]
-        told: list[dict[str, Any]] = []
-        for start in range(0, len(files), UPLOAD_BATCH):
-            parts = [("files", file) for file in files[start : start + UPLOAD_BATCH]]
-            told += self._json("POST", f"/projects/{project_id}/images", files=parts)["images"]
-        return told
+        """Files, or (name, bytes); what became of each: stored, duplicate or refused, and why.
+
+        Volumes are cut into slices along ``axis``, 0 to 2. Of an archive each member is told.
+        """
+        form = {} if axis is None else {"axis": str(axis)}
+        path = f"/projects/{project_id}/images"
+        return [each for batch in _batches(images) for each in self._send(path, batch, form, "images")]
+
+    def known_files(self, project_id: int, digests: Sequence[str]) -> set[str]:
+        """Which of these SHA-256 digests are of files that the project has."""
+        found: set[str] = set()
+        for start in range(0, len(digests), KNOWN_BATCH):
+            body = {"digests": list(digests[start : start + KNOWN_BATCH])}
+            found |= set(self._json("POST", f"/projects/{project_id}/images/known", json=body)["digests"])
+        return found
+
+    def import_masks(
+        self, project_id: int, masks: Iterable[File], *, label: str | None = None, value: int | None = None
+    ) -> list[dict[str, Any]]:
+        """Masks drawn elsewhere, named like their images, as PNG, TIFF, NIfTI or COCO JSON.
+
+        They are of ``label``, where they have ``value`` if that is given; without it they are label maps.
+        Told is of each file how many were accepted, and which annotations were kept as they were.
+        """
+        form = {name: str(each) for name, each in (("label", label), ("value", value)) if each is not None}
+        path = f"/projects/{project_id}/masks"
+        return [each for batch in _batches(masks) for each in self._send(path, batch, form, "files")]
+
+    def images(self, project_id: int, *, source_id: int | None = None) -> Iterator[dict[str, Any]]:
+        """The images of a project, or of one file of it, with what their pixels stand for."""
+        after = 0
+        only = {} if source_id is None else {"source_id": source_id}
+        while True:
+            params = {"after": after, "limit": PAGE, **only}
+            page = self._request("GET", f"/projects/{project_id}/images", params=params).json()
+            yield from page
+            if len(page) < PAGE:
+                return
+            after = page[-1]["id"]
+
+    def source_file(self, source_id: int) -> bytes:
+        """The file that was uploaded, as it was."""
+        return self._request("GET", f"/sources/{source_id}/file").content
 
     def next(self, label_id: int, *, wait: float = 30.0) -> Held | None:
         """The next annotation of the label with its first mask; None when nothing is left for us."""
@@ -175,21 +207,64 @@ class Accrue:
     def interactions_per_image(self, label_id: int) -> list[dict[str, Any]]:
         """A row per accepted image, in order of acceptance."""
         path = f"/labels/{label_id}/metrics/interactions-per-image"
-        rows: list[dict[str, Any]] = self._request("GET", path).json()
-        return rows
+        rows: list[dict[str, Any]] = []
+        while True:
+            page = self._request("GET", path, params={"after": len(rows), "limit": ROWS}).json()
+            rows += page
+            if len(page) < ROWS:
+                return rows
+
+    def metrics(self, project_id: int) -> dict[str, Any]:
+        """How the project is going: in all, by label, annotator and day; what is left, what was saved."""
+        return self._json("GET", f"/projects/{project_id}/metrics")
 
     def context(self, label_id: int, *, include_removed: bool = False) -> list[dict[str, Any]]:
-        """The accepted masks that the network is shown, oldest first; also those that have left."""
-        path = f"/labels/{label_id}/context"
-        found = self._request("GET", path, params={"include_removed": include_removed})
-        entries: list[dict[str, Any]] = found.json()
-        return entries
+        """The accepted masks that the network is shown, oldest first, each with what it helped; also those
+        that have left."""
+        path, entries = f"/labels/{label_id}/context", list[dict[str, Any]]()
+        while True:
+            after = entries[-1]["id"] if entries else 0
+            params = {"include_removed": include_removed, "after": after}
+            page: list[dict[str, Any]] = self._request("GET", path, params=params).json()
+            if not page:
+                return entries
+            entries += page
 
     def patch_context(
-        self, entry_id: int, *, pinned: bool | None = None, excluded: bool | None = None
+        self,
+        entry_id: int,
+        *,
+        pinned: bool | None = None,
+        excluded: bool | None = None,
+        version: str = "*",
     ) -> dict[str, Any]:
-        """Pin, exclude or bring back one of them; what is None stays as it is."""
-        return self._json("PATCH", f"/context/{entry_id}", json={"pinned": pinned, "excluded": excluded})
+        """Pin, exclude or bring back one of them; what is None stays as it is.
+
+        With a ``version``, as it was listed, only if the entry has not changed since.
+        """
+        return self._json(
+            "PATCH",
+            f"/context/{entry_id}",
+            json={"pinned": pinned, "excluded": excluded},
+            headers={"If-Match": version},
+        )
+
+    def export_context(self, label_id: int) -> bytes:
+        """The context as a ZIP archive."""
+        return self._request("GET", f"/labels/{label_id}/context/export").content
+
+    def import_context(self, label_id: int, archive: bytes) -> list[dict[str, Any]]:
+        """Start from another project's context; what became of each pair."""
+        files = {"file": ("context.zip", archive)}
+        pairs: list[dict[str, Any]] = self._json("POST", f"/labels/{label_id}/context/import", files=files)[
+            "pairs"
+        ]
+        return pairs
+
+    def _change(self, path: str, settings: dict[str, Any]) -> dict[str, Any]:
+        """PATCHes what was read a moment ago; RefusedError ``version_stale`` if somebody came between."""
+        seen = self._request("GET", path).headers["ETag"]
+        return self._json("PATCH", path, headers={"If-Match": seen}, json=settings)
 
     def _write(self, held: Held, verb: str, body: dict[str, Any]) -> None:
         headers = {**_lease(held), "If-Match": f'"{held.version}"'}
@@ -240,37 +315,33 @@ class Accrue:
             mask=apply_change(before, shown["mask"], shape=held.mask.shape),
         )
 
-    def _json(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        found: dict[str, Any] = self._request(method, path, **options).json()
+    def _send(
+        self, path: str, files: list[tuple[str, bytes]], form: dict[str, str], told: str
+    ) -> list[dict[str, Any]]:
+        """What became of each file, also when all of them are refused."""
+        try:
+            answer = self._json("POST", path, files=[("files", file) for file in files], data=form)
+        except RefusedError as error:
+            if told not in error.problem:
+                raise
+            answer = error.problem
+        found: list[dict[str, Any]] = answer[told]
         return found
 
-    def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """The answer; sent again, with the same key, while the service is away."""
-        headers = dict(options.pop("headers", {}))
-        if method == "POST":
-            headers["Idempotency-Key"] = str(uuid.uuid4())
-        deadline, pause = time.monotonic() + self.patience, FIRST_PAUSE
-        while True:
-            try:
-                answer = self._http.request(method, path, headers=headers, **options)
-                if answer.status_code not in AWAY or time.monotonic() > deadline:
-                    return _checked(answer)
-            except httpx.TransportError:
-                if time.monotonic() > deadline:
-                    raise
-            time.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
 
-
-def _checked(answer: httpx.Response) -> httpx.Response:
-    if answer.is_success:
-        return answer
-    try:
-        problem = answer.json()
-    except ValueError:
-        problem = {}
-    code = str(problem.get("code", "unknown"))
-    raise RefusedError(answer.status_code, code, str(problem.get("detail", answer.text[:200])))
+def _batches(files: Iterable[File]) -> Iterator[list[tuple[str, bytes]]]:
+    """Names and bytes, as many as go into one request; read no sooner than they are sent."""
+    batch: list[tuple[str, bytes]] = []
+    size = 0
+    for file in files:
+        name, data = (file.name, file.read_bytes()) if isinstance(file, Path) else file
+        if batch and (len(batch) == UPLOAD_BATCH or size + len(data) > UPLOAD_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append((name, data))
+        size += len(data)
+    if batch:
+        yield batch
 
 
 def _prefer(wait: float) -> dict[str, str]:

@@ -4,6 +4,7 @@ Rows are the truth: a job only says which row to look at. One that is lost is se
 one that arrives twice finds its work done.
 """
 
+import time
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -17,16 +18,29 @@ class Job(StrEnum):
     PREDICT = "predict.interaction"
     PREDICT_FIRST = "predict.first"
     CHECK = "context.check"
+    EXPORT = "export.part"
+    MEASURE = "submission.measure"
     SWEEP = "sweep.run"
 
 
 # In the order in which a worker looks into them: a prompt never waits for what a machine asked for.
 QUEUES = ("prompt", "next", "io", "batch")
-QUEUE_OF = {Job.PREDICT: "prompt", Job.PREDICT_FIRST: "next", Job.SWEEP: "io", Job.CHECK: "batch"}
+QUEUE_OF = {
+    Job.PREDICT: "prompt",
+    Job.PREDICT_FIRST: "next",
+    Job.SWEEP: "io",
+    Job.CHECK: "batch",
+    Job.EXPORT: "batch",
+    Job.MEASURE: "batch",
+}
 URGENT = "prompt"
 
 # Set by a worker each time it has consumed a sweep, for a short while: it cannot look alive and sleep.
 PULSE_KEY = "accrue:worker"
+PULSE_SECONDS = 30
+
+# A header of each job: when it was sent, in seconds since 1970.
+SENT_AT = "sent_at"
 
 # Longer than any task takes: until then a message that a dead worker held is not delivered again
 # (the sweep is quicker: it looks at rows).
@@ -71,6 +85,7 @@ class CeleryJobs:
             job.value,
             args=(row_id,),
             queue=queue,
+            headers={SENT_AT: time.time()},
             ignore_result=True,
             expires=EXPIRES_SECONDS.get(job),
             retry_policy={"max_retries": 1},

@@ -13,15 +13,19 @@ from sqlalchemy import Engine
 from starlette.routing import Match, Mount
 from starlette.types import Scope
 
-from service import errors, health
+from service import errors, health, telemetry
 from service.accounts import routes as accounts
 from service.annotations import drawing
 from service.annotations import routes as annotations
+from service.audit import routes as audit
 from service.context import routes as context
 from service.db import make_sessions, open_engine
 from service.dependencies import HouseRules, admitted
 from service.events import Events, RedisEvents, redis_py_url
+from service.exports import routes as exports
+from service.gold import routes as gold
 from service.images import routes as images
+from service.imports import routes as imports
 from service.jobs import PULSE_KEY, CeleryJobs, Jobs
 from service.metrics import routes as metrics
 from service.middleware import BodyLimit, SafeHeaders
@@ -30,9 +34,25 @@ from service.queue import routes as queue
 from service.review import routes as review
 from service.settings import Settings
 from service.storage import Storage, open_storage
+from service.team import routes as team
 
 WEB = Path(__file__).parent.parent / "web"
-FEATURES = (accounts, projects, images, queue, annotations, drawing, review, context, metrics)
+FEATURES = (
+    accounts,
+    team,
+    projects,
+    images,
+    imports,
+    queue,
+    annotations,
+    drawing,
+    review,
+    context,
+    gold,
+    metrics,
+    exports,
+    audit,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +64,7 @@ class Ports:
     jobs: Jobs
     events: Events
     pulse: Callable[[], bool]  # whether a worker has consumed a job of late
+    broker: "redis.Redis | None" = None  # whose queues are measured
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -60,6 +81,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         jobs=jobs,
         events=events,
         pulse=lambda: bool(broker.exists(PULSE_KEY)),
+        broker=broker,
     )
     rules = HouseRules(
         model=settings.model,
@@ -67,6 +89,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lease_seconds=settings.lease_seconds,
         predict_ahead=settings.predict_ahead,
         max_image_pixels=settings.max_image_pixels,
+        public_url=settings.public_url,
     )
 
     @asynccontextmanager
@@ -78,12 +101,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         broker.close()
         ports.engine.dispose()
 
-    app = assemble(ports, rules, largest_upload=settings.max_upload_bytes)
+    app = assemble(
+        ports, rules, largest_upload=settings.max_upload_bytes, metrics_token=settings.metrics_token
+    )
     app.router.lifespan_context = lifespan
     return app
 
 
-def assemble(ports: Ports, rules: HouseRules, *, largest_upload: int) -> FastAPI:
+def assemble(
+    ports: Ports, rules: HouseRules, *, largest_upload: int, metrics_token: str | None = None
+) -> FastAPI:
     """The application over the given ports."""
     app = FastAPI(
         title="Accrue",
@@ -98,16 +125,20 @@ def assemble(ports: Ports, rules: HouseRules, *, largest_upload: int) -> FastAPI
     app.state.events = ports.events
     app.state.pulse = ports.pulse
     app.state.rules = rules
+    app.state.metrics_token = metrics_token
+    app.state.telemetry = measured = telemetry.Telemetry(app.state.sessions, ports.broker)
     api = APIRouter(prefix="/api", dependencies=[Depends(admitted)])
     for feature in FEATURES:
         api.include_router(feature.router)
     app.include_router(api)
     app.include_router(health.router)
+    app.include_router(telemetry.router)
     if WEB.is_dir():
         app.router.routes.append(Page("/", StaticFiles(directory=WEB, html=True)))
     errors.install(app)
     app.add_middleware(BodyLimit, largest_upload=largest_upload)
     app.add_middleware(SafeHeaders)
+    app.add_middleware(telemetry.RequestTimes, requests=measured.requests)
     return app
 
 

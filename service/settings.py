@@ -17,12 +17,15 @@ class Settings(BaseSettings):
     storage_url: str | None = None
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
+    public_url: str | None = Field(default=None, pattern=r"^https?://[^/?#\s]+(/[^?#\s]*)?$")
     device: str = "cpu"
     model: str = "memory-v1"
     weights_dir: Path | None = None
     lease_seconds: float = Field(default=120, gt=0, le=86_400)
     predict_ahead: int = Field(default=2, ge=0, le=100)
     max_attempts: int = Field(default=3, ge=1)
+    # Opens /metrics and nothing else, for the operator's Prometheus.
+    metrics_token: str | None = Field(default=None, min_length=16)
     max_upload_bytes: int = Field(default=512 * 1024 * 1024, ge=1)
     max_image_pixels: int = Field(default=64_000_000, ge=1)
 

@@ -1,7 +1,12 @@
-"""The storage port: blobs kept under the SHA-256 of their bytes, so a blob never changes."""
+"""The storage port: blobs kept under the SHA-256 of their bytes, so a blob never changes; and passing files.
+
+A blob is never deleted. What is made and goes again (the pieces of an export) is a passing file, under a name
+of our own choosing.
+"""
 
 import os
 import re
+import shutil
 import tempfile
 from hashlib import sha256
 from pathlib import Path
@@ -9,6 +14,8 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_NAME = re.compile(r"[a-z0-9-]+(/[a-z0-9-]+)*")
+PASSING = "passing"
 
 
 def digest_of(data: bytes) -> str:
@@ -31,12 +38,22 @@ class Storage(Protocol):
 
     def exists(self, digest: str) -> bool: ...
 
+    def write_passing(self, name: str, data: bytes) -> None:
+        """Keep ``data`` for good as the passing file ``name`` ("exports/7/3"), in place of what was there."""
+
+    def read_passing(self, name: str, start: int = 0, length: int = -1) -> bytes:
+        """``length`` bytes from ``start`` on (-1: all) of a passing file; FileNotFoundError without one."""
+
+    def delete_passing(self, folder: str) -> None:
+        """Delete the passing files in ``folder``; those that are gone already are no error."""
+
 
 class MemoryStorage:
     """A storage that lives as long as the process."""
 
     def __init__(self) -> None:
         self._blobs: dict[str, bytes] = {}
+        self._passing: dict[str, bytes] = {}
 
     def put(self, data: bytes, *, durable: bool = True) -> str:
         digest = digest_of(data)
@@ -54,6 +71,21 @@ class MemoryStorage:
 
     def exists(self, digest: str) -> bool:
         return digest in self._blobs
+
+    def write_passing(self, name: str, data: bytes) -> None:
+        self._passing[_checked(name)] = bytes(data)
+
+    def read_passing(self, name: str, start: int = 0, length: int = -1) -> bytes:
+        try:
+            found = self._passing[_checked(name)]
+        except KeyError:
+            raise FileNotFoundError(name) from None
+        return found[start:] if length < 0 else found[start : start + length]
+
+    def delete_passing(self, folder: str) -> None:
+        inside = f"{_checked(folder)}/"
+        for name in [name for name in self._passing if name.startswith(inside)]:
+            del self._passing[name]
 
 
 class LocalStorage:
@@ -85,6 +117,22 @@ class LocalStorage:
         except FileNotFoundError:
             return False
 
+    def write_passing(self, name: str, data: bytes) -> None:
+        path = self._passing(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._write(path, data, durable=True)
+
+    def read_passing(self, name: str, start: int = 0, length: int = -1) -> bytes:
+        with self._passing(name).open("rb") as file:
+            file.seek(start)
+            return file.read(length)
+
+    def delete_passing(self, folder: str) -> None:
+        shutil.rmtree(self._passing(folder), ignore_errors=True)
+
+    def _passing(self, name: str) -> Path:
+        return self._folder / PASSING / _checked(name)
+
     def _path(self, digest: str) -> Path:
         if not _DIGEST.fullmatch(digest):  # a digest is never a path
             raise FileNotFoundError(digest)
@@ -103,6 +151,13 @@ class LocalStorage:
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
+
+
+def _checked(name: str) -> str:
+    """The name of a passing file or of a folder of such; ValueError for what could lead elsewhere."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no name of a passing file")
+    return name
 
 
 def open_storage(url: str) -> Storage:

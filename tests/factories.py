@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from service.accounts.actions import create_token, create_user
 from service.db import unit_of_work
-from service.tables import Image, Source
+from service.tables import Annotation, Image, Label, Source
 
 _seeds = itertools.count()
 CLICK = {"kind": "click", "x": 20.5, "y": 12.5, "positive": True}
@@ -128,6 +128,17 @@ def many_annotations(
     for table, values in (("images", images), ("annotations", annotations)):
         chosen = ", ".join(str(value) for value in values.values())
         session.execute(text(f"INSERT INTO {table} ({', '.join(values)}) {numbers} SELECT {chosen} FROM n"))
+
+
+def a_short_queue(session: Session, project_id: int) -> int:
+    """A label of the project with an annotation for each of its first 30 images; its id."""
+    label = Label(project_id=project_id, name="short", context_version=1)
+    session.add(label)
+    session.flush()
+    numbers = range(1, 31)
+    session.add_all(Annotation(id=10**6 + n, label_id=label.id, image_id=n, position=n) for n in numbers)
+    session.flush()
+    return label.id
 
 
 def told(answer: httpx.Response, status: int = 200) -> Any:

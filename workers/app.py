@@ -26,11 +26,13 @@ from models.prompts import Click
 from models.registry import load
 from service.db import make_sessions, open_engine
 from service.events import RedisEvents, redis_py_url
-from service.jobs import PULSE_KEY, QUEUES, CeleryJobs, Job, Jobs, open_celery
+from service.jobs import PULSE_KEY, PULSE_SECONDS, QUEUES, CeleryJobs, Job, Jobs, open_celery
 from service.settings import Settings
 from service.storage import open_storage
 from workers.bench import Bench
 from workers.check import check_entry
+from workers.export import make_part
+from workers.measure import measure_submission
 from workers.predict import predict_first, predict_interaction
 from workers.sweep import INTERVAL_SECONDS, sweep
 
@@ -40,9 +42,10 @@ TASKS: dict[Job, Callable[[Bench, int], None]] = {
     Job.PREDICT: predict_interaction,
     Job.PREDICT_FIRST: predict_first,
     Job.CHECK: check_entry,
+    Job.EXPORT: make_part,
+    Job.MEASURE: measure_submission,
     Job.SWEEP: sweep,
 }
-PULSE_SECONDS = 30
 # One small image at a time has no work for more threads; half of the cores are left to the API and
 # the database, because threads of torch that wait for a busy core wait a hundred times longer.
 THREADS = max(1, min(4, (os.cpu_count() or 1) // 2))

@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 IMAGES_KEPT = 14
 CONTEXTS_KEPT = 4
 ANSWERS_KEPT = 16
+# Of the slices of its own volume, so many are read by an image in any case.
+NEIGHBOURS = 2
 # How many prompts were answered, then views, rows and columns; logits in [-30, 30] as steps of 1/4.
 STATE_HEADER = struct.Struct("<4I")
 STEPS_PER_UNIT = 4
@@ -50,6 +52,21 @@ class Recent(Generic[Key, Value]):
             self._values.popitem(last=False)
 
 
+@dataclass(frozen=True)
+class KeptContext:
+    """Encoded pairs, and the same as single images see them: with some of them pinned, some left out."""
+
+    pairs: tuple[ContextPair, ...]
+    context: Context
+    _seen: dict[tuple[frozenset[int], frozenset[int]], Context] = field(default_factory=dict)
+
+    def seen(self, pinned: frozenset[int], hidden: frozenset[int]) -> Context:
+        """The same object whenever it is asked for."""
+        if pinned == self.context.pinned and not hidden:
+            return self.context
+        return self._seen.setdefault((pinned, hidden), self.context.pinning(pinned).without(hidden))
+
+
 class Answer(NamedTuple):
     """What the network last made of an annotation; kept, because the next step begins from it."""
 
@@ -65,9 +82,7 @@ class Inputs:
     predictor: Predictor
     storage: Storage
     images: Recent[str, EncodedImage] = field(default_factory=lambda: Recent(IMAGES_KEPT))
-    contexts: Recent[int, tuple[tuple[ContextPair, ...], Context]] = field(
-        default_factory=lambda: Recent(CONTEXTS_KEPT)
-    )
+    contexts: Recent[int, "KeptContext"] = field(default_factory=lambda: Recent(CONTEXTS_KEPT))
     answers: Recent[int, Answer] = field(default_factory=lambda: Recent(ANSWERS_KEPT))
 
     def image(self, digest: str, *, keep: bool = True) -> EncodedImage:
@@ -83,18 +98,23 @@ class Inputs:
         return encoded
 
     def context(self, work: Work) -> Context:
-        """The context of the work's label: the one at hand, extended, unless an entry has left it."""
+        """The context of the work's label: the one at hand, extended, unless an entry has left it.
+
+        It is the same object for the same pairs: images know it by that. What others have made of the same
+        image is left out of it: whoever annotates it after them should not see it.
+        """
         kept = self.contexts.get(work.label_id)
-        if kept is None or kept[0] != work.context[: len(kept[0])]:
-            kept = ((), self.predictor.encode_context([]))
-        pairs, context = kept
-        for pair in work.context[len(pairs) :]:
+        if kept is None or kept.pairs != work.context[: len(kept.pairs)]:
+            kept = KeptContext((), self.predictor.encode_context([]))
+        context = kept.context
+        for pair in work.context[len(kept.pairs) :]:
             context = self.predictor.extend_context(context, *self.pair(pair))
+        if context is not kept.context:
+            kept = KeptContext(work.context, context)
+        self.contexts.put(work.label_id, kept)
         pinned = frozenset(i for i, pair in enumerate(work.context) if pair.pinned)
-        if pinned != context.pinned:  # else it stays the same object: images know it by that
-            context = context.pinning(pinned)
-        self.contexts.put(work.label_id, (work.context, context))
-        return context
+        own = frozenset(i for i, pair in enumerate(work.context) if pair.image_id == work.image_id)
+        return kept.seen(pinned | nearest(work), own)
 
     def pair(self, pair: ContextPair, *, keep: bool = True) -> Pair:
         """An accepted pair, its image encoded."""
@@ -125,6 +145,21 @@ class Inputs:
             logger.warning("state.lost annotation=%d n=%d", work.annotation_id, work.n)
             state = None
         return Answer(work.earlier.state_digest, mask, state)
+
+
+def nearest(work: Work) -> frozenset[int]:
+    """The positions of those pairs that lie nearest to the image in its volume, before and behind alike.
+
+    They look most like it, so it reads them whatever else there is.
+    """
+    if work.series is None or work.place is None:
+        return frozenset()
+    near = [
+        (abs(pair.place - work.place), i)
+        for i, pair in enumerate(work.context)
+        if pair.series == work.series and pair.place is not None
+    ]
+    return frozenset(i for _, i in sorted(near)[:NEIGHBOURS])
 
 
 def pack_state(state: State) -> bytes:

@@ -38,15 +38,34 @@ TABLES = (
     "reviews",
 )
 
+# The audit log is written and read. The database itself refuses anything else, whoever asks.
+_SAID = "the audit log only grows"
+ONLY_GROWS = {
+    "sqlite": [
+        f"CREATE TRIGGER audit_no_{verb} BEFORE {verb} ON audit BEGIN SELECT RAISE(ABORT, '{_SAID}'); END"
+        for verb in ("update", "delete")
+    ],
+    "postgresql": [
+        "CREATE FUNCTION audit_only_grows() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION '{_SAID}' USING ERRCODE = 'insufficient_privilege'; END $$",
+        "CREATE TRIGGER audit_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON audit "
+        "FOR EACH STATEMENT EXECUTE FUNCTION audit_only_grows()",
+    ],
+}
+
 
 def upgrade() -> None:
     for table in TABLES:
         globals()[f"_{table}"]()
+    for statement in ONLY_GROWS[op.get_context().dialect.name]:
+        op.execute(statement)
 
 
 def downgrade() -> None:
     for table in reversed(TABLES):
         op.drop_table(table)
+    if op.get_context().dialect.name == "postgresql":
+        op.execute("DROP FUNCTION audit_only_grows()")
 
 
 def _one_of(name: str, *values: str) -> sa.Enum:
@@ -144,7 +163,10 @@ def _exports() -> None:
         sa.Column("options", sa.JSON(), nullable=False),
         sa.Column("state", _one_of("progress", "waiting", "running", "done", "failed"), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("worker", sa.String(length=32)),
         sa.Column("alive_at", sa.DateTime(timezone=True)),
+        sa.Column("cursor", sa.JSON()),
+        sa.Column("parts", sa.JSON(), nullable=False),
         sa.Column("done", sa.Integer(), nullable=False),
         sa.Column("total", sa.Integer(), nullable=False),
         sa.Column("report", sa.JSON(), nullable=False),
@@ -165,6 +187,7 @@ def _invitations() -> None:
         "invitations",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("project_id", sa.Integer()),
+        sa.Column("user_id", sa.Integer()),
         sa.Column(
             "role", _one_of("role", "viewer", "annotator", "reviewer", "manager", "owner"), nullable=False
         ),
@@ -178,6 +201,7 @@ def _invitations() -> None:
         sa.ForeignKeyConstraint(["accepted_by"], ["users.id"], name="fk_invitations_accepted_by_users"),
         sa.ForeignKeyConstraint(["created_by"], ["users.id"], name="fk_invitations_created_by_users"),
         sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name="fk_invitations_project_id_projects"),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_invitations_user_id_users"),
         sa.PrimaryKeyConstraint("id", name="pk_invitations"),
         sa.UniqueConstraint("digest", name="uq_invitations_digest"),
     )
@@ -351,7 +375,9 @@ def _annotations() -> None:
         ["label_id", "state", "assigned_to", "rank", "position", "id"],
     )
     op.create_index(
-        "ix_annotations_label_id_accepted_at_id", "annotations", ["label_id", "accepted_at", "id"]
+        "ix_annotations_in_order_of_acceptance",
+        "annotations",
+        ["label_id", "state", "accepted_at", "id", "imported", "control"],
     )
     op.create_index("ix_annotations_submitted_at", "annotations", ["submitted_at"])
 
@@ -387,8 +413,9 @@ def _activity() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_activity"),
     )
     op.create_index(
-        "ix_activity_annotation_id_user_id_ended_at", "activity", ["annotation_id", "user_id", "ended_at"]
+        "ix_activity_annotation_id_began_at_ended_at", "activity", ["annotation_id", "began_at", "ended_at"]
     )
+    op.create_index("ix_activity_user_id_ended_at", "activity", ["user_id", "ended_at"])
 
 
 def _comments() -> None:
@@ -419,9 +446,12 @@ def _context_entries() -> None:
         sa.Column("image_id", sa.Integer(), nullable=False),
         sa.Column("mask_digest", sa.String(length=64), nullable=False),
         sa.Column("added_version", sa.Integer(), nullable=False),
+        sa.Column("added_reason", sa.String(length=500)),
         sa.Column("removed_version", sa.Integer()),
         sa.Column("removed_reason", sa.String(length=500)),
+        sa.Column("standby", sa.Boolean(), nullable=False),
         sa.Column("pinned", sa.Boolean(), nullable=False),
+        sa.Column("pinned_by", sa.Integer()),
         sa.Column("checked", sa.Boolean(), nullable=False),
         sa.Column("quality", sa.Double()),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -430,9 +460,10 @@ def _context_entries() -> None:
         ),
         sa.ForeignKeyConstraint(["image_id"], ["images.id"], name="fk_context_entries_image_id_images"),
         sa.ForeignKeyConstraint(["label_id"], ["labels.id"], name="fk_context_entries_label_id_labels"),
+        sa.ForeignKeyConstraint(["pinned_by"], ["users.id"], name="fk_context_entries_pinned_by_users"),
         sa.PrimaryKeyConstraint("id", name="pk_context_entries"),
-        sa.UniqueConstraint("annotation_id", name="uq_context_entries_annotation_id"),
     )
+    op.create_index("ix_context_entries_annotation_id", "context_entries", ["annotation_id"])
     op.create_index("ix_context_entries_image_id", "context_entries", ["image_id"])
     op.create_index(
         "ix_context_entries_label_id_added_version", "context_entries", ["label_id", "added_version"]
@@ -542,6 +573,7 @@ def _submissions() -> None:
         sa.Column("first_dice", sa.Double()),
         sa.Column("gold_dice", sa.Double()),
         sa.Column("measured_at", sa.DateTime(timezone=True)),
+        sa.Column("measure_attempts", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["annotation_id"], ["annotations.id"], name="fk_submissions_annotation_id_annotations"
@@ -554,6 +586,14 @@ def _submissions() -> None:
         ),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_submissions_user_id_users"),
         sa.PrimaryKeyConstraint("id", name="pk_submissions"),
+    )
+    unmeasured = sa.text("measured_at IS NULL AND origin <> 'imported'")
+    op.create_index(
+        "ix_submissions_unmeasured",
+        "submissions",
+        ["created_at"],
+        sqlite_where=unmeasured,
+        postgresql_where=unmeasured,
     )
     op.create_index("ix_submissions_annotation_id", "submissions", ["annotation_id"])
     op.create_index("ix_submissions_created_at", "submissions", ["created_at"])

@@ -12,6 +12,7 @@ from service.clock import now
 from service.db import on_commit
 from service.errors import NothingToUndo, NotOpen, PromptOutside, VersionStale
 from service.jobs import Job, Jobs
+from service.metrics.actions import note_activity
 from service.queue.actions import extend, require_lease
 from service.queue.queries import LIVE
 from service.tables import Annotation, Comment, Draft, Interaction
@@ -23,6 +24,7 @@ def held(session: Session, annotation_id: int, user_id: int, token: str) -> Anno
     require_live(annotation)
     lease = require_lease(session, annotation_id, user_id, token)
     extend(lease, active=True)
+    note_activity(session, annotation_id, user_id)
     return annotation
 
 

@@ -13,6 +13,7 @@ from service.context.actions import add_entry
 from service.db import on_commit
 from service.errors import Invalid, NotOpen, PredictionMissing
 from service.jobs import Job, Jobs
+from service.metrics.actions import measure
 from service.queue.queries import WORKABLE, ahead
 from service.tables import Annotation, Draft, Lease, Origin, Prediction, State, Submission
 
@@ -25,6 +26,7 @@ def submit(session: Session, jobs: Jobs, annotation: Annotation, user_id: int, *
     require_workable(annotation)
     returned = annotation.state is State.RETURNED
     submission = _declare(session, annotation, user_id, Origin.SUBMITTED)
+    measure(session, jobs, submission.id)
     annotation.submitted_at, annotation.submitted_by = now(), user_id
     if not (returned or _is_reviewed(session, annotation, submission)):
         accept(session, jobs, annotation, user_id, submission, predict_ahead=predict_ahead)
@@ -57,6 +59,24 @@ def accept(
     entry = add_entry(session, annotation, final.mask_digest)
     predict_next(session, jobs, annotation.label_id, predict_ahead, user_id=user_id)
     on_commit(session, partial(jobs.send, Job.CHECK, entry.id))
+
+
+def accept_imported(session: Session, annotation: Annotation, user_id: int, mask_digest: str) -> None:
+    """Accept a mask that was made elsewhere: it took no interaction here, and is in no average."""
+    annotation.state, annotation.imported = State.ACCEPTED, True
+    annotation.mask_digest = mask_digest
+    annotation.submitted_at = annotation.accepted_at = now()
+    annotation.submitted_by = annotation.accepted_by = user_id
+    annotation.version += 1
+    session.add(
+        Submission(
+            annotation_id=annotation.id,
+            user_id=user_id,
+            origin=Origin.IMPORTED,
+            step=annotation.step,
+            mask_digest=mask_digest,
+        )
+    )
 
 
 def skip(

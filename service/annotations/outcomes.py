@@ -104,7 +104,7 @@ def record_prediction(session: Session, work: Work, outcome: Outcome, *, events:
         model=work.model,
         weights_sha256=outcome.weights_sha256,
         context_version=work.context_version,
-        context_size=len(work.context),
+        context_size=work.context_size,
         mask_digest=outcome.mask_digest,
         state_digest=outcome.state_digest,
         network_ms=outcome.network_ms,

@@ -56,6 +56,14 @@ class Work:
     model: str
     context_version: int
     context: tuple[ContextPair, ...]
+    # Where the image lies, if it is of a volume.
+    series: str | None = None
+    place: float | None = None
+
+    @property
+    def context_size(self) -> int:
+        """How many pairs are read: what others have made of the same image is not."""
+        return sum(pair.image_id != self.image_id for pair in self.context)
 
 
 def work_on_interaction(
@@ -104,6 +112,8 @@ def _work(
         model=found.model,
         context_version=version,
         context=read_pairs(session, found.label_id, version) if version else (),
+        series=found.series,
+        place=found.place,
     )
 
 
@@ -149,6 +159,8 @@ _OPEN = (
         Annotation.image_id,
         Annotation.first_failure,
         Image.digest.label("image_digest"),
+        Image.series,
+        Image.place,
         Project.model,
         Project.use_context,
         in_control(Project.control_share).label("control"),

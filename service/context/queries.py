@@ -3,42 +3,37 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from service.errors import NotFound
-from service.tables import Annotation, ContextEntry, Image, Label, Prediction, Project
+from service.tables import Annotation, ContextEntry, Image, Label, Project, State
 
-# How many pairs the network is shown at most, and how many of the oldest leave at a time: the
+# How many pairs the network is shown at most, and in how many parts they leave, the oldest first: the
 # memory of the others is kept, so dropping one with every mask would rebuild it with every mask.
 LIMIT = 256
-LEAVE = 64
+PARTS = 4
 
 # With how many of the newest others a new mask is compared: enough to outvote one that is wrong itself.
 FEWEST_OTHERS, MOST_OTHERS = 4, 8
 
-# An accepted mask deserves a second look when its quality is below the one, or the network was less
-# sure of it than the other.
-SECOND_LOOK, UNSURE = 0.6, 0.3
-
-
-# The columns of an entry as it is listed.
-Listed = Row[*tuple[Any, ...]]
-
 
 @dataclass(frozen=True, slots=True)
 class ContextPair:
-    """One accepted pair, by the digests under which image and mask are stored.
+    """One accepted pair, by the digests under which image and mask are stored, and its place in a volume.
 
     Pinned or not it is the same pair: nothing is encoded again for a pin.
     """
 
     entry_id: int
+    image_id: int
     image_digest: str
     mask_digest: str
     pinned: bool = field(default=False, compare=False)
+    series: str | None = field(default=None, compare=False)
+    place: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +72,8 @@ def version_for(annotation: Annotation) -> int:
 def pairs(session: Session, label_id: int, version: int) -> tuple[ContextPair, ...]:
     """The context of a label at ``version``, oldest first, so that a newer one extends an older.
 
-    Of more than ``LIMIT`` the oldest have left, but never a pinned one.
+    Of more than the label's limit, or ``LIMIT``, the oldest have left, but never a pinned one. Versions
+    before an entry came back, a pin or the limit changed are not as they were: nobody predicts with them.
     """
     then = and_(
         ContextEntry.label_id == label_id,
@@ -85,7 +81,9 @@ def pairs(session: Session, label_id: int, version: int) -> tuple[ContextPair, .
         or_(ContextEntry.removed_version.is_(None), ContextEntry.removed_version > version),
     )
     statement = _PAIRS.where(then).order_by(ContextEntry.added_version)
-    left = _left(session.scalar(select(func.count(ContextEntry.id)).where(then)) or 0)
+    limit = select(Label.context_limit).where(Label.id == label_id).scalar_subquery()
+    size, limited = session.execute(select(func.count(ContextEntry.id), limit).where(then)).one()
+    left = _left(size, LIMIT if limited is None else min(limited, LIMIT))
     if left:
         last = (
             select(ContextEntry.added_version)
@@ -99,9 +97,15 @@ def pairs(session: Session, label_id: int, version: int) -> tuple[ContextPair, .
     return tuple(ContextPair(*row) for row in session.execute(statement))
 
 
-_PAIRS = select(ContextEntry.id, Image.digest, ContextEntry.mask_digest, ContextEntry.pinned).join(
-    Image, Image.id == ContextEntry.image_id
-)
+_PAIRS = select(
+    ContextEntry.id,
+    ContextEntry.image_id,
+    Image.digest,
+    ContextEntry.mask_digest,
+    ContextEntry.pinned,
+    Image.series,
+    Image.place,
+).join(Image, Image.id == ContextEntry.image_id)
 
 
 def entry(session: Session, entry_id: int) -> ContextEntry:
@@ -112,50 +116,53 @@ def entry(session: Session, entry_id: int) -> ContextEntry:
     return found
 
 
-def listed(
-    session: Session, label_id: int, *, include_removed: bool = False, second_look: bool = False
-) -> Sequence[Listed]:
-    """The entries that are in the context now, oldest first, and on demand those that have left it.
+class Changeable(Protocol):
+    """What can change of an entry, in the table and on the wire."""
 
-    ``second_look`` leaves those that deserve one.
-    """
-    statement = _LISTED.where(ContextEntry.label_id == label_id)
-    if not include_removed:
-        statement = statement.where(ContextEntry.removed_version.is_(None))
-    if second_look:
-        statement = statement.where(_DOUBTFUL)
-    return session.execute(statement.order_by(ContextEntry.added_version, ContextEntry.id)).all()
+    added_version: Any
+    removed_version: Any
+    pinned: Any
+    standby: Any
 
 
-def listed_entry(session: Session, entry_id: int) -> Listed:
-    """One entry as it is listed."""
-    return session.execute(_LISTED.where(ContextEntry.id == entry_id)).one()
+def version_of(entry: Changeable) -> str:
+    """What tells an entry from what it was before; for If-Match."""
+    return f"{entry.added_version}-{entry.removed_version or 0}-{entry.pinned:d}{entry.standby:d}"
 
 
-# One that somebody has pinned has had its second look.
-_DOUBTFUL = and_(
-    ContextEntry.pinned.is_(False),
-    or_(
-        func.coalesce(ContextEntry.quality, 1) < SECOND_LOOK,
-        func.coalesce(Prediction.uncertainty, 0) > UNSURE,
-    ),
-)
-_LISTED: Select[*tuple[Any, ...]] = (
-    select(
-        ContextEntry.id,
-        ContextEntry.annotation_id,
-        ContextEntry.image_id,
-        ContextEntry.added_version,
-        ContextEntry.removed_version,
-        ContextEntry.removed_reason,
-        ContextEntry.pinned,
-        ContextEntry.quality,
-        Prediction.uncertainty,
-        _DOUBTFUL.label("second_look"),
+def entry_in_use(session: Session, label_id: int, image_id: int) -> ContextEntry | None:
+    """The one entry of an image that is in the label's context now."""
+    return session.scalars(
+        _of_image(label_id, image_id).where(ContextEntry.removed_version.is_(None))
+    ).first()
+
+
+def next_in_line(session: Session, label_id: int, image_id: int) -> ContextEntry | None:
+    """The entry of an image that has stood by for longest."""
+    return session.scalars(_of_image(label_id, image_id).where(ContextEntry.standby).limit(1)).first()
+
+
+def entries_of(session: Session, annotation_id: int) -> Sequence[ContextEntry]:
+    """All entries that an annotation ever had, oldest first."""
+    of_annotation = select(ContextEntry).where(ContextEntry.annotation_id == annotation_id)
+    return session.scalars(of_annotation.order_by(ContextEntry.id)).all()
+
+
+def is_accepted(session: Session, subject: ContextEntry) -> bool:
+    """Whether the entry's mask is the one that is accepted of its annotation now."""
+    newest = select(func.max(ContextEntry.id)).where(ContextEntry.annotation_id == subject.annotation_id)
+    state = select(Annotation.state).where(
+        Annotation.id == subject.annotation_id, newest.scalar_subquery() == subject.id
     )
-    .join(Annotation, Annotation.id == ContextEntry.annotation_id)
-    .outerjoin(Prediction, Prediction.id == Annotation.accepted_prediction_id)
-)
+    return session.scalar(state) is State.ACCEPTED
+
+
+def _of_image(label_id: int, image_id: int) -> Select[ContextEntry]:
+    return (
+        select(ContextEntry)
+        .where(ContextEntry.label_id == label_id, ContextEntry.image_id == image_id)
+        .order_by(ContextEntry.id)
+    )
 
 
 def check_of(session: Session, entry_id: int) -> Check | None:
@@ -207,7 +214,7 @@ def _in_context(label_id: int) -> tuple[ColumnElement[bool], ...]:
     return ContextEntry.label_id == label_id, ContextEntry.removed_version.is_(None)
 
 
-def _left(size: int) -> int:
+def _left(size: int, limit: int) -> int:
     """How many of the oldest of ``size`` entries are no longer shown."""
-    over = max(size - LIMIT, 0)
-    return -(-over // LEAVE) * LEAVE
+    over, together = max(size - limit, 0), max(limit // PARTS, 1)
+    return -(-over // together) * together

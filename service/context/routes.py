@@ -1,15 +1,64 @@
-"""What the network is conditioned on, and what people decide about it."""
+"""What the network is conditioned on: why, what people decide about it, and from one project to another."""
 
-from fastapi import APIRouter
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import StreamingResponse
 from sqlalchemy.orm import Session
+from starlette.datastructures import UploadFile
 
-from service.context import actions, queries
-from service.context.schemas import ContextEntryChange, ContextEntryOut
+from service.annotations import presentation
+from service.annotations.actions import require_version
+from service.annotations.queries import annotation, locked
+from service.annotations.schemas import AnnotationOut
+from service.context import actions, archive, listing, transfer
+from service.context.overlay import overlaid
+from service.context.schemas import (
+    ContextEntryChange,
+    ContextEntryOut,
+    Imported,
+    ImportedPair,
+    Withdrawal,
+)
+from service.context.transfer import Importer, Kept
+from service.context.withdrawal import withdraw
 from service.db import reading
-from service.dependencies import Caller, Id, Sessions, Transaction
-from service.projects.queries import label
+from service.dependencies import (
+    Admission,
+    Caller,
+    Id,
+    IfMatch,
+    Jobs,
+    Rules,
+    Sessions,
+    Storage,
+    Transaction,
+)
+from service.errors import Invalid, NotAllowed
+from service.images.decode import decode
+from service.images.queries import stored_window
+from service.masks import from_png
+from service.permissions import LARGEST_ID
+from service.projects.queries import label, lock_label
+from service.tables import Role
 
 router = APIRouter(tags=["context"])
+
+ARCHIVE_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {"file": {"type": "string", "format": "binary"}},
+                }
+            }
+        },
+    }
+}
 
 
 @router.get("/labels/{label_id}/context")
@@ -19,22 +68,152 @@ def list_context(
     sessions: Sessions,
     include_removed: bool = False,
     second_look: bool = False,
+    after: Annotated[int, Query(ge=0, le=LARGEST_ID)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> list[ContextEntryOut]:
-    """Oldest first; those that deserve a second look have low quality, or were unsure when accepted."""
+    """Oldest first, from behind the entry ``after``; those that deserve a second look have low quality, or
+    were unsure when accepted."""
     with reading(sessions) as session:
         label(session, label_id)
-        found = queries.listed(session, label_id, include_removed=include_removed, second_look=second_look)
+        found = listing.listed(
+            session,
+            label_id,
+            include_removed=include_removed,
+            second_look=second_look,
+            after=after,
+            limit=limit,
+        )
     return [ContextEntryOut.model_validate(entry) for entry in found]
 
 
 @router.patch("/context/{entry_id}")
 def change_entry(
-    entry_id: Id, change: ContextEntryChange, caller: Caller, transaction: Transaction
+    entry_id: Id,
+    change: ContextEntryChange,
+    response: Response,
+    caller: Caller,
+    if_match: IfMatch,
+    transaction: Transaction,
 ) -> ContextEntryOut:
     """Pin an entry, so that every image reads it; exclude it; or take either back."""
 
     def effect(session: Session) -> ContextEntryOut:
-        actions.change_entry(session, entry_id, caller.name, **change.model_dump())
-        return ContextEntryOut.model_validate(queries.listed_entry(session, entry_id))
+        entry = actions.change_entry(
+            session, entry_id, caller.id, caller.name, **change.model_dump(), if_match=if_match
+        )
+        return ContextEntryOut.model_validate(listing.listed_entry(session, entry.label_id, entry_id))
 
-    return transaction(effect, ContextEntryOut)
+    changed = transaction(effect, ContextEntryOut)
+    response.headers["ETag"] = f'"{changed.version}"'
+    return changed
+
+
+@router.get("/context/{entry_id}/thumbnail", response_class=Response)
+def read_entry_thumbnail(
+    entry_id: Id,
+    request: Request,
+    admission: Admission,
+    sessions: Sessions,
+    storage: Storage,
+    size: Annotated[int, Query(ge=16, le=1024)] = 256,
+) -> Response:
+    """The image with the mask on it, as a PNG with no side longer than ``size``.
+
+    Where several annotate each image, blind, it is for reviewers: it would show one's mask to the others.
+    """
+    with reading(sessions) as session:
+        image, mask_digest, overlap = listing.pictured(session, entry_id)
+    if overlap > 1 and not (admission.role and admission.role.covers(Role.REVIEWER)):
+        raise NotAllowed("Several people annotate each image here, so masks of others are for reviewers.")
+    headers = {
+        "ETag": f'"{image.id}-{image.digest[:16]}-{mask_digest[:16]}-{size}"',
+        "Cache-Control": "private, max-age=31536000, immutable",
+    }
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
+    pixels, mask = decode(storage.get(image.digest)), from_png(storage.get(mask_digest))
+    png = overlaid(pixels, mask, size, stored_window(image))
+    return Response(png, media_type="image/png", headers=headers)
+
+
+@router.post("/annotations/{annotation_id}/withdraw")
+def withdraw_acceptance(
+    annotation_id: Id,
+    body: Withdrawal,
+    response: Response,
+    caller: Caller,
+    if_match: IfMatch,
+    transaction: Transaction,
+    storage: Storage,
+    jobs: Jobs,
+    rules: Rules,
+) -> AnnotationOut:
+    """Take back an acceptance: the mask leaves the context, and its author gets it again with the reason."""
+
+    def effect(session: Session) -> AnnotationOut:
+        lock_label(session, annotation(session, annotation_id).label_id)
+        subject = locked(session, annotation_id)
+        require_version(subject, if_match)
+        withdraw(
+            session,
+            jobs,
+            subject,
+            caller.id,
+            caller.name,
+            body.reason,
+            predict_ahead=rules.predict_ahead,
+        )
+        return presentation.seen(session, annotation(session, annotation_id))
+
+    withdrawn = presentation.with_mask(transaction(effect, AnnotationOut), storage)
+    response.headers["ETag"] = f'"{withdrawn.version}"'
+    return withdrawn
+
+
+@router.get("/labels/{label_id}/context/export", response_class=StreamingResponse)
+def export_context(label_id: Id, _caller: Caller, sessions: Sessions, storage: Storage) -> StreamingResponse:
+    """All that is in the context now, as a ZIP archive that another project can import."""
+    with reading(sessions) as session:
+        manifest = transfer.manifest_of(session, label_id)
+    headers = {"Content-Disposition": f'attachment; filename="context-{label_id}.zip"'}
+    return StreamingResponse(
+        archive.packed(manifest, storage.get), media_type="application/zip", headers=headers
+    )
+
+
+@router.post("/labels/{label_id}/context/import", status_code=201, openapi_extra=ARCHIVE_BODY)
+async def import_context(
+    label_id: Id,
+    request: Request,
+    caller: Caller,
+    transaction: Transaction,
+    storage: Storage,
+    jobs: Jobs,
+    rules: Rules,
+) -> Imported:
+    """Add all pairs of an archive to the context, or none when one of them is not what it claims to be."""
+    async with request.form() as form:
+        upload = form.get("file")
+        if not isinstance(upload, UploadFile):
+            raise Invalid("Send the archive in the multipart field `file`.")
+
+        def receive() -> Imported:
+            data = upload.file.read()
+            manifest = archive.read_manifest(data)
+            archive.check(data, manifest, max_pixels=rules.max_image_pixels)
+            kept = {
+                name: Kept(storage.put(content), len(content))
+                for name, content in archive.contents(data, manifest)
+            }
+            importer = Importer(caller.id, caller.name)
+
+            def effect(session: Session) -> Imported:
+                taken = transfer.take_in(
+                    session, jobs, label_id, manifest, kept, importer, predict_ahead=rules.predict_ahead
+                )
+                pairs = [ImportedPair.model_validate(each) for each in taken]
+                return Imported(source=f"{manifest.project}, {manifest.label}", pairs=pairs)
+
+            return transaction(effect, Imported)
+
+        return await run_in_threadpool(receive)

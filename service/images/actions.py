@@ -1,17 +1,21 @@
-"""The rules of an upload: all files are checked and stored, then all rows in one transaction."""
+"""The rules of an upload: all files are read to their end and stored, then all rows in one transaction."""
 
 import re
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy.orm import Session
 
 from service.allotment import allot
 from service.errors import ImageRefused
 from service.images import queries
-from service.images.decode import decode, media_type_of
+from service.images.archives import is_archive, members
+from service.images.files import open_image
+from service.images.slices import PNG, ImageFile, Slice, blob
 from service.projects.queries import labels, project
-from service.storage import Storage
+from service.storage import Storage, digest_of
 from service.tables import Image, Source
 
 LONGEST_NAME = 255
@@ -19,14 +23,17 @@ LONGEST_NAME = 255
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file that was found to be an image and is in the storage."""
+    """A file that was found to be an image and is in the storage, with the columns of its slices' rows.
+
+    ``slices`` is empty when the project had the file before, and it was not looked at again.
+    """
 
     name: str
     digest: str
     media_type: str
     size: int
-    width: int
-    height: int
+    geometry: dict[str, Any]
+    slices: Sequence[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,44 +42,134 @@ class RefusedFile:
     error: ImageRefused
 
 
-def receive(storage: Storage, filename: str, data: bytes, *, max_pixels: int) -> StoredFile | RefusedFile:
-    """Check that ``data`` decodes to its end and store it as it is; keep nothing otherwise."""
-    name = clean_name(filename)
-    try:
-        media_type = media_type_of(data, max_pixels=max_pixels)
-        height, width = decode(data, max_pixels=max_pixels).shape[:2]
-    except ImageRefused as error:
-        return RefusedFile(name, error)
-    return StoredFile(name, storage.put(data), media_type, len(data), width, height)
+Received = StoredFile | RefusedFile
 
 
-def register(session: Session, project_id: int, files: Sequence[StoredFile]) -> list[tuple[Image, bool]]:
-    """The image row of each file and whether it is new; new ones get an annotation per label.
+@dataclass(frozen=True, slots=True)
+class Reception:
+    """Where files are kept, whether a digest is of a file of the project, and what is asked of them."""
 
-    The same bytes are one image of the project, however often and under whatever name they come.
+    storage: Storage
+    known: Callable[[str], bool]
+    max_pixels: int
+    axis: int | None = None
+
+    def receive(self, filename: str, data: bytes) -> Iterator[Received]:
+        """Check that a file, or each file of an archive, is an image to its end, and store it.
+
+        Of a refused one nothing is kept.
+        """
+        if not is_archive(data):
+            yield self._receive(filename, data)
+            return
+        try:
+            for name, member in members(data):
+                if isinstance(member, ImageRefused):
+                    yield RefusedFile(clean_name(name), member)
+                else:
+                    yield self._receive(name, member)
+        except ImageRefused as error:
+            yield RefusedFile(clean_name(filename), error)
+
+    def _receive(self, filename: str, data: bytes) -> Received:
+        name, digest = clean_name(filename), digest_of(data)
+        if self.known(digest):
+            return StoredFile(name, digest, "", len(data), {}, ())
+        try:
+            file = open_image(data, max_pixels=self.max_pixels, axis=self.axis)
+            slices = self._keep(file, data)
+        except ImageRefused as error:
+            return RefusedFile(name, error)
+        return StoredFile(name, self.storage.put(data), file.media_type, len(data), file.geometry, slices)
+
+    def _keep(self, file: ImageFile, data: bytes) -> list[dict[str, Any]]:
+        """Store the pixels of all slices, once they have all been read; one at a time is in memory."""
+        if file.as_is:
+            return [
+                _columns(each) | {"digest": digest_of(data), "media_type": file.media_type}
+                for each in file.slices()
+            ]
+        kept, sizes = [], []
+        with tempfile.TemporaryFile() as spool:
+            for each in file.slices():
+                sizes.append(spool.write(blob(each.pixels)))
+                kept.append(_columns(each))
+            spool.seek(0)
+            for columns, size in zip(kept, sizes, strict=True):
+                columns |= {"digest": self.storage.put(spool.read(size)), "media_type": PNG}
+        return kept
+
+
+def _columns(each: Slice) -> dict[str, Any]:
+    """The columns of an image's row that the slice decides."""
+    height, width = each.pixels.shape[:2]
+    low, high = each.window or (None, None)
+    return {
+        "frame": each.frame,
+        "width": width,
+        "height": height,
+        "scale": each.scale,
+        "offset": each.offset,
+        "window_low": low,
+        "window_high": high,
+        "spacing": list(each.spacing) if each.spacing else None,
+        "series": each.series,
+        "place": each.place,
+    }
+
+
+def register(session: Session, project_id: int, files: Sequence[StoredFile]) -> list[tuple[Source, bool]]:
+    """The row of each file and whether it is new; new ones get images, with an annotation per label.
+
+    The same bytes are one file of the project, however often and under whatever name they come. Slices of a
+    series are put in order, also when each comes in a file of its own.
     """
     overlap = project(session, project_id, lock=True).overlap
     known = queries.by_digest(session, project_id, {file.digest for file in files})
-    registered = []
+    new: dict[str, tuple[Source, StoredFile]] = {}
     for file in files:
-        is_new = file.digest not in known
-        if is_new:
-            known[file.digest] = _new_image(session, project_id, file)
-        registered.append((known[file.digest], is_new))
+        if file.digest not in known and file.slices:
+            kept = Source(
+                project_id=project_id,
+                name=file.name,
+                digest=file.digest,
+                media_type=file.media_type,
+                size=file.size,
+                geometry=file.geometry,
+            )
+            known[file.digest] = kept
+            new[file.digest] = kept, file
+    session.add_all(kept for kept, _ in new.values())
     session.flush()
-    new = [image.id for image, is_new in registered if is_new]
-    allot(session, [label.id for label in labels(session, project_id)], new, range(overlap))
-    return registered
+    images = [image for kept, file in new.values() for image in _images(kept, file)]
+    _put_in_order(images)
+    session.add_all(images)
+    session.flush()
+    allot(
+        session, [label.id for label in labels(session, project_id)], [i.id for i in images], range(overlap)
+    )
+    first = {file.digest: file for file in reversed(files)}
+    return [(known[file.digest], file.digest in new and first[file.digest] is file) for file in files]
 
 
-def _new_image(session: Session, project_id: int, file: StoredFile) -> Image:
-    kept = {"project_id": project_id, "name": file.name, "digest": file.digest, "media_type": file.media_type}
-    source = Source(**kept, size=file.size)
-    session.add(source)
-    session.flush()
-    image = Image(**kept, source_id=source.id, width=file.width, height=file.height)
-    session.add(image)
-    return image
+def _images(kept: Source, file: StoredFile) -> list[Image]:
+    several = len(file.slices) > 1
+    return [
+        Image(
+            project_id=kept.project_id,
+            source_id=kept.id,
+            name=f"{kept.name[: LONGEST_NAME - 6]} #{columns['frame'] + 1}" if several else kept.name,
+            **columns,
+        )
+        for columns in file.slices
+    ]
+
+
+def _put_in_order(images: list[Image]) -> None:
+    """The images of a series one after the other, where the first of them came."""
+    begins: dict[str, int] = {}
+    came = {id(image): begins.setdefault(image.series or str(n), n) for n, image in enumerate(images)}
+    images.sort(key=lambda image: (came[id(image)], image.place or 0.0))
 
 
 def clean_name(filename: str) -> str:

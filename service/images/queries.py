@@ -1,12 +1,25 @@
-"""Reads about images."""
+"""Reads about images and the files they came in."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
 from service.errors import NotFound
-from service.tables import Image
+from service.tables import Image, Source
+
+# How many digests are asked for in one statement.
+BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """The images before and behind an image in its series, and how many there are."""
+
+    before: int | None
+    behind: int | None
+    count: int
 
 
 def image(session: Session, image_id: int) -> Image:
@@ -17,14 +30,83 @@ def image(session: Session, image_id: int) -> Image:
     return found
 
 
-def images(session: Session, project_id: int, *, after: int, limit: int) -> Sequence[Image]:
-    """Images of a project in the order of their upload, from behind the id ``after``."""
-    return session.scalars(
-        select(Image).where(Image.project_id == project_id, Image.id > after).order_by(Image.id).limit(limit)
-    ).all()
+def source(session: Session, source_id: int) -> Source:
+    """The file; NotFound when there is none."""
+    found = session.get(Source, source_id)
+    if found is None:
+        raise NotFound(f"There is no source {source_id}.")
+    return found
 
 
-def by_digest(session: Session, project_id: int, digests: Iterable[str]) -> dict[str, Image]:
-    """The images of a project that have one of ``digests``."""
-    found = session.scalars(select(Image).where(Image.project_id == project_id, Image.digest.in_(digests)))
-    return {image.digest: image for image in found}
+def images(
+    session: Session,
+    project_id: int,
+    *,
+    after: int,
+    limit: int,
+    series: str | None = None,
+    source_id: int | None = None,
+) -> Sequence[Image]:
+    """Images of a project in the order of their ids, from behind the id ``after``."""
+    statement = select(Image).where(Image.project_id == project_id, Image.id > after)
+    if series is not None:
+        statement = statement.where(Image.series == series)
+    if source_id is not None:
+        statement = statement.where(Image.source_id == source_id)
+    return session.scalars(statement.order_by(Image.id).limit(limit)).all()
+
+
+def images_of(session: Session, source_ids: Collection[int]) -> dict[int, list[Image]]:
+    """The images of these files, by file, in the order of their frames."""
+    found: dict[int, list[Image]] = {source_id: [] for source_id in source_ids}
+    for each in session.scalars(
+        select(Image).where(Image.source_id.in_(source_ids)).order_by(Image.source_id, Image.frame)
+    ):
+        found[each.source_id].append(each)
+    return found
+
+
+def neighbours(session: Session, subject: Image) -> Neighbours:
+    """Where an image stands among its series, in the order of place."""
+    if subject.series is None or subject.place is None:
+        return Neighbours(None, None, 1)
+    mine = select(Image.id).where(Image.project_id == subject.project_id, Image.series == subject.series)
+    here, there = tuple_(Image.place, Image.id), tuple_(subject.place, subject.id)
+    before = session.scalar(mine.where(here < there).order_by(Image.place.desc(), Image.id.desc()).limit(1))
+    behind = session.scalar(mine.where(here > there).order_by(Image.place, Image.id).limit(1))
+    count = session.scalar(select(func.count()).select_from(mine.subquery()))
+    return Neighbours(before, behind, count or 1)
+
+
+def by_digest(session: Session, project_id: int, digests: Collection[str]) -> dict[str, Source]:
+    """The files of a project that have one of ``digests``."""
+    found: dict[str, Source] = {}
+    asked = sorted(digests)
+    for start in range(0, len(asked), BATCH):
+        batch = asked[start : start + BATCH]
+        sources = session.scalars(
+            select(Source).where(Source.project_id == project_id, Source.digest.in_(batch))
+        )
+        found |= {source.digest: source for source in sources}
+    return found
+
+
+_KNOWN = select(Source.digest)
+
+
+def known(session: Session, project_id: int, digests: Collection[str]) -> set[str]:
+    """Which of ``digests`` are of files of the project."""
+    found: set[str] = set()
+    asked = sorted(digests)
+    for start in range(0, len(asked), BATCH):
+        batch = asked[start : start + BATCH]
+        found |= set(session.scalars(_KNOWN.where(Source.project_id == project_id, Source.digest.in_(batch))))
+    return found
+
+
+def stored_window(subject: Image) -> tuple[float, float] | None:
+    """The image's window in stored pixels."""
+    if subject.window_low is None or subject.window_high is None or not subject.scale:
+        return None
+    low, high = subject.window_low - subject.offset, subject.window_high - subject.offset
+    return low / subject.scale, high / subject.scale

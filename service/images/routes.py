@@ -1,22 +1,33 @@
 """Uploading images and looking at them."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.orm import Session
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 
 from service.db import reading
 from service.dependencies import Caller, Id, Rules, Sessions, Storage, Transaction
 from service.errors import ImagesRefused, Invalid
 from service.images import actions, queries
-from service.images.actions import RefusedFile, StoredFile
+from service.images.actions import Received, RefusedFile, StoredFile
 from service.images.decode import decode
-from service.images.schemas import FileProblem, ImageOut, Uploaded, UploadedFile
+from service.images.schemas import (
+    Digests,
+    FileProblem,
+    ImageDetail,
+    ImageOut,
+    SourceOut,
+    Uploaded,
+    UploadedFile,
+)
 from service.images.thumbnails import thumbnail
 from service.permissions import LARGEST_ID
 from service.projects.queries import project
+from service.tables import Image, Source
 
 router = APIRouter(tags=["images"])
 
@@ -34,7 +45,14 @@ UPLOAD_BODY: dict[str, Any] = {
                         "files": {
                             "type": "array",
                             "items": {"type": "string", "format": "binary"},
-                        }
+                            "description": "PNG, JPEG, TIFF, DICOM, NIfTI, or ZIP archives of them.",
+                        },
+                        "axis": {
+                            "type": "integer",
+                            "enum": [0, 1, 2],
+                            "description": "The axis along which NIfTI volumes are cut into slices; by "
+                            "default that on which voxels lie furthest apart.",
+                        },
                     },
                 }
             }
@@ -52,49 +70,81 @@ async def upload(
     storage: Storage,
     rules: Rules,
 ) -> Uploaded:
+    """Store files and make images of them, one for each slice; told is what became of each file."""
     async with request.form() as form:
-        uploads = [each for each in form.getlist("files") if isinstance(each, UploadFile)]
-        if not uploads:
-            raise Invalid("Send at least one file, in the multipart field `files`.")
+        uploads, axis = uploaded_files(form), _axis(form)
+
+        def known(digest: str) -> bool:
+            with reading(sessions) as session:
+                return bool(queries.known(session, project_id, {digest}))
+
+        reception = actions.Reception(storage, known, rules.max_image_pixels, axis)
+
+        def received() -> Iterator[Received]:
+            for each in uploads:
+                yield from reception.receive(each.filename or "", each.file.read())
 
         def receive() -> Uploaded:
-            with reading(sessions) as session:
-                project(session, project_id)
-            files = [
-                actions.receive(
-                    storage,
-                    each.filename or "",
-                    each.file.read(),
-                    max_pixels=rules.max_image_pixels,
-                )
-                for each in uploads
-            ]
+            files = list(received())
             return transaction(lambda session: _register(session, project_id, files), Uploaded)
 
         return await run_in_threadpool(receive)
 
 
-def _register(session: Session, project_id: int, files: list[StoredFile | RefusedFile]) -> Uploaded:
+def uploaded_files(form: FormData) -> list[UploadFile]:
+    """The files of a form; Invalid when there are none."""
+    found = [each for each in form.getlist("files") if isinstance(each, UploadFile)]
+    if not found:
+        raise Invalid("Send at least one file, in the multipart field `files`.")
+    return found
+
+
+def _axis(form: FormData) -> int | None:
+    value = form.get("axis")
+    if value is None or value == "":
+        return None
+    if value not in ("0", "1", "2"):
+        raise Invalid("The axis of a volume is 0, 1 or 2.")
+    return int(value)
+
+
+def _register(session: Session, project_id: int, files: list[Received]) -> Uploaded:
     """What became of each file, in the order they came; all refused is an error."""
     stored = [file for file in files if isinstance(file, StoredFile)]
-    rows = iter(actions.register(session, project_id, stored))
+    registered = actions.register(session, project_id, stored)
+    images = queries.images_of(session, {source.id for source, _ in registered})
+    rows = iter(registered)
     answer = Uploaded(images=[])
     for file in files:
         if isinstance(file, RefusedFile):
             told = FileProblem(code=file.error.code, detail=file.error.detail)
             answer.images.append(UploadedFile(filename=file.name, status="refused", problem=told))
             continue
-        image, is_new = next(rows)
+        source, is_new = next(rows)
+        slices = images[source.id]
         answer.images.append(
             UploadedFile(
                 filename=file.name,
                 status="stored" if is_new else "duplicate",
-                image=ImageOut.model_validate(image),
+                image=ImageOut.model_validate(slices[0]) if len(slices) == 1 else None,
+                source=_source(source, slices),
             )
         )
     if not stored:
         raise ImagesRefused("No file was stored.", **answer.model_dump(mode="json"))
     return answer
+
+
+def _source(source: Source, images: list[Image]) -> SourceOut:
+    columns = {name: getattr(source, name) for name in SourceOut.model_fields if name != "image_ids"}
+    return SourceOut(**columns, image_ids=[image.id for image in images])
+
+
+@router.post("/projects/{project_id}/images/known")
+def known_files(project_id: Id, digests: Digests, _caller: Caller, sessions: Sessions) -> Digests:
+    """Which of these files the project has, by their SHA-256: they need not be sent again."""
+    with reading(sessions) as session:
+        return Digests(digests=sorted(queries.known(session, project_id, set(digests.digests))))
 
 
 @router.get("/projects/{project_id}/images")
@@ -104,18 +154,58 @@ def list_images(
     sessions: Sessions,
     after: Annotated[int, Query(ge=0, le=LARGEST_ID)] = 0,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+    series: Annotated[str | None, Query(pattern=r"^[0-9a-f]{64}$")] = None,
+    source_id: Annotated[int | None, Query(ge=1, le=LARGEST_ID)] = None,
 ) -> list[ImageOut]:
+    """Images in the order of their ids, all of them, or of one series or file."""
     with reading(sessions) as session:
         project(session, project_id)
-        found = queries.images(session, project_id, after=after, limit=limit)
+        found = queries.images(
+            session, project_id, after=after, limit=limit, series=series, source_id=source_id
+        )
     return [ImageOut.model_validate(image) for image in found]
+
+
+@router.get("/images/{image_id}")
+def read_image(image_id: Id, _caller: Caller, sessions: Sessions) -> ImageDetail:
+    with reading(sessions) as session:
+        image = queries.image(session, image_id)
+        source = queries.source(session, image.source_id)
+        around = queries.neighbours(session, image)
+    return ImageDetail(
+        **ImageOut.model_validate(image).model_dump(),
+        before_id=around.before,
+        behind_id=around.behind,
+        series_count=around.count,
+        source_name=source.name,
+        source_media_type=source.media_type,
+    )
+
+
+@router.get("/sources/{source_id}")
+def read_source(source_id: Id, _caller: Caller, sessions: Sessions) -> SourceOut:
+    """A file, with what puts masks of its slices back onto its voxels."""
+    with reading(sessions) as session:
+        source = queries.source(session, source_id)
+        images = queries.images_of(session, {source_id})[source_id]
+    return _source(source, images)
+
+
+@router.get("/sources/{source_id}/file")
+def read_source_file(source_id: Id, _caller: Caller, sessions: Sessions, storage: Storage) -> Response:
+    """The file as it was uploaded, to be saved and not shown."""
+    with reading(sessions) as session:
+        source = queries.source(session, source_id)
+    headers = _unchanging(source.digest)
+    headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(source.name, safe='')}"
+    return Response(storage.get(source.digest), media_type=source.media_type, headers=headers)
 
 
 @router.get("/images/{image_id}/pixels")
 def read_pixels(
     image_id: Id, request: Request, _caller: Caller, sessions: Sessions, storage: Storage
 ) -> Response:
-    """The file as it was uploaded."""
+    """The stored pixels as PNG of 8 or 16 bits, or the PNG or JPEG that was uploaded."""
     with reading(sessions) as session:
         image = queries.image(session, image_id)
     headers = _unchanging(image.digest)
@@ -133,13 +223,13 @@ def read_thumbnail(
     storage: Storage,
     size: Annotated[int, Query(ge=16, le=4096)] = 256,
 ) -> Response:
-    """An 8-bit PNG with no side longer than ``size``: also how to show what browsers cannot."""
+    """An 8-bit PNG with no side longer than ``size``, through the image's window."""
     with reading(sessions) as session:
         image = queries.image(session, image_id)
-    headers = _unchanging(f"{image.digest}-{size}")
+    headers = _unchanging(f"{image.id}-{image.digest}-{size}")
     if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)
-    png = thumbnail(decode(storage.get(image.digest)), size)
+    png = thumbnail(decode(storage.get(image.digest)), size, queries.stored_window(image))
     return Response(png, media_type="image/png", headers=headers)
 
 

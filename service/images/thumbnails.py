@@ -5,31 +5,26 @@ import io
 import numpy as np
 from PIL import Image
 
-from service.images.decode import Pixels
-
-# The darkest and the brightest half per cent are clipped, so that one hot pixel blackens nothing.
-CLIPPED = (0.5, 99.5)
+from service.images.slices import Pixels
 
 
-def thumbnail(pixels: Pixels, size: int) -> bytes:
-    """A PNG of (H, W) or (H, W, 3) ``pixels`` with no side longer than ``size``."""
+def thumbnail(pixels: Pixels, size: int, window: tuple[float, float] | None = None) -> bytes:
+    """A PNG of (H, W) or (H, W, 3) ``pixels`` with no side longer than ``size``.
+
+    ``window``: the pixels shown black and white; by default the full range of 8 bits, or of what is there.
+    """
     stride = max(max(pixels.shape[:2]) // (4 * size), 1)  # enough left for a smooth reduction
-    picture = Image.fromarray(_eight_bit(pixels[::stride, ::stride]))
+    picture = Image.fromarray(_eight_bit(pixels[::stride, ::stride], window))
     picture.thumbnail((size, size))
     stream = io.BytesIO()
     picture.save(stream, format="PNG")
     return stream.getvalue()
 
 
-def _eight_bit(pixels: Pixels) -> Pixels:
-    """The same pixels as uint8, stretched to the full range when they were deeper."""
-    if pixels.dtype == np.uint8:
+def _eight_bit(pixels: Pixels, window: tuple[float, float] | None) -> Pixels:
+    if window is None and pixels.dtype == np.uint8:
         return np.ascontiguousarray(pixels)
-    values = pixels.astype(np.float64)
-    finite = values[np.isfinite(values)]
-    if finite.size == 0:
-        return np.zeros(pixels.shape, dtype=np.uint8)
-    low, high = np.percentile(finite, CLIPPED)
-    scaled = (values - low) / max(high - low, np.finfo(np.float64).tiny)
-    stretched: Pixels = (np.nan_to_num(scaled).clip(0, 1) * 255).astype(np.uint8)
+    low, high = window or (float(pixels.min()), float(pixels.max()))
+    scaled = (pixels.astype(np.float64) - low) / max(high - low, 1e-9)
+    stretched: Pixels = (scaled.clip(0, 1) * 255).astype(np.uint8)
     return stretched

@@ -1,20 +1,74 @@
-"""The metrics, each one SELECT over the rows: there is no counter that could be wrong."""
+"""Interactions per image, each read one SELECT over the rows: there is no counter that could be wrong.
 
-from collections.abc import Sequence
+Imported masks took no interaction here, so they are in none of it.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from itertools import accumulate
 from typing import Any
 
-from sqlalchemy import Float, Row, cast, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    exists,
+    func,
+    literal,
+    select,
+    text,
+)
+from sqlalchemy.orm import Session, aliased
 
-from service.tables import Annotation, Image, Interaction, Label, Prediction, State
+from service.metrics.durations import SecondsBetween
+from service.tables import (
+    Activity,
+    Agreement,
+    Annotation,
+    Image,
+    Interaction,
+    Origin,
+    Prediction,
+    State,
+    Submission,
+    User,
+)
 
-_INTERACTIONS = (
-    select(func.count(Interaction.id))
+# How many forgotten submissions a sweep sends: another one follows soon.
+SENT_AGAIN = 20
+
+ACCEPTED = and_(Annotation.state == State.ACCEPTED, Annotation.imported.is_(False))
+
+# Who did the work: whoever submitted it, not who accepted it.
+ANNOTATOR = func.coalesce(Annotation.submitted_by, Annotation.accepted_by)
+
+# What was undone took an interaction nevertheless, and so did a manual edit. ``n`` is counted because it
+# stands in the index already.
+INTERACTIONS = (
+    select(func.count(Interaction.n))
     .where(Interaction.annotation_id == Annotation.id)
     .correlate(Annotation)
     .scalar_subquery()
 )
-_FIRST_CONTEXT_SIZE = (
+EDITS = (
+    select(func.count(Interaction.edit))
+    .where(Interaction.annotation_id == Annotation.id)
+    .correlate(Annotation)
+    .scalar_subquery()
+)
+ACTIVE_SECONDS = (
+    select(func.coalesce(func.sum(SecondsBetween(Activity.began_at, Activity.ended_at)), 0.0))
+    .where(Activity.annotation_id == Annotation.id)
+    .correlate(Annotation)
+    .scalar_subquery()
+)
+# That of the mask that the annotator found: an image that was predicted ahead is predicted again when
+# the context grows before it is opened.
+CONTEXT_SIZE = (
     select(Prediction.context_size)
     .where(Prediction.annotation_id == Annotation.id)
     .order_by(Prediction.n, Prediction.context_version.desc())
@@ -22,69 +76,200 @@ _FIRST_CONTEXT_SIZE = (
     .correlate(Annotation)
     .scalar_subquery()
 )
+# Of the mask that was accepted, which is the one submitted last.
+FIRST_DICE = (
+    select(Submission.first_dice)
+    .where(Submission.annotation_id == Annotation.id)
+    .order_by(Submission.id.desc())
+    .limit(1)
+    .correlate(Annotation)
+    .scalar_subquery()
+)
 
 
-def interactions_per_image(session: Session, label_id: int) -> Sequence[Row[Any]]:
-    """The accepted annotations in order of acceptance, with what each took.
+def interactions_per_image(
+    session: Session, label_id: int, *, after: int, limit: int | None
+) -> list[dict[str, Any]]:
+    """What each accepted annotation took, in order of acceptance, from behind position ``after``."""
+    asked = {"label_id": label_id, "after": after}
+    so_far = session.scalar(_TAKEN_BEFORE, asked) if after else 0
+    rows = session.execute(_page(limit), asked).all()
+    sums = accumulate((row.interactions for row in rows), initial=so_far or 0)
+    next(sums)
+    return [
+        row._asdict() | {"position": position, "running_mean": total / position}
+        for position, (row, total) in enumerate(zip(rows, sums, strict=True), start=after + 1)
+    ]
 
-    An image accepted untouched counts zero; ``context_size`` is that of the mask that the annotator
-    found: an image that was predicted ahead is predicted again when the context grows before it
-    is opened.
-    """
-    accepted = (
+
+def _in_order(*columns: Any) -> Select[Any]:
+    """``columns`` of the accepted annotations of :label_id, in order of acceptance."""
+    return (
+        select(*columns)
+        .where(Annotation.label_id == bindparam("label_id"), ACCEPTED)
+        .order_by(Annotation.accepted_at, Annotation.id)
+    )
+
+
+def _page(limit: int | None) -> Select[Any]:
+    # Counted out in the index before anything is joined.
+    chosen = _in_order(Annotation.id).offset(bindparam("after", type_=Integer)).limit(limit).subquery()
+    return (
         select(
-            Annotation.id,
+            Annotation.id.label("annotation_id"),
             Annotation.image_id,
             Image.name.label("image"),
-            _INTERACTIONS.label("interactions"),
-            _FIRST_CONTEXT_SIZE.label("context_size"),
+            ANNOTATOR.label("annotator_id"),
+            User.name.label("annotator"),
+            func.coalesce(Annotation.control, False).label("control"),
+            INTERACTIONS.label("interactions"),
+            EDITS.label("edits"),
+            CONTEXT_SIZE.label("context_size"),
+            FIRST_DICE.label("first_dice"),
+            ACTIVE_SECONDS.label("active_seconds"),
             Annotation.opened_at,
             Annotation.accepted_at,
         )
+        .join(chosen, chosen.c.id == Annotation.id)
         .join(Image, Image.id == Annotation.image_id)
-        .where(Annotation.label_id == label_id, Annotation.state == State.ACCEPTED)
-        .subquery()
+        .outerjoin(User, User.id == ANNOTATOR)
+        .order_by(Annotation.accepted_at, Annotation.id)
     )
-    order = (accepted.c.accepted_at, accepted.c.id)
-    so_far = func.avg(cast(accepted.c.interactions, Float)).over(order_by=order, rows=(None, 0))
-    return session.execute(
-        select(
-            func.row_number().over(order_by=order).label("position"),
-            accepted,
-            so_far.label("running_mean"),
-        ).order_by(*order)
-    ).all()
 
 
-def by_label(session: Session, project_id: int) -> Sequence[Row[Any]]:
-    """How far each label of a project is, and how many interactions its accepted images took."""
-    per_annotation = (
-        select(
-            Annotation.label_id,
-            Annotation.state,
-            _INTERACTIONS.label("interactions"),
-        )
-        .join(Label, Label.id == Annotation.label_id)
-        .where(Label.project_id == project_id)
-        .subquery()
+_BEFORE = _in_order(Annotation.id).limit(bindparam("after", type_=Integer)).subquery()
+_TAKEN_BEFORE = select(func.count(Interaction.n)).join(_BEFORE, _BEFORE.c.id == Interaction.annotation_id)
+
+
+def curve(session: Session, label_id: int, points: int) -> list[dict[str, Any]]:
+    """The same at any length, as at most ``points`` pieces of equally many images, in order.
+
+    A piece has position, time, running mean and context size of its last image, and the means of its
+    interactions, those of the control group apart.
+    """
+    total = session.scalar(_TOTAL, {"label_id": label_id})
+    if not total:
+        return []
+    pieces: dict[int, list[Row[Any]]] = {}
+    statement = _PIECES[session.get_bind().dialect.name]
+    for row in session.execute(statement, {"label_id": label_id, "size": -(-total // points)}):
+        pieces.setdefault(row.piece, []).append(row)
+    ends = [divmod(max(part.last for part in parts), _IDS) for parts in pieces.values()]
+    found = session.execute(_AT, {"ids": [annotation_id for _, annotation_id in ends]})
+    at = {row.id: row for row in found}
+    sums = accumulate(sum(int(part.interactions) for part in parts) for parts in pieces.values())
+    return [
+        {
+            "position": position,
+            "accepted_at": at[annotation_id].accepted_at,
+            "context_size": at[annotation_id].context_size,
+            "running_mean": so_far / position,
+            "interactions": _mean(part for part in parts if not part.control),
+            "control_interactions": _mean(part for part in parts if part.control),
+        }
+        for parts, (position, annotation_id), so_far in zip(pieces.values(), ends, sums, strict=True)
+    ]
+
+
+def _mean(parts: Iterable[Row[Any]]) -> float | None:
+    """The interactions per image of those parts of a piece; None without any."""
+    return next((int(part.interactions) / part.images for part in parts), None)
+
+
+# Beyond every id: a position and an id in one number, so that the largest is the last image and is
+# found without sorting.
+_IDS = 2**31
+_TOTAL = _in_order(func.count(Annotation.id)).order_by(None)
+_NUMBERED = _in_order(
+    (func.row_number().over(order_by=(Annotation.accepted_at, Annotation.id)) - 1).label("earlier"),
+    Annotation.id,
+    func.coalesce(Annotation.control, False).label("control"),
+).subquery()
+# Integers divided as integers: SQLAlchemy's own operators would go through floats.
+_PIECE = _NUMBERED.c.earlier.op("/")(bindparam("size", type_=Integer)).label("piece")
+_SUMMED = (
+    _PIECE,
+    _NUMBERED.c.control,
+    func.max((_NUMBERED.c.earlier + 1) * literal(_IDS, BigInteger) + _NUMBERED.c.id).label("last"),
+)
+# The same twice, each the way in which its database is quick: SQLite counts by looking into an index for
+# each image, PostgreSQL by hashing. Every image that was drawn on has a step 1.
+_COUNTED = (
+    select(func.count(Interaction.n)).where(Interaction.annotation_id == _NUMBERED.c.id).scalar_subquery()
+)
+_WAYS: dict[str, Select[Any]] = {
+    "sqlite": select(*_SUMMED, func.count().label("images"), func.sum(_COUNTED).label("interactions")),
+    "postgresql": select(
+        *_SUMMED,
+        func.count().filter(func.coalesce(Interaction.n, 1) == 1).label("images"),
+        func.count(Interaction.n).label("interactions"),
+    ).outerjoin_from(_NUMBERED, Interaction, Interaction.annotation_id == _NUMBERED.c.id),
+}
+_PIECES = {kind: each.group_by(_PIECE, _NUMBERED.c.control).order_by(_PIECE) for kind, each in _WAYS.items()}
+_AT = select(Annotation.id, Annotation.accepted_at, CONTEXT_SIZE.label("context_size")).where(
+    Annotation.id.in_(bindparam("ids", expanding=True))
+)
+
+
+def least_agreement(session: Session, label_id: int, limit: int) -> list[dict[str, Any]]:
+    """The images of a label on which two people agree least, by their newest masks; worst first."""
+    asked = {"label_id": label_id, "limit": limit}
+    return [row._asdict() for row in session.execute(_LEAST_AGREEMENT, asked)]
+
+
+def is_newest(submission: type[Submission]) -> ColumnElement[bool]:
+    """Whether the annotator has submitted nothing since for the same annotation."""
+    newer = aliased(Submission)
+    return ~exists().where(
+        newer.annotation_id == submission.annotation_id,
+        newer.id > submission.id,
+        newer.origin == Origin.SUBMITTED,
     )
-    states = {
-        state.value: func.count(per_annotation.c.state).filter(per_annotation.c.state == state)
-        for state in (State.OPEN, State.ACCEPTED, State.SKIPPED)
-    }
-    accepted = func.sum(per_annotation.c.interactions).filter(per_annotation.c.state == State.ACCEPTED)
-    counted = (
-        select(
-            Label.id.label("label_id"),
-            Label.name.label("label"),
-            Label.context_version,
-            func.count(per_annotation.c.state).label("images"),
-            *(count.label(name) for name, count in states.items()),
-            func.coalesce(accepted, 0).label("interactions"),
-        )
-        .outerjoin(per_annotation, per_annotation.c.label_id == Label.id)
-        .where(Label.project_id == project_id)
-        .group_by(Label.id)
-        .order_by(Label.id)
+
+
+def unmeasured(session: Session, older_than: datetime, *, most: int) -> Sequence[int]:
+    """A few submissions that should have been measured by now, and have not failed ``most`` times."""
+    return session.scalars(_UNMEASURED, {"older_than": older_than, "most": most}).all()
+
+
+_UNMEASURED = (
+    select(Submission.id)
+    .where(
+        Submission.measured_at.is_(None),
+        # Said as the index says it, or the index would not be used.
+        text("submissions.origin <> 'imported'"),
+        Submission.created_at < bindparam("older_than"),
+        Submission.measure_attempts < bindparam("most"),
     )
-    return [*session.execute(counted)]
+    .order_by(Submission.created_at)
+    .limit(SENT_AGAIN)
+)
+
+_earlier, _later, _first, _second = (
+    aliased(Submission),
+    aliased(Submission),
+    aliased(User),
+    aliased(User),
+)
+_LEAST_AGREEMENT = (
+    select(
+        Annotation.image_id,
+        Image.name.label("image"),
+        _earlier.annotation_id.label("first_annotation_id"),
+        _first.name.label("first"),
+        _later.annotation_id.label("second_annotation_id"),
+        _second.name.label("second"),
+        Agreement.dice,
+        Agreement.hd95,
+    )
+    .select_from(Agreement)
+    .join(_earlier, _earlier.id == Agreement.earlier_id)
+    .join(_later, _later.id == Agreement.later_id)
+    .join(Annotation, Annotation.id == _later.annotation_id)
+    .join(Image, Image.id == Annotation.image_id)
+    .join(_first, _first.id == _earlier.user_id)
+    .join(_second, _second.id == _later.user_id)
+    .where(Annotation.label_id == bindparam("label_id"), is_newest(_earlier), is_newest(_later))
+    .order_by(Agreement.dice, Annotation.image_id, Agreement.later_id)
+    .limit(bindparam("limit", type_=Integer))
+)

@@ -1,79 +1,145 @@
-"""The measurements: interactions per image, and how far a project is."""
+"""The measurements: interactions per image, how a project is going, and what happens in it right now."""
 
 import csv
 import io
+from collections.abc import AsyncIterator, Iterable
+from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Response
-from sqlalchemy import Row
+from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import BaseModel
 
 from service.db import reading
-from service.dependencies import Caller, Id, Sessions
-from service.metrics import queries
-from service.metrics.schemas import AcceptedImage, LabelMetrics, ProjectMetrics
+from service.dependencies import Admission, Caller, Events, Id, Sessions
+from service.metrics import presentation, queries
+from service.metrics.actions import project_channel
+from service.metrics.schemas import (
+    AcceptedImage,
+    CurvePoint,
+    ImageAgreement,
+    ProjectMetrics,
+    Work,
+)
+from service.metrics.summary import summary
+from service.permissions import LARGEST_ID
 from service.projects.queries import label, project
+from service.tables import Role
 
 router = APIRouter(tags=["metrics"])
 
+Accept = Annotated[str, Header()]
+CSV: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {}}}}
+
 
 @router.get(
-    "/labels/{label_id}/metrics/interactions-per-image",
-    response_model=list[AcceptedImage],
-    responses={200: {"content": {"text/csv": {}}}},
+    "/labels/{label_id}/metrics/interactions-per-image", response_model=list[AcceptedImage], responses=CSV
 )
 def interactions_per_image(
     label_id: Id,
     _caller: Caller,
     sessions: Sessions,
-    accept: Annotated[str, Header()] = "application/json",
+    after: Annotated[int, Query(ge=0, le=LARGEST_ID)] = 0,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+    accept: Accept = "application/json",
 ) -> Any:
-    """Accepted images in order of acceptance, as JSON or as `text/csv`."""
+    """Accepted images in order of acceptance: as JSON from behind position ``after``, as `text/csv` all."""
+    as_csv = "text/csv" in accept
     with reading(sessions) as session:
         label(session, label_id)
-        rows = queries.interactions_per_image(session, label_id)
-    accepted = [_accepted(row) for row in rows]
-    return _csv(accepted) if "text/csv" in accept else accepted
+        rows = queries.interactions_per_image(
+            session, label_id, after=0 if as_csv else after, limit=None if as_csv else limit
+        )
+    accepted = [_accepted(**row) for row in rows]
+    return _csv(AcceptedImage, (each.model_dump(mode="json") for each in accepted)) if as_csv else accepted
 
 
-@router.get("/projects/{project_id}/metrics")
-def project_metrics(project_id: Id, _caller: Caller, sessions: Sessions) -> ProjectMetrics:
+@router.get("/labels/{label_id}/metrics/curve")
+def curve(
+    label_id: Id,
+    _caller: Caller,
+    sessions: Sessions,
+    points: Annotated[int, Query(ge=1, le=2000)] = 500,
+) -> list[CurvePoint]:
+    """Interactions per image over the whole label, however many images it has, in few points."""
+    with reading(sessions) as session:
+        label(session, label_id)
+        return [CurvePoint(**point) for point in queries.curve(session, label_id, points)]
+
+
+@router.get("/labels/{label_id}/metrics/agreement")
+def agreement(
+    label_id: Id,
+    _caller: Caller,
+    sessions: Sessions,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> list[ImageAgreement]:
+    """The images on which two people agree least, worst first."""
+    with reading(sessions) as session:
+        label(session, label_id)
+        return [ImageAgreement(**row) for row in queries.least_agreement(session, label_id, limit)]
+
+
+@router.get("/projects/{project_id}/metrics", response_model=ProjectMetrics, responses=CSV)
+def project_metrics(
+    project_id: Id, admission: Admission, sessions: Sessions, accept: Accept = "application/json"
+) -> Any:
+    """How the project is going: in all, by label, annotator and day (UTC); as `text/csv` a row for each."""
     with reading(sessions) as session:
         project(session, project_id)
-        rows = queries.by_label(session, project_id)
-    labels = [
-        LabelMetrics(
-            **row._mapping,
-            interactions_per_image=row.interactions / row.accepted if row.accepted else None,
-        )
-        for row in rows
-    ]
-    return ProjectMetrics(project_id=project_id, labels=labels)
+        found = summary(session, project_id)
+    manager = admission.role is not None and admission.role.covers(Role.MANAGER)
+    metrics = presentation.told(found, project_id, gold=manager)
+    return _csv(_WorkRow, _work_rows(metrics)) if "text/csv" in accept else metrics
 
 
-def _accepted(row: Row[Any]) -> AcceptedImage:
-    took = row.accepted_at - row.opened_at if row.opened_at else None
-    return AcceptedImage(
-        position=row.position,
-        image_id=row.image_id,
-        image=row.image,
-        interactions=row.interactions,
-        context_size=row.context_size,
-        seconds=took.total_seconds() if took is not None else None,
-        accepted_at=row.accepted_at,
-        running_mean=row.running_mean,
-    )
+def _existing(project_id: Id, _caller: Caller, sessions: Sessions) -> int:
+    with reading(sessions) as session:
+        return project(session, project_id).id
 
 
-def _csv(accepted: list[AcceptedImage]) -> Response:
+@router.get("/projects/{project_id}/events", response_class=EventSourceResponse)
+async def stream_project(
+    project_id: Annotated[int, Depends(_existing)], events: Events
+) -> AsyncIterator[ServerSentEvent]:
+    """What happens in the project from now on: ``submitted``, ``accepted``, ``returned`` and the like."""
+    async with events.subscribe(project_channel(project_id)) as stream:
+        # Told first, so that a listener knows from when on it will miss nothing.
+        yield ServerSentEvent(event="listening", data={"project_id": project_id})
+        async for event in stream:
+            yield ServerSentEvent(event=event["kind"], data=event)
+
+
+def _accepted(*, opened_at: datetime | None, accepted_at: datetime, **row: Any) -> AcceptedImage:
+    took = (accepted_at - opened_at).total_seconds() if opened_at else None
+    return AcceptedImage(**row, untouched=row["interactions"] == 0, seconds=took, accepted_at=accepted_at)
+
+
+class _WorkRow(Work):
+    """A row of the project's CSV: ``part`` is "project", "label", "annotator" or "day"."""
+
+    part: str
+    name: str
+
+
+def _work_rows(metrics: ProjectMetrics) -> Iterable[dict[str, Any]]:
+    parts = [("project", str(metrics.project_id), metrics.work)]
+    parts += [("label", each.label, each.work) for each in metrics.labels]
+    parts += [("annotator", each.name, each.work) for each in metrics.annotators]
+    parts += [("day", each.day.isoformat(), each.work) for each in metrics.days]
+    for part, name, work in parts:
+        yield {"part": part, "name": name, **work.model_dump(mode="json")}
+
+
+def _csv(shape: type[BaseModel], rows: Iterable[dict[str, Any]]) -> Response:
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, fieldnames=list(AcceptedImage.model_fields))
+    writer = csv.DictWriter(stream, fieldnames=list(shape.model_fields))
     writer.writeheader()
-    for each in accepted:
-        row = each.model_dump(mode="json")
-        writer.writerow(row | {"image": _inert(each.image)})
+    for row in rows:
+        writer.writerow({name: _inert(value) for name, value in row.items()})
     return Response(stream.getvalue(), media_type="text/csv")
 
 
-def _inert(text: str) -> str:
-    """The text so that a spreadsheet takes it for text, never for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
+def _inert(value: Any) -> Any:
+    """Text so that a spreadsheet takes it for text, never for a formula; anything else as it is."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value

@@ -15,6 +15,7 @@ from service.annotations.schemas import AnnotationOut, LeaseOut
 from service.annotations.waiting import wait_until
 from service.db import reading
 from service.dependencies import Caller, Events, Jobs, Rules, Sessions, Storage, Transaction, Wait
+from service.metrics.actions import note_activity
 from service.queue.actions import Granted
 from service.queue.schemas import Next, NextOrNone
 from service.tables import Annotation
@@ -44,6 +45,7 @@ class Opener:
             subject, granted = taken
             missing = ask_for_missing(session, self.jobs, subject)
             session.flush()
+            note_activity(session, subject.id, self.caller.id)
             found = Next(
                 annotation=presentation.seen(session, subject), lease=LeaseOut.model_validate(granted)
             )

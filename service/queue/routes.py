@@ -13,6 +13,7 @@ from service.annotations.queries import channel_of
 from service.annotations.schemas import LeaseExtended, Nothing
 from service.db import on_commit, reading
 from service.dependencies import Admission, Caller, Events, Id, IfMatch, LeaseToken, Sessions, Transaction
+from service.metrics.actions import note_activity
 from service.permissions import LARGEST_ID, reviews
 from service.projects.queries import label
 from service.queue import actions, listing
@@ -64,7 +65,10 @@ def heartbeat(
 
     def effect(session: Session) -> LeaseExtended:
         lease = require_lease(session, annotation_id, caller.id, token)
-        extend(lease, active=body is None or body.active)
+        active = body is None or body.active
+        extend(lease, active=active)
+        if active:
+            note_activity(session, annotation_id, caller.id)
         return LeaseExtended.model_validate(lease)
 
     return transaction(effect, LeaseExtended)

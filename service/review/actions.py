@@ -6,6 +6,7 @@ from service.annotations import closing, queries
 from service.annotations.actions import comment
 from service.errors import NotOpen, OwnWork
 from service.jobs import Jobs
+from service.metrics.actions import measure
 from service.tables import Annotation, Review, State, Submission
 
 
@@ -20,6 +21,8 @@ def accept(
     own = closing.review_changes(session, annotation, user_id)
     review = _decide(session, annotation, submitted, user_id, accepted=True, reason=None)
     final = own or submitted
+    if own is not None:
+        measure(session, jobs, own.id)
     closing.accept(session, jobs, annotation, user_id, final, predict_ahead=predict_ahead)
     return review
 

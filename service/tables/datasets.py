@@ -115,9 +115,14 @@ class Export(Table):
     format: Mapped[str] = mapped_column(String(16))
     options: Mapped[Json]
     state: Mapped[Progress] = mapped_column(default=Progress.WAITING)
+    # How often a worker has begun the part that is next.
     attempts: Mapped[int] = mapped_column(default=0)
-    # A worker that has not said for a while that it is at work is taken for dead.
+    # Who makes the next part; one that has not been heard of for a while is taken for dead.
+    worker: Mapped[str | None] = mapped_column(String(32))
     alive_at: Mapped[datetime | None]
+    # Where to go on, and the parts that are there: what the file's bytes are read from.
+    cursor: Mapped[Json | None]
+    parts: Mapped[Json] = mapped_column(default=list)
     done: Mapped[int] = mapped_column(default=0)
     total: Mapped[int] = mapped_column(default=0)
     # One line for each item that could not be exported.

@@ -3,7 +3,7 @@
 from datetime import datetime
 from random import random
 
-from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from models.prompts import Prompt
@@ -34,7 +34,16 @@ class Annotation(Table):
         ),
         # What somebody has worked on, and what came back to them.
         Index(None, "author_id", "label_id", "state", "id"),
-        Index(None, "label_id", "accepted_at", "id"),
+        # The curve of interactions per image, read from the index alone.
+        Index(
+            "ix_annotations_in_order_of_acceptance",
+            "label_id",
+            "state",
+            "accepted_at",
+            "id",
+            "imported",
+            "control",
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -162,7 +171,11 @@ class Activity(Table):
     """A stretch of time in which somebody worked on an annotation without a pause of more than 30 seconds."""
 
     __tablename__ = "activity"
-    __table_args__ = (Index(None, "annotation_id", "user_id", "ended_at"),)
+    __table_args__ = (
+        # All that is summed up, and what somebody did last.
+        Index(None, "annotation_id", "began_at", "ended_at"),
+        Index(None, "user_id", "ended_at"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     annotation_id: Mapped[int] = mapped_column(ForeignKey("annotations.id"))
@@ -171,10 +184,22 @@ class Activity(Table):
     ended_at: Mapped[datetime]
 
 
+_UNMEASURED = "measured_at IS NULL AND origin <> 'imported'"
+
+
 class Submission(Table):
     """A mask that somebody declared final: the annotator's, a reviewer's own, or an imported one."""
 
     __tablename__ = "submissions"
+    __table_args__ = (
+        # Those not measured yet are few, and looked for every few seconds.
+        Index(
+            "ix_submissions_unmeasured",
+            "created_at",
+            sqlite_where=text(_UNMEASURED),
+            postgresql_where=text(_UNMEASURED),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     annotation_id: Mapped[int] = mapped_column(ForeignKey("annotations.id"), index=True)
@@ -189,6 +214,7 @@ class Submission(Table):
     first_dice: Mapped[float | None]
     gold_dice: Mapped[float | None]
     measured_at: Mapped[datetime | None]
+    measure_attempts: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime] = mapped_column(default=now, index=True)
 
 
@@ -247,7 +273,8 @@ class Comment(Table):
 class ContextEntry(Table):
     """One accepted (image, mask) pair, in the context from ``added_version`` to ``removed_version``.
 
-    One that has left and comes back has a new ``added_version``; the older one is forgotten.
+    One that has left and comes back has a new ``added_version``; the older one is forgotten. Of the masks
+    that several people made of one image one is in, and the others stand by.
     """
 
     __tablename__ = "context_entries"
@@ -255,14 +282,20 @@ class ContextEntry(Table):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     label_id: Mapped[int] = mapped_column(ForeignKey("labels.id"))
-    annotation_id: Mapped[int] = mapped_column(ForeignKey("annotations.id"), unique=True)
+    # Several when its mask was withdrawn and another one accepted.
+    annotation_id: Mapped[int] = mapped_column(ForeignKey("annotations.id"), index=True)
     image_id: Mapped[int] = mapped_column(ForeignKey("images.id"), index=True)
     mask_digest: Mapped[Digest]
     added_version: Mapped[int]
+    # Why it is in, where it was not just accepted.
+    added_reason: Mapped[Sentence | None]
     removed_version: Mapped[int | None]
     removed_reason: Mapped[Sentence | None]
+    # Takes the place of the other mask of its image as soon as that leaves.
+    standby: Mapped[bool] = mapped_column(default=False)
     # Read by every image, however many entries there are.
     pinned: Mapped[bool] = mapped_column(default=False)
+    pinned_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     # Set when the check of the mask begins, so that one that kills its worker does not begin again;
     # what it found is ``quality``, in [0, 1].
     checked: Mapped[bool] = mapped_column(default=False)

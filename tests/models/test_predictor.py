@@ -111,6 +111,34 @@ def test_a_large_context_is_read_in_part_and_what_is_pinned_always(predictor: Pr
     assert not np.allclose(chosen, predictor.predict(image, [], context=context).probability)
 
 
+@pytest.mark.parametrize("cap", [16, 3], ids=["all are read", "some are chosen"])
+def test_pairs_left_out_are_as_if_they_had_never_been(predictor: Predictor, cap: int) -> None:
+    small = Predictor(predictor.segmenter, weights_sha256="random", cap=cap)
+    pairs = [(rng.random((60, 80)), rng.random((60, 80)) > 0.5) for _ in range(5)]
+    context = small.encode_context(pairs).pinning([0, 4])
+    image = rng.random((60, 80))
+    for hidden in ({1}, {0, 3}, {0, 1, 2, 4}, set(range(5))):
+        shown = [i for i in range(5) if i not in hidden]
+        rest = small.encode_context([pairs[i] for i in shown])
+        rest = rest.pinning([n for n, i in enumerate(shown) if i in (0, 4)])
+        without = context.without(hidden)
+        assert len(without) == len(rest)
+        found, wanted = (small.predict(small.encode_image(image), [], context=c) for c in (without, rest))
+        np.testing.assert_allclose(found.probability, wanted.probability, atol=1e-5)
+        assert found.uncertainty == pytest.approx(wanted.uncertainty, abs=1e-5)
+
+
+def test_what_was_left_out_comes_in_with_the_next_pair(predictor: Predictor) -> None:
+    image, context = _scene(predictor)
+    extended = predictor.extend_context(
+        context.without([0]), rng.random((60, 80)), rng.random((60, 80)) > 0.5
+    )
+    assert (len(context.without([0])), len(extended)) == (len(context) - 1, len(context))
+    whole = predictor.predict(image, [], context=context)
+    blind = predictor.predict(image, [], context=context.without([0]))
+    assert not np.allclose(whole.probability, blind.probability)
+
+
 def test_tiles_far_from_the_newest_prompt_stay_as_they_were(predictor: Predictor) -> None:
     image, context = _scene(predictor)
     first = predictor.predict(image, [Click(35, 25)], context=context)

@@ -8,10 +8,12 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from service.context.actions import GATE, record_quality
-from service.context.queries import SECOND_LOOK, UNSURE, pairs
+from service.context.actions import GATE, limit_context, record_quality
+from service.context.listing import SECOND_LOOK, UNSURE
+from service.context.queries import pairs
 from service.db import reading, unit_of_work
 from service.jobs import Job
+from service.projects.queries import lock_label
 from service.tables import Annotation, ContextEntry, Label
 from tests.factories import a_project, accept_next, another_person, open_next, told
 from tests.service.conftest import Alone
@@ -70,7 +72,8 @@ def test_accepting_sends_for_the_next_images_with_the_new_context(alone: Alone) 
         queue = session.scalars(select(Annotation.id).order_by(Annotation.position)).all()
         entry = session.scalars(select(ContextEntry.id)).one()
     ahead = [(Job.PREDICT_FIRST, each, "next") for each in queue[1:3]]
-    assert alone.jobs.sent == [*ahead, (Job.CHECK, entry, "batch")]
+    sent = [each for each in alone.jobs.sent if each[0] is not Job.MEASURE]
+    assert sent == [*ahead, (Job.CHECK, entry, "batch")]
 
 
 def test_people_who_accept_at_the_same_time_get_versions_without_a_gap(
@@ -93,7 +96,10 @@ def test_people_who_accept_at_the_same_time_get_versions_without_a_gap(
     assert label["context_version"] == 8
 
 
-def context_of(alone: Alone, label_id: int, **query: bool) -> list[dict[str, Any]]:
+ANY = {"If-Match": "*"}
+
+
+def context_of(alone: Alone, label_id: int, **query: int) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = told(alone.api.get(f"/labels/{label_id}/context", params=query))
     return found
 
@@ -104,7 +110,7 @@ def version_of(alone: Alone, label_id: int) -> int:
 
 
 def change(alone: Alone, entry_id: int, **what: bool | None) -> dict[str, Any]:
-    changed: dict[str, Any] = told(alone.api.patch(f"/context/{entry_id}", json=what))
+    changed: dict[str, Any] = told(alone.api.patch(f"/context/{entry_id}", json=what, headers=ANY))
     return changed
 
 
@@ -163,12 +169,66 @@ def test_what_is_pinned_is_in_the_context(alone: Alone, label_id: int) -> None:
     assert (pinned["pinned"], pinned["added_version"], pinned["removed_version"]) == (True, 5, None)
     with reading(alone.sessions) as session:
         assert [pair.pinned for pair in pairs(session, label_id, 5)] == [False, True]
-    refused = alone.api.patch(f"/context/{entry}", json={"pinned": True, "excluded": True})
+    refused = alone.api.patch(f"/context/{entry}", json={"pinned": True, "excluded": True}, headers=ANY)
     assert "not both" in told(refused, 422)["detail"]
 
 
+def test_a_change_names_the_version_that_was_seen(alone: Alone, label_id: int) -> None:
+    entry = context_of(alone, label_id)[0]
+    path, pin = f"/context/{entry['id']}", {"pinned": True}
+    assert told(alone.api.patch(path, json=pin), 428)["code"] == "version_required"
+    seen = {"If-Match": f'"{entry["version"]}"'}
+    pinned = alone.api.patch(path, json=pin, headers=seen)
+    assert pinned.headers["ETag"] == f'"{told(pinned)["version"]}"' != seen["If-Match"]
+    stale = told(alone.api.patch(path, json={"excluded": True}, headers=seen), 412)
+    assert (stale["code"], stale["version"]) == ("entry_stale", told(pinned)["version"])
+    assert context_of(alone, label_id)[0]["pinned"]
+
+
+def test_an_entry_says_why_it_is_in_or_why_it_is_not(alone: Alone, label_id: int) -> None:
+    entry = context_of(alone, label_id)[0]["id"]
+    assert context_of(alone, label_id)[0]["why"] == "accepted by somebody"
+    assert change(alone, entry, pinned=True)["why"] == "accepted by somebody, pinned by somebody"
+    assert change(alone, entry, excluded=True)["why"] == "excluded by somebody"
+    assert change(alone, entry, excluded=False)["why"] == "brought back by somebody"
+
+
+def test_the_context_is_listed_in_pages(alone: Alone) -> None:
+    label_id = a_project(alone.api, images=5).label_id
+    for _ in range(5):
+        alone.accept(label_id)
+    first = context_of(alone, label_id)[0]["id"]
+    change(alone, first, excluded=True)
+    change(alone, first, excluded=False)
+    whole = [entry["id"] for entry in context_of(alone, label_id)]
+    assert whole[-1] == first
+    paged: list[int] = []
+    while page := context_of(alone, label_id, after=paged[-1] if paged else 0, limit=2):
+        paged += [entry["id"] for entry in page]
+    assert paged == whole
+
+
+def test_a_limit_is_kept_and_the_oldest_leave_together(alone: Alone) -> None:
+    label_id = a_project(alone.api, images=12).label_id
+    with unit_of_work(alone.sessions) as session:
+        label = lock_label(session, label_id)
+        limit_context(session, label, 8)
+        limit_context(session, label, 8)
+    assert version_of(alone, label_id) == 1
+    sizes, firsts = [], []
+    for _ in range(11):
+        alone.accept(label_id)
+        with reading(alone.sessions) as session:
+            found = pairs(session, label_id, session.get_one(Label, label_id).context_version)
+        sizes.append(len(found))
+        firsts.append(found[0].entry_id)
+    assert sizes == [1, 2, 3, 4, 5, 6, 7, 8, 7, 8, 7]
+    assert len(set(firsts)) == 3
+    assert len(context_of(alone, label_id)) == 11
+
+
 def test_an_entry_that_is_not_there_cannot_be_changed(alone: Alone) -> None:
-    assert told(alone.api.patch("/context/2000000000", json={}), 404)["code"] == "not_found"
+    assert told(alone.api.patch("/context/2000000000", json={}, headers=ANY), 404)["code"] == "not_found"
 
 
 def test_masks_that_deserve_a_second_look_are_told(alone: Alone) -> None:

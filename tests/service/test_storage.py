@@ -52,6 +52,28 @@ def test_many_writers_of_the_same_bytes_leave_one_whole_blob(storage: Storage) -
     assert storage.get(sha256(data).hexdigest()) == data
 
 
+def test_a_passing_file_is_read_in_parts_replaced_and_deleted(storage: Storage) -> None:
+    storage.write_passing("exports/7/0-ab", b"0123456789")
+    assert storage.read_passing("exports/7/0-ab") == b"0123456789"
+    assert storage.read_passing("exports/7/0-ab", 3, 4) == b"3456"
+    assert storage.read_passing("exports/7/0-ab", 8, 100) == b"89"
+    storage.write_passing("exports/7/0-ab", b"new")
+    assert storage.read_passing("exports/7/0-ab", 1) == b"ew"
+    storage.write_passing("exports/70/0-ab", b"other")
+    storage.delete_passing("exports/7")
+    storage.delete_passing("exports/7")
+    with pytest.raises(FileNotFoundError):
+        storage.read_passing("exports/7/0-ab")
+    assert storage.read_passing("exports/70/0-ab") == b"other"
+
+
+@pytest.mark.parametrize("name", ["", "..", "/etc/passwd", "exports/../../etc", "exports//7", "exports/7/"])
+def test_a_passing_file_leads_nowhere_else(storage: Storage, name: str) -> None:
+    for use in (storage.read_passing, storage.delete_passing, lambda n: storage.write_passing(n, b"")):
+        with pytest.raises(ValueError, match="is no name"):
+            use(name)
+
+
 def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_handle: int) -> None:
         raise OSError(28, "No space left on device")

@@ -1,6 +1,7 @@
 """Which image comes next when uncertainty says so, and what is predicted to find that out."""
 
 import time
+from statistics import median
 
 import pytest
 from sqlalchemy import select, text, update
@@ -12,7 +13,7 @@ from service.jobs import Job
 from service.queue.actions import take_next
 from service.queue.queries import POOL, ahead
 from service.tables import Annotation, Label, Strategy
-from tests.factories import AProject, a_project, many_annotations, open_next, told
+from tests.factories import AProject, a_project, a_short_queue, many_annotations, open_next, told
 from tests.service.conftest import Alone
 
 # In order of position: two are known, two are not.
@@ -39,7 +40,9 @@ def note(alone: Alone, uncertainties: dict[int, float | None]) -> None:
 
 
 def follow(alone: Alone, label_id: int, strategy: str) -> None:
-    changed = told(alone.api.patch(f"/labels/{label_id}", json={"strategy": strategy}))
+    path = f"/labels/{label_id}"
+    seen = {"If-Match": alone.api.get(path).headers["ETag"]}
+    changed = told(alone.api.patch(path, json={"strategy": strategy}, headers=seen))
     assert changed["strategy"] == strategy
 
 
@@ -65,7 +68,9 @@ def test_a_label_begins_with_the_strategy_that_was_chosen(alone: Alone) -> None:
     new = {"name": "nuclei", "strategy": "most_certain"}
     assert told(alone.api.post(path, json=new), 201)["strategy"] == "most_certain"
     assert [label["strategy"] for label in told(alone.api.get(path))] == ["in_order", "most_certain"]
-    refused = alone.api.patch(f"/labels/{project.label_id}", json={"strategy": "by_name"})
+    any_version = {"If-Match": "*"}
+    by_name = {"strategy": "by_name"}
+    refused = alone.api.patch(f"/labels/{project.label_id}", json=by_name, headers=any_version)
     assert told(refused, 422)["code"] == "invalid"
     unknown = alone.api.patch("/labels/2000000000", json={"strategy": "in_order"})
     assert told(unknown, 404)["code"] == "not_found"
@@ -135,18 +140,20 @@ def long_queue(alone: Alone) -> AProject:
 def test_the_queue_is_as_quick_by_uncertainty(
     sessions: sessionmaker[Session], long_queue: AProject, strategy: Strategy
 ) -> None:
-    took = []
+    took: dict[int, list[float]] = {}
     with unit_of_work(sessions) as session:
+        short = a_short_queue(session, long_queue.id)
         session.execute(update(Label).values(strategy=strategy))
     for index in range(20):
-        began = time.perf_counter()
-        with unit_of_work(sessions) as session:
-            user = create_user(session, f"user {index}")
-            taken = take_next(session, long_queue.label_id, user.id, seconds=60)
-            pool = ahead(session, long_queue.label_id, 2)
-        took.append(time.perf_counter() - began)
+        for label_id in (short, long_queue.label_id):
+            began = time.perf_counter()
+            with unit_of_work(sessions) as session:
+                user = create_user(session, f"user {index} of {label_id}")
+                taken = take_next(session, label_id, user.id, seconds=60)
+                pool = ahead(session, label_id, 2)
+            took.setdefault(label_id, []).append(time.perf_counter() - began)
         first = 999 if strategy is Strategy.MOST_UNCERTAIN else 1000
         assert taken is not None and taken[0].position == first + 1000 * index
         assert len(pool) == POOL
-    # A scan or a sort of the label takes many times longer, on a loaded machine, too.
-    assert sorted(took)[len(took) // 2] < 0.05
+    # A scan or a sort of the label takes many times longer.
+    assert median(took[long_queue.label_id]) < 4 * median(took[short])

@@ -16,12 +16,14 @@ from service.annotations.work import (
     work_on_interaction,
 )
 from service.clock import now
-from service.context.queries import LEAVE, LIMIT, pairs
+from service.context.queries import LIMIT, PARTS, pairs
 from service.db import reading, unit_of_work
 from service.jobs import Job
 from service.tables import Annotation, ContextEntry, Interaction, Lease, Prediction
 from tests.factories import CLICK, Opened, a_project, draw, many_annotations, open_next, told
 from tests.service.conftest import Alone
+
+LEAVE = LIMIT // PARTS
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
-from models.predictor import Result, State
+from models.predictor import Result
+from models.predictor import State as Logits
 from models.prompts import Click
 from service.db import unit_of_work
 from service.events import LocalEvents
@@ -22,6 +23,7 @@ from service.tables import (
     Label,
     Prediction,
     Project,
+    State,
     User,
 )
 from tests.factories import png, stored_image
@@ -36,12 +38,16 @@ class FakeContext:
 
     masks: tuple[Any, ...] = ()
     pinned: frozenset[int] = frozenset()
+    hidden: frozenset[int] = frozenset()
 
     def __len__(self) -> int:
-        return len(self.masks)
+        return len(self.masks) - len(self.hidden)
 
     def pinning(self, pairs: frozenset[int]) -> "FakeContext":
         return replace(self, pinned=pairs)
+
+    def without(self, pairs: list[int]) -> "FakeContext":
+        return replace(self, hidden=frozenset(pairs))
 
 
 class FakeImage(np.ndarray):
@@ -98,7 +104,7 @@ class FakePredictor:
         mask[:4, : 1 + len(prompts)] = True
         if not prompts and len(context):
             mask = context.masks[-1]
-        state = State(np.full((1, 4, 4), len(prompts), dtype=np.float16), len(prompts))
+        state = Logits(np.full((1, 4, 4), len(prompts), dtype=np.float16), len(prompts))
         return Result(mask, mask.astype(np.float32), 0.25, state)
 
 
@@ -136,6 +142,17 @@ class Workplace:
             session.flush()
             return annotation.id
 
+    def replica(self, annotation_id: int) -> int:
+        """The same image of the same label, for somebody else."""
+        with unit_of_work(self.bench.sessions) as session:
+            first = session.get_one(Annotation, annotation_id)
+            second = Annotation(
+                label_id=first.label_id, image_id=first.image_id, replica=1, position=first.position
+            )
+            session.add(second)
+            session.flush()
+            return second.id
+
     def interaction(self, annotation_id: int) -> int:
         """One more click on it."""
         with unit_of_work(self.bench.sessions) as session:
@@ -159,10 +176,12 @@ class Workplace:
         with unit_of_work(self.bench.sessions) as session:
             label = session.get_one(Label, self.label_id)
             label.context_version += 1
+            annotation = session.get_one(Annotation, annotation_id)
+            annotation.state = State.ACCEPTED
             entry = ContextEntry(
                 label_id=label.id,
                 annotation_id=annotation_id,
-                image_id=session.get_one(Annotation, annotation_id).image_id,
+                image_id=annotation.image_id,
                 mask_digest=digest,
                 added_version=label.context_version,
             )

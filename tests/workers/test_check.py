@@ -40,7 +40,7 @@ def test_a_pinned_mask_is_checked_but_never_held_back(place: Workplace) -> None:
         place.accepted()
     wrong = place.accepted(OTHER)
     with unit_of_work(place.bench.sessions) as session:
-        change_entry(session, wrong, "somebody", pinned=True, excluded=None)
+        change_entry(session, wrong, place.user_id, "somebody", pinned=True, excluded=None)
     check_entry(place.bench, wrong)
     assert (place.entry(wrong).quality, place.entry(wrong).removed_version) == (0.0, None)
 
@@ -51,9 +51,9 @@ def test_what_a_person_has_brought_back_is_not_held_back_again(place: Workplace)
     held, excluded = place.accepted(OTHER), place.accepted(OTHER)
     check_entry(place.bench, held)
     with unit_of_work(place.bench.sessions) as session:
-        change_entry(session, excluded, "somebody", pinned=None, excluded=True)
+        change_entry(session, excluded, place.user_id, "somebody", pinned=None, excluded=True)
         for entry in (held, excluded):
-            change_entry(session, entry, "somebody", pinned=None, excluded=False)
+            change_entry(session, entry, place.user_id, "somebody", pinned=None, excluded=False)
     for entry in (held, excluded):
         check_entry(place.bench, entry)
         assert place.entry(entry).removed_version is None

@@ -2,7 +2,7 @@
 
 from service.context.actions import change_entry
 from service.db import unit_of_work
-from service.tables import ContextEntry, Label
+from service.tables import Annotation, ContextEntry, Image, Label
 from tests.workers.conftest import Workplace
 from workers.inputs import Recent
 from workers.predict import predict_first, predict_interaction
@@ -35,8 +35,8 @@ def test_pinned_entries_are_told_apart_and_nothing_is_encoded_again(place: Workp
     pinned, second, _ = [place.accepted() for _ in range(3)]
     predict_first(place.bench, place.annotation())
     with unit_of_work(place.bench.sessions) as session:
-        change_entry(session, pinned, "somebody", pinned=True, excluded=None)
-        change_entry(session, second, "somebody", pinned=None, excluded=None)
+        change_entry(session, pinned, place.user_id, "somebody", pinned=True, excluded=None)
+        change_entry(session, second, place.user_id, "somebody", pinned=None, excluded=None)
     predict_first(place.bench, place.annotation())
     place.accepted()
     predict_first(place.bench, place.annotation())
@@ -47,7 +47,7 @@ def test_pinned_entries_are_told_apart_and_nothing_is_encoded_again(place: Workp
 def test_a_context_is_the_same_object_until_it_changes(place: Workplace) -> None:
     entry = place.accepted()
     with unit_of_work(place.bench.sessions) as session:
-        change_entry(session, entry, "somebody", pinned=True, excluded=None)
+        change_entry(session, entry, place.user_id, "somebody", pinned=True, excluded=None)
     annotation = place.annotation()
     for _ in range(3):
         predict_interaction(place.bench, place.interaction(annotation))
@@ -55,11 +55,27 @@ def test_a_context_is_the_same_object_until_it_changes(place: Workplace) -> None
     assert first.pinned == {0} and all(context is first for context in later)
 
 
+def test_an_image_never_reads_its_own_pair_and_nothing_is_encoded_again_for_it(place: Workplace) -> None:
+    place.accepted()
+    own = place.accepted()
+    place.accepted()
+    second = place.replica(place.entry(own).annotation_id)
+    predict_first(place.bench, second)
+    predict_first(place.bench, place.annotation())
+    for _ in range(2):
+        predict_interaction(place.bench, place.interaction(second))
+    assert [context.hidden for context in place.predictor.seen] == [{1}, frozenset(), {1}, {1}]
+    assert (place.predictor.contexts, place.predictor.extended) == ([2, 3, 2, 2], 3)
+    blind, _, *later = place.predictor.seen
+    assert all(context is blind for context in later), "images know a context by its identity"
+    assert [made.context_size for made in place.predictions(second)] == [2, 2, 2]
+
+
 def test_an_entry_that_comes_back_is_the_newest(place: Workplace) -> None:
     entry, _ = place.accepted(), place.accepted()
     for excluded in (True, False):
         with unit_of_work(place.bench.sessions) as session:
-            change_entry(session, entry, "somebody", pinned=None, excluded=excluded)
+            change_entry(session, entry, place.user_id, "somebody", pinned=None, excluded=excluded)
         predict_first(place.bench, place.annotation())
     assert (place.predictor.contexts, place.predictor.extended) == ([1, 2], 2)
 
@@ -88,3 +104,36 @@ def test_what_was_used_least_recently_goes_first() -> None:
     assert recent.get("a") == 1
     recent.put("c", 3)
     assert [recent.get(key) for key in "abc"] == [1, None, 3]
+
+
+def placed(place: Workplace, annotation_id: int, series: str, where: float) -> int:
+    """Says where in a volume the image of an annotation lies."""
+    with unit_of_work(place.bench.sessions) as session:
+        image = session.get_one(Image, session.get_one(Annotation, annotation_id).image_id)
+        image.series, image.place = series, where
+    return annotation_id
+
+
+def test_the_nearest_slices_of_its_own_volume_are_read_by_an_image_in_any_case(place: Workplace) -> None:
+    for series, where in (("a", 10.0), ("b", 5.0), ("a", 4.0), ("a", 7.5), ("b", 6.0)):
+        entry = place.entry(place.accepted())
+        placed(place, entry.annotation_id, series, where)
+    first = placed(place, place.annotation(), "a", 6.0)
+    second = placed(place, place.annotation(), "b", 6.0)
+    third = placed(place, place.annotation(), "c", 6.0)
+    for annotation in (first, second, first, third, first):
+        predict_interaction(place.bench, place.interaction(annotation))
+    assert [context.pinned for context in place.predictor.seen] == [{2, 3}, {1, 4}, {2, 3}, set(), {2, 3}]
+    one, _, again, _, last = place.predictor.seen
+    assert one is again is last, "an image knows what it has read of a context by the object"
+    assert place.predictor.extended == 5
+
+
+def test_who_pins_and_who_lies_near_are_read_alike(place: Workplace) -> None:
+    entries = [place.entry(place.accepted()) for _ in range(3)]
+    placed(place, entries[2].annotation_id, "a", 1.0)
+    with unit_of_work(place.bench.sessions) as session:
+        change_entry(session, entries[0].id, place.user_id, "somebody", pinned=True, excluded=None)
+    predict_first(place.bench, placed(place, place.annotation(), "a", 2.0))
+    predict_first(place.bench, place.annotation())
+    assert [context.pinned for context in place.predictor.seen] == [{0, 2}, {0}]

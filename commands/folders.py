@@ -1,0 +1,185 @@
+"""`accrue import`: a folder into a project, file by file told; what is there already is not sent again."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import file_digest
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from commands.errors import CommandError
+from service.client import UPLOAD_BATCH, Accrue, RefusedError
+
+# DICOM files often have no ending, or a number for one.
+IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom", ".ima", ".nii", ".nii.gz", ".zip")
+MASK = "_mask"
+MOST_TOLD = 50
+
+
+@dataclass
+class Found:
+    """What a folder holds: images, masks of them, and files that are neither."""
+
+    images: list[Path] = field(default_factory=list)
+    masks: list[Path] = field(default_factory=list)
+    others: list[Path] = field(default_factory=list)
+
+
+@dataclass
+class Report:
+    """How many files came to what, and of those that were not taken why."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    problems: list[tuple[str, str]] = field(default_factory=list)
+
+    def note(self, path: Path, told: dict[str, Any]) -> None:
+        """Keep why a file, or a member of an archive, was refused, and what a mask file names in vain."""
+        if told["status"] == "refused":
+            self.counts["refused"] += 1
+            self.problems.append((f"{path}: {told['filename']}", told["problem"]["detail"]))
+        for name in told.get("missing", ()):
+            self.problems.append((str(path), f"There is no image called like {name}."))
+
+    def tell(self, console: Console) -> None:
+        for path, why in self.problems[:MOST_TOLD]:
+            console.print(f"[red]{path}[/red]: {why}", highlight=False)
+        if len(self.problems) > MOST_TOLD:
+            console.print(f"… and {len(self.problems) - MOST_TOLD} more")
+        counts = [f"{count} {what}" for what, count in self.counts.items() if count]
+        console.print(", ".join(counts) or "Nothing to do.", highlight=False)
+
+
+def import_folder(
+    client: Accrue, folder: Path, project: str, *, label: str | None, axis: int | None, console: Console
+) -> bool:
+    """Whether every file was taken. Run again it goes on from where it was stopped."""
+    if not folder.is_dir():
+        raise CommandError(f"{folder} is no folder.")
+    found = look_through(folder)
+    try:
+        project_id = _project(client, project, label)
+        report = Report(Counter({"left out": len(found.others)}) if found.others else Counter())
+        with _bar(console) as bar:
+            _images(client, project_id, found.images, axis, report, bar)
+            _masks(client, project_id, found.masks, label, report, bar)
+    except httpx.TransportError as error:
+        raise CommandError(
+            f"The service does not answer ({error}). Start it, and give this command again."
+        ) from error
+    except RefusedError as error:
+        raise CommandError(error.detail) from error
+    report.tell(console)
+    return not report.problems
+
+
+def look_through(folder: Path) -> Found:
+    """The files of a folder and all below it, in order, without hidden ones."""
+    found = Found()
+    for path in sorted(folder.rglob("*")):
+        if not path.is_file() or any(part.startswith(".") for part in path.relative_to(folder).parts):
+            continue
+        name = path.name.lower()
+        ending = next((each for each in IMAGES if name.endswith(each)), None)
+        if name.endswith(".json") or (ending and name.removesuffix(ending).endswith(MASK)):
+            found.masks.append(path)
+        elif ending or path.suffix == "" or path.suffix[1:].isdecimal():
+            found.images.append(path)
+        else:
+            found.others.append(path)
+    return found
+
+
+def _project(client: Accrue, name: str, label: str | None) -> int:
+    """The project's id; made, with its label, where it is missing."""
+    known = {each["name"]: each for each in client.projects()}
+    project_id = int(known[name]["id"]) if name in known else client.create_project(name)
+    labels = {each["name"] for each in known.get(name, {}).get("labels", ())}
+    if label is not None and label not in labels:
+        client.add_label(project_id, label)
+    return project_id
+
+
+def _images(
+    client: Accrue, project_id: int, paths: Sequence[Path], axis: int | None, report: Report, bar: Progress
+) -> None:
+    digests = {}
+    for path in bar.track(paths, description="Looking"):
+        with path.open("rb") as file:
+            digests[path] = file_digest(file, "sha256").hexdigest()
+    known = client.known_files(project_id, sorted(set(digests.values())))
+    missing = [path for path in paths if digests[path] not in known]
+    if len(missing) < len(paths):
+        report.counts["there already"] += len(paths) - len(missing)
+
+    def send(files: list[Path]) -> list[dict[str, Any]]:
+        return client.upload_images(project_id, files, axis=axis)
+
+    for path, told in _sent(missing, send, bar, "Images"):
+        if told["status"] == "stored":
+            report.counts["files stored"] += 1
+            report.counts["images in them"] += len(told["source"]["image_ids"])
+        report.counts["there already"] += told["status"] == "duplicate"
+        report.note(path, told)
+
+
+def _masks(
+    client: Accrue, project_id: int, paths: Sequence[Path], label: str | None, report: Report, bar: Progress
+) -> None:
+    def send(files: list[Path]) -> list[dict[str, Any]]:
+        return client.import_masks(project_id, files, label=label)
+
+    for path, told in _sent(paths, send, bar, "Masks"):
+        if told["status"] == "imported":
+            report.counts["masks accepted"] += told["accepted"]
+            report.counts["masks that were there, or somebody works on"] += len(told["kept"])
+        report.note(path, told)
+
+
+def _sent(
+    paths: Sequence[Path], send: Callable[[list[Path]], list[dict[str, Any]]], bar: Progress, what: str
+) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Each file and what became of it, or of each member of an archive, in requests of several files.
+
+    A request that is refused as a whole is sent again file by file.
+    """
+    task = bar.add_task(what, total=len(paths))
+    for batch in _batches(paths):
+        try:
+            told = send(batch)
+            of_each = [(batch[min(n, len(batch) - 1)], each) for n, each in enumerate(told)]
+        except RefusedError:
+            of_each = [(path, each) for path in batch for each in _alone(path, send)]
+        yield from of_each
+        bar.advance(task, len(batch))
+
+
+def _alone(path: Path, send: Callable[[list[Path]], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    try:
+        return send([path])
+    except RefusedError as error:
+        return [{"status": "refused", "filename": path.name, "problem": {"detail": error.detail}}]
+
+
+def _batches(paths: Sequence[Path]) -> Iterator[list[Path]]:
+    """A request's worth of files each; an archive alone, because its members are told one by one."""
+    batch: list[Path] = []
+    for path in paths:
+        alone = path.suffix.lower() == ".zip"
+        if batch and (alone or len(batch) == UPLOAD_BATCH):
+            yield batch
+            batch = []
+        batch.append(path)
+        if alone:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _bar(console: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console)

@@ -1,0 +1,172 @@
+"""Contexts that move between projects: what goes into an archive, and what becomes of a checked one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from service.annotations.closing import accept_imported, predict_next
+from service.context.actions import add_entry
+from service.context.archive import ENDINGS, Manifest, MaskFile, Pair, Picture
+from service.images.actions import StoredFile, clean_name, register
+from service.jobs import Jobs
+from service.projects.queries import lock_label
+from service.tables import Annotation, ContextEntry, Image, Label, Lease, Project, State
+
+# How many digests or ids are asked for in one statement.
+BATCH = 500
+# The columns of an image that an archive tells as they are.
+SHARED = ("media_type", "width", "height", "scale", "offset", "window_low", "window_high", "spacing")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A file of an archive that is in the storage now."""
+
+    digest: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of a pair: its new entry, or why there is none."""
+
+    name: str
+    image_id: int
+    entry_id: int | None
+    detail: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Importer:
+    """Who imports."""
+
+    user_id: int
+    name: str
+
+
+def manifest_of(session: Session, label_id: int) -> Manifest:
+    """All that is in the label's context now, whatever its limit; the oldest pair first."""
+    project, label, model, version = session.execute(
+        select(Project.name, Label.name, Project.model, Label.context_version)
+        .join(Label, Label.project_id == Project.id)
+        .where(Label.id == label_id)
+    ).one()
+    found = session.execute(
+        select(ContextEntry, Image)
+        .join(Image, Image.id == ContextEntry.image_id)
+        .where(ContextEntry.label_id == label_id, ContextEntry.removed_version.is_(None))
+        .order_by(ContextEntry.added_version)
+    )
+    pairs = [_pair(entry, image) for entry, image in found]
+    return Manifest(project=project, label=label, model=model, context_version=version, pairs=pairs)
+
+
+def _pair(entry: ContextEntry, image: Image) -> Pair:
+    columns = {name: getattr(image, name) for name in SHARED}
+    file = f"images/{image.digest}.{ENDINGS[image.media_type]}"
+    picture = Picture(file=file, sha256=image.digest, name=image.name, **columns)
+    mask = MaskFile(file=f"masks/{entry.mask_digest}.png", sha256=entry.mask_digest)
+    return Pair(image=picture, mask=mask, pinned=entry.pinned, quality=entry.quality)
+
+
+def take_in(
+    session: Session,
+    jobs: Jobs,
+    label_id: int,
+    manifest: Manifest,
+    kept: Mapping[str, Kept],
+    importer: Importer,
+    *,
+    predict_ahead: int,
+) -> list[Taken]:
+    """Each pair's image is in the project, its mask accepted and in the context; what became of each pair.
+
+    ``kept`` has the archive's files by name. An image that the project has is used, unless somebody has
+    annotated it here: their work stays.
+    """
+    project_id = session.scalars(select(Label.project_id).where(Label.id == label_id)).one()
+    images = _images(session, project_id, [pair.image for pair in manifest.pairs], kept)
+    lock_label(session, label_id)
+    work = _work_on(session, label_id, [image.id for image in images.values()])
+    reason = f"imported from {manifest.project}, {manifest.label}, by {importer.name}"[:500]
+    taken = []
+    for pair in manifest.pairs:
+        image = images[kept[pair.image.file].digest]
+        subject, detail = _free(work[image.id])
+        entry = None
+        if subject is not None:
+            mask = kept[pair.mask.file].digest
+            accept_imported(session, subject, importer.user_id, mask)
+            entry = add_entry(session, subject, mask)
+            entry.added_reason = reason
+            entry.quality, entry.checked = pair.quality, pair.quality is not None
+            entry.pinned, entry.pinned_by = pair.pinned, importer.user_id if pair.pinned else None
+        taken.append(Taken(pair.image.name, image.id, entry.id if entry else None, detail))
+    session.flush()
+    predict_next(session, jobs, label_id, predict_ahead)
+    return taken
+
+
+def _images(
+    session: Session, project_id: int, pictures: Sequence[Picture], kept: Mapping[str, Kept]
+) -> dict[str, Image]:
+    """The project's image of each picture, by the digest of its pixels; those it has not yet are added."""
+    by_digest = {kept[picture.file].digest: picture for picture in pictures}
+    images = _images_by_digest(session, project_id, list(by_digest))
+    new = [
+        _stored(picture, kept[picture.file]) for digest, picture in by_digest.items() if digest not in images
+    ]
+    if new:
+        register(session, project_id, new)
+        images |= _images_by_digest(session, project_id, [file.digest for file in new])
+    return images
+
+
+def _stored(picture: Picture, kept: Kept) -> StoredFile:
+    """A picture as a file of its own."""
+    columns = picture.model_dump(mode="json", include=set(SHARED))
+    columns |= {"digest": kept.digest, "frame": 0, "series": None, "place": None}
+    name, geometry = clean_name(picture.name), {"format": "picture"}
+    return StoredFile(name, kept.digest, picture.media_type, kept.size, geometry, [columns])
+
+
+def _images_by_digest(session: Session, project_id: int, digests: Sequence[str]) -> dict[str, Image]:
+    found: dict[str, Image] = {}
+    for start in range(0, len(digests), BATCH):
+        batch = digests[start : start + BATCH]
+        images = select(Image).where(Image.project_id == project_id, Image.digest.in_(batch))
+        for image in session.scalars(images.order_by(Image.id)):
+            found.setdefault(image.digest, image)
+    return found
+
+
+def _work_on(
+    session: Session, label_id: int, image_ids: Sequence[int]
+) -> dict[int, list[tuple[Annotation, bool]]]:
+    """The annotations of each image, locked, by replica, and whether somebody holds them."""
+    found: dict[int, list[tuple[Annotation, bool]]] = {image_id: [] for image_id in image_ids}
+    for start in range(0, len(image_ids), BATCH):
+        batch = image_ids[start : start + BATCH]
+        rows = session.execute(
+            select(Annotation, Lease.annotation_id.is_not(None))
+            .outerjoin(Lease, Lease.annotation_id == Annotation.id)
+            .where(Annotation.label_id == label_id, Annotation.image_id.in_(batch))
+            .order_by(Annotation.image_id, Annotation.replica)
+            .with_for_update(of=Annotation)
+            .execution_options(populate_existing=True)
+        )
+        for annotation, held in rows:
+            found[annotation.image_id].append((annotation, held))
+    return found
+
+
+def _free(work: Sequence[tuple[Annotation, bool]]) -> tuple[Annotation | None, str | None]:
+    """The annotation of an image that can take an imported mask, or why none can."""
+    if any(annotation.state is State.ACCEPTED for annotation, _ in work):
+        return None, "The image has an accepted mask here already."
+    for annotation, held in work:
+        if annotation.state is State.OPEN and annotation.step == 0 and not held:
+            return annotation, None
+    return None, "Somebody is annotating the image here."

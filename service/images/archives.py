@@ -1,0 +1,75 @@
+"""ZIP archives of images: members are read one at a time, and never written anywhere by their name."""
+
+import io
+import re
+import stat
+import unicodedata
+import zipfile
+from collections.abc import Iterator
+
+from service.errors import ImageDamaged, ImageRefused, ImageTooLarge, ImageUnknown
+from service.images.limits import PARSER_ERRORS
+
+MAGIC = b"PK\x03\x04"
+MOST_MEMBERS = 20_000
+# An archive may unpack to so many times its own size, or to so many bytes in any case; a member to so many.
+MOST_RATIO, ALWAYS_ALLOWED = 100, 64 * 1024 * 1024
+MOST_UNPACKED, MOST_MEMBER = 8 * 1024**3, 2 * 1024**3
+ENCRYPTED = 0x1
+# What systems leave in archives beside the files that were meant.
+LITTER = re.compile(r"(^|/)(__MACOSX/|\._|\.DS_Store$|Thumbs\.db$|desktop\.ini$)", re.IGNORECASE)
+
+
+def is_archive(data: bytes) -> bool:
+    return data.startswith(MAGIC)
+
+
+def members(data: bytes) -> Iterator[tuple[str, bytes | ImageRefused]]:
+    """Name and bytes of every file in the archive, or why it is not taken.
+
+    Raises ImageRefused when nothing of the archive can be believed.
+    """
+    try:
+        archive = zipfile.ZipFile(io.BytesIO(data))
+        entries = [each for each in archive.infolist() if not each.is_dir()]
+    except PARSER_ERRORS as error:
+        raise ImageDamaged("The ZIP archive cannot be read.") from error
+    if len(entries) > MOST_MEMBERS:
+        raise ImageTooLarge(f"The archive has {len(entries):,} files; at most {MOST_MEMBERS:,} are taken.")
+    unpacked = sum(each.file_size for each in entries)
+    allowed = min(MOST_UNPACKED, max(ALWAYS_ALLOWED, MOST_RATIO * len(data)))
+    if unpacked > allowed:
+        raise ImageTooLarge(f"Unpacked, the archive has {unpacked:,} bytes; at most {allowed:,} are taken.")
+    seen: set[str] = set()
+    for entry in entries:
+        if LITTER.search(entry.filename):
+            continue
+        try:
+            yield entry.filename, _member(archive, entry, seen)
+        except ImageRefused as error:
+            yield entry.filename, error
+
+
+def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, seen: set[str]) -> bytes:
+    name = unicodedata.normalize("NFC", entry.filename.replace("\\", "/")).casefold()
+    if name.startswith("/") or re.match(r"[a-z]:", name) or ".." in name.split("/"):
+        raise ImageUnknown("The name of the file leads out of the archive.")
+    if name in seen:
+        raise ImageUnknown("The archive has another file of that name.")
+    seen.add(name)
+    mode = entry.external_attr >> 16
+    if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
+        raise ImageUnknown("This is a link or a device, not a file.")
+    if entry.flag_bits & ENCRYPTED:
+        raise ImageUnknown("The file is encrypted. Pack it without a password.")
+    if entry.file_size > MOST_MEMBER:
+        raise ImageTooLarge(
+            f"Unpacked, the file has {entry.file_size:,} bytes; at most {MOST_MEMBER:,} are taken."
+        )
+    try:
+        data = archive.read(entry)
+    except PARSER_ERRORS as error:
+        raise ImageDamaged("The file cannot be unpacked to its end.") from error
+    if is_archive(data):
+        raise ImageUnknown("An archive in an archive is not read. Unpack it first.")
+    return data

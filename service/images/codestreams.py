@@ -1,0 +1,87 @@
+"""The compressed frames of DICOM files, decoded by imagecodecs: a plugin for pydicom's decoders.
+
+JPEG of 8 and 12 bits, lossless JPEG, JPEG-LS and JPEG 2000. pydicom decodes RLE itself. The size in the
+stream is compared with that in the file before anything is decoded: the decoders would believe it.
+"""
+
+import imagecodecs
+import numpy as np
+from pydicom import uid
+from pydicom.pixels.decoders.base import DecodeRunner, get_decoder
+
+NAME = "imagecodecs"
+JPEG = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1)
+JPEG_LS = (uid.JPEGLSLossless, uid.JPEGLSNearLossless)
+JPEG_2000 = (uid.JPEG2000Lossless, uid.JPEG2000, uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K)
+SYNTAXES = frozenset({*JPEG, *JPEG_LS, *JPEG_2000})
+DECODER_DEPENDENCIES = dict.fromkeys(SYNTAXES, (NAME,))
+
+START_OF_SCAN = 0xDA
+# Markers that hold a frame's size: SOF0 to SOF15 without DHT, JPG and DAC, and SOF55 of JPEG-LS.
+FRAME_MARKERS = (frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}) | {0xF7}
+STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
+
+
+def is_available(syntax: str) -> bool:
+    """Asked by pydicom."""
+    return syntax in SYNTAXES
+
+
+def decode_frame(source: bytes, runner: DecodeRunner) -> bytes:
+    """One frame, as pydicom asks for it: samples of a pixel side by side, colours as they are encoded."""
+    syntax = runner.transfer_syntax
+    size = jpeg_2000_size(source) if syntax in JPEG_2000 else jpeg_size(source)
+    if size != (runner.rows, runner.columns, runner.samples_per_pixel):
+        raise ValueError("the frame is not of the size that the file says")
+    if syntax in JPEG_2000:
+        pixels = imagecodecs.jpeg2k_decode(source)
+        if runner.photometric_interpretation in ("YBR_ICT", "YBR_RCT"):
+            runner.set_option("photometric_interpretation", "RGB")
+    elif syntax in JPEG_LS:
+        pixels = imagecodecs.jpegls_decode(source)
+    elif runner.samples_per_pixel == 3 and syntax in (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit):
+        pixels = imagecodecs.jpeg8_decode(source, colorspace="YCBCR", outcolorspace="YCBCR")
+    else:
+        pixels = imagecodecs.jpeg8_decode(source)
+    runner.set_option("bits_allocated", 8 * pixels.dtype.itemsize)
+    runner.set_option("planar_configuration", 0)
+    return np.ascontiguousarray(pixels).tobytes()
+
+
+def jpeg_size(source: bytes) -> tuple[int, int, int]:
+    """Rows, columns and components of a JPEG or JPEG-LS stream; ValueError when it does not say."""
+    at = 2
+    while at + 4 <= len(source) and source[:2] == b"\xff\xd8":
+        if source[at] != 0xFF:
+            break
+        marker = source[at + 1]
+        if marker == 0xFF or marker in STANDALONE:
+            at += 1 if marker == 0xFF else 2
+            continue
+        if marker in FRAME_MARKERS and at + 10 <= len(source):
+            rows, columns = (int.from_bytes(source[i : i + 2], "big") for i in (at + 5, at + 7))
+            return rows, columns, source[at + 9]
+        if marker == START_OF_SCAN:
+            break
+        at += 2 + int.from_bytes(source[at + 2 : at + 4], "big")
+    raise ValueError("the JPEG stream does not say how large it is")
+
+
+def jpeg_2000_size(source: bytes) -> tuple[int, int, int]:
+    """Rows, columns and components of a JPEG 2000 stream, bare or in a JP2 file."""
+    at = source.find(b"\xff\x4f\xff\x51", 0, 4096)
+    if at < 0 or len(source) < at + 42:
+        raise ValueError("the JPEG 2000 stream does not say how large it is")
+    right, bottom, left, top = (int.from_bytes(source[i : i + 4], "big") for i in range(at + 8, at + 24, 4))
+    return bottom - top, right - left, int.from_bytes(source[at + 40 : at + 42], "big")
+
+
+def register() -> None:
+    """Tell pydicom's decoders of ``decode_frame``."""
+    for syntax in sorted(SYNTAXES):
+        decoder = get_decoder(uid.UID(syntax))
+        if NAME not in decoder.available_plugins:
+            decoder.add_plugin(NAME, (__name__, "decode_frame"))
+
+
+register()

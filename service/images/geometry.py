@@ -1,0 +1,40 @@
+"""Where the slices of a volume lie in it: out of the file to look at them, and masks back onto its voxels."""
+
+from typing import Literal, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+
+from service.images.slices import Pixels
+
+
+class NiftiGeometry(TypedDict):
+    """How slices are cut out of a NIfTI volume.
+
+    Slice n is voxel n of ``axis``; its rows run along the voxel axis ``rows``, its columns along ``columns``,
+    each backwards when flipped. ``affine`` (4, 4) takes voxel indices to millimetres (RAS+).
+    """
+
+    format: Literal["nifti"]
+    shape: list[int]
+    affine: list[list[float]]
+    axis: int
+    rows: int
+    columns: int
+    flip_rows: bool
+    flip_columns: bool
+
+
+def slice_of(volume: Pixels, geometry: NiftiGeometry, frame: int) -> Pixels:
+    """Slice ``frame`` of a volume (X, Y, Z), as it is shown: a view (H, W)."""
+    plane = np.moveaxis(volume, (geometry["axis"], geometry["rows"], geometry["columns"]), (0, 1, 2))[frame]
+    upright: Pixels = plane[:: -1 if geometry["flip_rows"] else 1, :: -1 if geometry["flip_columns"] else 1]
+    return upright
+
+
+def put_back(
+    volume: Pixels, geometry: NiftiGeometry, frame: int, values: npt.ArrayLike, where: Pixels | None = None
+) -> None:
+    """Write ``values`` (H, W), or one value ``where`` a mask (H, W) is, into a slice of ``volume``."""
+    target = slice_of(volume, geometry, frame)
+    target[... if where is None else where] = values

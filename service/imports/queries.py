@@ -1,0 +1,68 @@
+"""Reads about what masks are imported onto: images by their names, annotations that nobody works on."""
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import TypeVar
+
+from sqlalchemy import bindparam, exists, or_, select
+from sqlalchemy.orm import Session
+
+from service.clock import now
+from service.tables import Annotation, Draft, Image, Interaction, Lease, Source
+from service.tables.columns import UtcDateTime
+
+Item = TypeVar("Item", str, int)
+Named = TypeVar("Named", Source, Image)
+# How many names or ids are asked for in one statement.
+BATCH = 500
+
+
+def sources_named(session: Session, project_id: int, names: Collection[str]) -> dict[str, list[Source]]:
+    """The files of a project that have one of ``names``, by name."""
+    found: dict[str, list[Source]] = {}
+    for batch in _batches(names):
+        for source in session.scalars(
+            select(Source).where(Source.project_id == project_id, Source.name.in_(batch))
+        ):
+            found.setdefault(source.name, []).append(source)
+    return found
+
+
+def images_named(session: Session, project_id: int, names: Collection[str]) -> dict[str, list[Image]]:
+    """The images of a project that have one of ``names``, by name."""
+    found: dict[str, list[Image]] = {}
+    for batch in _batches(names):
+        for image in session.scalars(
+            select(Image).where(Image.project_id == project_id, Image.name.in_(batch))
+        ):
+            found.setdefault(image.name, []).append(image)
+    return found
+
+
+def annotations(
+    session: Session, label_id: int, image_ids: Collection[int]
+) -> dict[int, tuple[Annotation, bool]]:
+    """The first annotation of each image for the label, and whether it has anybody's work; rows locked."""
+    found: dict[int, tuple[Annotation, bool]] = {}
+    for batch in _batches(image_ids):
+        rows = session.execute(
+            select(Annotation, or_(_DRAWN, _DRAFTED, _HELD))
+            .where(Annotation.label_id == label_id, Annotation.image_id.in_(batch), Annotation.replica == 0)
+            .order_by(Annotation.id)
+            .with_for_update(of=Annotation),
+            {"now": now()},
+        )
+        found |= {annotation.image_id: (annotation, worked_on) for annotation, worked_on in rows}
+    return found
+
+
+_DRAWN = exists().where(Interaction.annotation_id == Annotation.id)
+_DRAFTED = exists().where(Draft.annotation_id == Annotation.id)
+_HELD = exists().where(
+    Lease.annotation_id == Annotation.id, Lease.expires_at > bindparam("now", type_=UtcDateTime)
+)
+
+
+def _batches(items: Collection[Item]) -> Iterator[Sequence[Item]]:
+    ordered = sorted(items)
+    for start in range(0, len(ordered), BATCH):
+        yield ordered[start : start + BATCH]

@@ -1,0 +1,144 @@
+"""Importing masks that were drawn elsewhere."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+from sqlalchemy.orm import Session
+from starlette.datastructures import FormData
+
+from service.db import reading
+from service.dependencies import Caller, Id, Jobs, Rules, Sessions, Storage, Transaction
+from service.errors import Invalid, MasksRefused
+from service.images.routes import uploaded_files
+from service.images.schemas import FileProblem
+from service.imports import actions
+from service.imports.actions import MaskFile, MaskReception
+from service.imports.schemas import Imported, ImportedMasks, Kept
+from service.projects.queries import labels
+from service.tables import Label
+
+router = APIRouter(tags=["imports"])
+
+IMPORT_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["files"],
+                    "properties": {
+                        "files": {
+                            "type": "array",
+                            "items": {"type": "string", "format": "binary"},
+                            "description": "PNG, TIFF or NIfTI masks named like their image, with or without "
+                            "`_mask`; COCO JSON; or ZIP archives of them.",
+                        },
+                        "label": {
+                            "type": "string",
+                            "description": "Name or id of the label that all masks are of. Without it a mask "
+                            "is a label map: value k is the k-th label of the project.",
+                        },
+                        "value": {
+                            "type": "integer",
+                            "description": "The value in the masks that means `label`; by default all but 0.",
+                        },
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+@router.post("/projects/{project_id}/masks", status_code=201, openapi_extra=IMPORT_BODY)
+async def import_masks(
+    project_id: Id,
+    request: Request,
+    caller: Caller,
+    sessions: Sessions,
+    transaction: Transaction,
+    storage: Storage,
+    jobs: Jobs,
+    rules: Rules,
+) -> Imported:
+    """Accept masks that were drawn elsewhere; what somebody works on or has settled stays as it is."""
+    async with request.form() as form:
+        uploads = uploaded_files(form)
+
+        def receive() -> Imported:
+            with reading(sessions) as session:
+                every = labels(session, project_id)
+            reception = MaskReception(
+                sessions,
+                storage,
+                project_id,
+                every,
+                _label(form, every),
+                _value(form),
+                rules.max_image_pixels,
+            )
+            files = [
+                file for each in uploads for file in reception.receive(each.filename or "", each.file.read())
+            ]
+
+            def settle(session: Session) -> Imported:
+                drawn = [each for file in files for each in file.drawn]
+                told = actions.accept(session, jobs, caller.id, drawn, predict_ahead=rules.predict_ahead)
+                return _told(files, told)
+
+            return transaction(settle, Imported)
+
+        return await run_in_threadpool(receive)
+
+
+def _told(files: list[MaskFile], told: list[str | None]) -> Imported:
+    """What became of each file; all refused is an error."""
+    reasons = iter(told)
+    answer = Imported(files=[])
+    for file in files:
+        if file.error is not None:
+            problem = FileProblem(code=file.error.code, detail=file.error.detail)
+            answer.files.append(ImportedMasks(filename=file.name, status="refused", problem=problem))
+            continue
+        known = [(each, next(reasons)) for each in file.drawn]
+        kept = [
+            Kept(image_id=each.image_id, label_id=each.label_id, reason=reason)
+            for each, reason in known
+            if reason is not None
+        ]
+        answer.files.append(
+            ImportedMasks(
+                filename=file.name,
+                status="imported",
+                accepted=len(known) - len(kept),
+                empty=sum(each.empty for each, reason in known if reason is None),
+                kept=kept,
+                missing=list(file.missing),
+            )
+        )
+    if all(each.status == "refused" for each in answer.files):
+        raise MasksRefused("No mask was imported.", **answer.model_dump(mode="json"))
+    return answer
+
+
+def _label(form: FormData, every: Any) -> Label | None:
+    """The label that the form names; Invalid when the project has none such."""
+    named = form.get("label")
+    if named is None or named == "":
+        return None
+    for label in every:
+        if named in (label.name, str(label.id)):
+            found: Label = label
+            return found
+    raise Invalid(f"The project has no label {str(named)[:100]!r}.")
+
+
+def _value(form: FormData) -> int | None:
+    named = form.get("value")
+    if named is None or named == "":
+        return None
+    if not (isinstance(named, str) and named.isascii() and named.isdecimal() and len(named) <= 10):
+        raise Invalid("The value of a label in a mask is a whole number.")
+    return int(named)

@@ -1,0 +1,245 @@
+"""A context goes from one project to another as an archive, whole or not at all."""
+
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from sqlalchemy import func, select
+
+from service.client import Accrue
+from service.context.archive import MANIFEST
+from service.db import reading, unit_of_work
+from service.masks import from_png, to_png
+from service.tables import Annotation, Image, Origin, Source, State, Submission
+from tests.factories import AProject, a_project, accept_next, open_next, png, told, upload
+from tests.service.conftest import Alone
+
+Files = dict[str, bytes]
+
+
+def exported(api: httpx.Client, label_id: int) -> bytes:
+    answer = api.get(f"/labels/{label_id}/context/export")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/zip")
+    return answer.content
+
+
+def imported(api: httpx.Client, label_id: int, data: bytes, **options: Any) -> httpx.Response:
+    files = {"file": ("context.zip", data)}
+    return api.post(f"/labels/{label_id}/context/import", files=files, **options)
+
+
+def unpacked(data: bytes) -> Files:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def repacked(files: Files) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return stream.getvalue()
+
+
+def context_of(api: httpx.Client, label_id: int) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = told(api.get(f"/labels/{label_id}/context"))
+    return found
+
+
+@pytest.fixture
+def origin(alone: Alone) -> AProject:
+    """A project with three accepted masks, the second of them pinned."""
+    project = a_project(alone.api, images=3)
+    for _ in range(3):
+        alone.accept(project.label_id)
+    entry = context_of(alone.api, project.label_id)[1]["id"]
+    told(alone.api.patch(f"/context/{entry}", json={"pinned": True}, headers={"If-Match": "*"}))
+    return project
+
+
+def test_an_archive_says_what_is_in_it_and_holds_it(alone: Alone, origin: AProject) -> None:
+    files = unpacked(exported(alone.api, origin.label_id))
+    manifest = json.loads(files.pop(MANIFEST))
+    assert (manifest["format"], manifest["model"], manifest["label"]) == (
+        "accrue-context",
+        "memory-v1",
+        "disc",
+    )
+    assert manifest["context_version"] == 4
+    assert [pair["pinned"] for pair in manifest["pairs"]] == [False, True, False]
+    assert "licence" in manifest["note"]
+    for pair in manifest["pairs"]:
+        for part in (pair["image"], pair["mask"]):
+            assert sha256(files[part["file"]]).hexdigest() == part["sha256"]
+        assert from_png(files[pair["mask"]["file"]]).shape == (48, 64)
+        assert (pair["image"]["width"], pair["image"]["height"]) == (64, 48)
+
+
+def test_a_context_comes_back_as_it_was_in_another_project(alone: Alone, origin: AProject) -> None:
+    with unit_of_work(alone.sessions) as session:
+        image = session.get_one(Image, origin.image_ids[0])
+        image.scale, image.offset, image.spacing = 0.5, -1024.0, [0.7, 0.8]
+        image.window_low, image.window_high = -160.0, 240.0
+    home = a_project(alone.api, images=1)
+    report = told(imported(alone.api, home.label_id, exported(alone.api, origin.label_id)), 201)
+    assert [pair["detail"] for pair in report["pairs"]] == [None] * 3
+    entries = context_of(alone.api, home.label_id)
+    assert [entry["id"] for entry in entries] == [pair["entry_id"] for pair in report["pairs"]]
+    assert [entry["pinned"] for entry in entries] == [False, True, False]
+    assert entries[0]["why"] == f"imported from {report['source']}, by somebody"
+    assert exported_pairs(alone, home) == exported_pairs(alone, origin)
+    with reading(alone.sessions) as session:
+        rows = session.execute(
+            select(Annotation.imported, Annotation.state, Submission.origin)
+            .join(Submission, Submission.annotation_id == Annotation.id)
+            .where(Annotation.label_id == home.label_id)
+        ).all()
+        assert [tuple(row) for row in rows] == [(True, State.ACCEPTED, Origin.IMPORTED)] * 3
+    made = open_next(alone.api, home.label_id)
+    alone.work()
+    assert told(alone.api.get(f"/annotations/{made.id}"))["prediction"]["context_size"] == 3
+
+
+def exported_pairs(alone: Alone, project: AProject) -> Any:
+    return json.loads(unpacked(exported(alone.api, project.label_id))[MANIFEST])["pairs"]
+
+
+def test_an_import_twice_changes_nothing_and_says_so(alone: Alone, origin: AProject) -> None:
+    home, data = a_project(alone.api, images=0), exported(alone.api, origin.label_id)
+    key = {"Idempotency-Key": "once"}
+    first = told(imported(alone.api, home.label_id, data, headers=key), 201)
+    assert told(imported(alone.api, home.label_id, data, headers=key), 201) == first
+    again = told(imported(alone.api, home.label_id, data), 201)
+    assert {pair["detail"] for pair in again["pairs"]} == {"The image has an accepted mask here already."}
+    assert len(context_of(alone.api, home.label_id)) == 3
+    with reading(alone.sessions) as session:
+        of_home = Image.project_id == home.id
+        assert session.scalar(select(func.count(Image.id)).where(of_home)) == 3
+
+
+def test_work_that_is_under_way_stays(alone: Alone, origin: AProject) -> None:
+    data = exported(alone.api, origin.label_id)
+    manifest = json.loads(unpacked(data)[MANIFEST])
+    home = a_project(alone.api, images=0)
+    first = manifest["pairs"][0]["image"]["file"]
+    told(upload(alone.api, home.id, {"mine.png": unpacked(data)[first]}), 201)
+    held = open_next(alone.api, home.label_id)
+    report = told(imported(alone.api, home.label_id, data), 201)["pairs"]
+    assert report[0]["detail"] == "Somebody is annotating the image here."
+    assert [pair["entry_id"] is None for pair in report] == [True, False, False]
+    assert told(alone.api.get(f"/annotations/{held.id}"))["state"] == "open"
+
+
+def with_manifest(change: Callable[[dict[str, Any]], Any]) -> Callable[[Files], None]:
+    def apply(files: Files) -> None:
+        manifest = json.loads(files[MANIFEST])
+        change(manifest)
+        files[MANIFEST] = json.dumps(manifest).encode()
+
+    return apply
+
+
+def in_place_of_the_first_mask(content: bytes, *, told: bool) -> Callable[[Files], None]:
+    """Another mask file; ``told``: its digest is in the manifest."""
+
+    def apply(files: Files) -> None:
+        manifest = json.loads(files[MANIFEST])
+        mask = manifest["pairs"][0]["mask"]
+        files[mask["file"]] = content
+        if told:
+            mask["sha256"] = sha256(content).hexdigest()
+        files[MANIFEST] = json.dumps(manifest).encode()
+
+    return apply
+
+
+HOSTILE: dict[str, tuple[Callable[[Files], Any], str]] = {
+    "no manifest": (lambda files: files.pop(MANIFEST), "no manifest.json"),
+    "manifest of nothing": (lambda files: files.update({MANIFEST: b"[]"}), "manifest.json"),
+    "another format": (with_manifest(lambda told: told.update(format="zip")), "format"),
+    "no number": (with_manifest(lambda told: told["pairs"][0]["image"].update(scale="NaN")), "scale"),
+    "a name with a break": (with_manifest(lambda told: told.update(project="a\nb")), "project"),
+    "a file is missing": (lambda files: files.pop(list(files)[-1]), "missing"),
+    "another size": (with_manifest(lambda told: told["pairs"][0]["image"].update(width=65)), "64 x 48"),
+    "another kind": (
+        with_manifest(lambda told: told["pairs"][0]["image"].update(media_type="image/jpeg")),
+        "image/png",
+    ),
+    "an image as a mask": (
+        with_manifest(lambda told: told["pairs"][0].update(mask=told["pairs"][1]["image"])),
+        "an image and a mask",
+    ),
+    "a mask of another size": (in_place_of_the_first_mask(to_png(np.eye(5) > 0), told=True), "5 x 5"),
+    "a mask that was changed": (
+        in_place_of_the_first_mask(to_png(np.eye(48, 64) > 0), told=False),
+        "SHA-256",
+    ),
+    "a mask that is a page": (in_place_of_the_first_mask(b"<svg/>", told=True), "PNG"),
+    "a bomb": (lambda files: files.update({"zeros": bytes(100 * 1024 * 1024)}), "at most"),
+    "a way out": (
+        with_manifest(lambda told: told["pairs"][0]["image"].update(file="../../etc/passwd")),
+        "missing",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_what_is_wrong_with_one_pair_refuses_all(alone: Alone, origin: AProject, name: str) -> None:
+    spoil, expected = HOSTILE[name]
+    files = unpacked(exported(alone.api, origin.label_id))
+    spoil(files)
+    refused(alone, repacked(files), expected)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"PK", png(), repacked({})], ids=["empty", "cut", "an image", "nothing"]
+)
+def test_what_is_no_archive_is_refused(alone: Alone, data: bytes) -> None:
+    refused(alone, data, "")
+
+
+def test_a_file_with_a_way_out_in_its_own_name_is_refused(alone: Alone, origin: AProject) -> None:
+    files = unpacked(exported(alone.api, origin.label_id))
+    manifest = json.loads(files[MANIFEST])
+    image = manifest["pairs"][0]["image"]
+    files["../out.png"] = files.pop(image["file"])
+    image["file"] = "../out.png"
+    refused(alone, repacked(files | {MANIFEST: json.dumps(manifest).encode()}), "leads out")
+
+
+def refused(alone: Alone, data: bytes, expected: str) -> None:
+    """The archive is refused, in words, and nothing of it is left."""
+    home = a_project(alone.api, images=0)
+    kept = set(alone.storage._blobs)
+    told_why = told(imported(alone.api, home.label_id, data), 422)
+    assert told_why["code"] == "context_refused" and expected in told_why["detail"], told_why
+    assert set(alone.storage._blobs) == kept
+    assert context_of(alone.api, home.label_id) == []
+    with reading(alone.sessions) as session:
+        assert session.scalar(select(func.count(Source.id)).where(Source.project_id == home.id)) == 0
+
+
+def test_an_import_without_an_archive_is_refused(alone: Alone, origin: AProject) -> None:
+    path = f"/labels/{origin.label_id}/context/import"
+    assert told(alone.api.post(path), 422)["code"] == "invalid"
+    assert told(alone.api.post(path, data={"file": "text"}), 422)["code"] == "invalid"
+
+
+def test_a_fresh_project_starts_from_the_context_of_another(api: httpx.Client, service: Any) -> None:
+    first, fresh, empty = (a_project(api, images=n) for n in (3, 1, 1))
+    for _ in range(3):
+        accept_next(api, first.label_id, clicks=1)
+    with Accrue(service.base_url, service.token) as accrue:
+        pairs = accrue.import_context(fresh.label_id, accrue.export_context(first.label_id))
+        shown = accrue.context(fresh.label_id)
+        started, alone = accrue.next(fresh.label_id), accrue.next(empty.label_id)
+    assert [entry["id"] for entry in shown] == [pair["entry_id"] for pair in pairs]
+    assert started is not None and alone is not None
+    assert (started.context_size, started.mask.any()) == (3, True), "nobody has drawn on it"
+    assert (alone.context_size, alone.mask.any()) == (0, False)

@@ -1,0 +1,304 @@
+"""Masks that were drawn elsewhere: onto their image's pixels, into the context, over nobody's work."""
+
+import io
+import json
+from contextlib import suppress
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from sqlalchemy import select
+
+from service.db import reading
+from service.errors import ImageRefused
+from service.imports.coco import inside, masks_of, read_coco
+from service.jobs import Job
+from service.masks import from_png
+from service.rle import counts_of, to_text
+from service.tables import Annotation, Origin, Submission
+from tests.factories import a_project, draw, open_next, pixels, png, told, upload
+from tests.files import nifti, tiff, zipped
+from tests.service.conftest import Alone
+
+HEIGHT, WIDTH = 48, 64
+DISC = np.hypot(*(np.mgrid[:HEIGHT, :WIDTH] - np.array([[[20]], [[30]]]))) < 9
+
+
+def bring(api: httpx.Client, project_id: int, files: dict[str, bytes], **form: Any) -> httpx.Response:
+    """The answer to an import of masks."""
+    parts = [("files", (name, data)) for name, data in files.items()]
+    return api.post(f"/projects/{project_id}/masks", files=parts, data=form)
+
+
+def add_label(api: httpx.Client, project_id: int, name: str) -> int:
+    return int(told(api.post(f"/projects/{project_id}/labels", json={"name": name}), 201)["id"])
+
+
+def accepted(alone: Alone, label_id: int) -> dict[int, np.ndarray]:
+    """The accepted masks of a label, by image."""
+    with reading(alone.sessions) as session:
+        rows = session.execute(
+            select(Annotation.image_id, Annotation.id).where(
+                Annotation.label_id == label_id, Annotation.state == "accepted"
+            )
+        ).all()
+    return {image: from_png(alone.api.get(f"/annotations/{each}/mask").content) for image, each in rows}
+
+
+def stack(alone: Alone, data: bytes, name: str = "scan.nii.gz") -> tuple[int, int, list[int]]:
+    """A project with one label and the slices of one file."""
+    project = a_project(alone.api, images=0)
+    (file,) = told(upload(alone.api, project.id, {name: data}), 201)["images"]
+    return project.id, project.label_id, file["source"]["image_ids"]
+
+
+@pytest.mark.parametrize("name", ["0.png", "0_mask.png", "0-mask.tif", "scans/0_MASK.PNG"])
+def test_a_mask_named_like_its_image_is_accepted_as_context(alone: Alone, name: str) -> None:
+    project = a_project(alone.api, images=3)
+    data = png(DISC) if name.lower().endswith("png") else tiff(DISC.astype(np.uint8) * 255)
+    (file,) = told(bring(alone.api, project.id, {name: data}, label="disc"), 201)["files"]
+    assert (file["status"], file["accepted"], file["empty"], file["kept"]) == ("imported", 1, 0, [])
+    masks = accepted(alone, project.label_id)
+    assert list(masks) == project.image_ids[:1]
+    assert np.array_equal(masks[project.image_ids[0]], DISC)
+    (entry,) = told(alone.api.get(f"/labels/{project.label_id}/context"))
+    assert entry["image_id"] == project.image_ids[0]
+    with reading(alone.sessions) as session:
+        submission = session.scalars(select(Submission)).one()
+        assert submission.origin is Origin.IMPORTED
+        assert session.get_one(Annotation, submission.annotation_id).imported
+    ahead = {row for job, row, _ in alone.jobs.sent if job is Job.PREDICT_FIRST}
+    assert ahead, "the next images are predicted with it"
+
+
+def test_nothing_that_a_person_did_is_overwritten(alone: Alone) -> None:
+    project = a_project(alone.api, images=4)
+    first = alone.accept(project.label_id)
+    drawn = open_next(alone.api, project.label_id)
+    told(draw(alone.api, drawn), 202)
+    alone.api.post(f"/annotations/{drawn.id}/release", headers=drawn.lease)
+    masks = {f"{n}_mask.png": png(DISC) for n in (0, 1, 3)}
+    files = told(bring(alone.api, project.id, masks, label=str(project.label_id)), 201)["files"]
+    assert [file["accepted"] for file in files] == [0, 0, 1]
+    assert [file["kept"][0]["reason"] for file in files[:2]] == [
+        "it is accepted already",
+        "somebody works on it",
+    ]
+    assert not np.array_equal(accepted(alone, project.label_id)[first["image_id"]], DISC)
+    assert told(alone.api.get(f"/annotations/{drawn.id}"))["state"] == "open"
+    held = open_next(alone.api, project.label_id)
+    (file,) = told(bring(alone.api, project.id, {"1.png": png(DISC)}, label="disc"), 201)["files"]
+    assert (held.id, file["accepted"]) == (drawn.id, 0)
+    again = told(bring(alone.api, project.id, masks, label="disc"), 201)["files"]
+    assert [file["accepted"] for file in again] == [0, 0, 0]
+
+
+def test_a_label_map_has_a_value_for_each_label(alone: Alone) -> None:
+    project = a_project(alone.api, images=3)
+    second = add_label(alone.api, project.id, "rim")
+    values = DISC.astype(np.uint8)
+    values[40:, :10] = 2
+    palette = Image.fromarray(values)
+    palette.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0])
+    stream = io.BytesIO()
+    palette.save(stream, format="PNG")
+    files = {"0.png": png(values), "1.png": stream.getvalue(), "2.png": png(np.dstack([values] * 3))}
+    told(bring(alone.api, project.id, files), 201)
+    for label_id, value in ((project.label_id, 1), (second, 2)):
+        masks = accepted(alone, label_id)
+        assert len(masks) == 3
+        assert all(np.array_equal(mask, values == value) for mask in masks.values())
+
+
+def test_one_value_of_a_mask_can_be_chosen(alone: Alone) -> None:
+    project = a_project(alone.api, images=1)
+    values = DISC.astype(np.uint8) * 7
+    values[0] = 3
+    told(bring(alone.api, project.id, {"0.png": png(values)}, label="disc", value="7"), 201)
+    assert np.array_equal(accepted(alone, project.label_id)[project.image_ids[0]], DISC)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_nifti_mask_lands_on_the_very_same_voxels(alone: Alone, axis: int) -> None:
+    affine = np.array([[0, 0.5, 0, 4], [-2, 0, 0, 1], [0, 0.1, 3, 8], [0, 0, 0, 1]])
+    volume = np.arange(9 * 8 * 7, dtype=np.int16).reshape(9, 8, 7)
+    project = a_project(alone.api, images=0)
+    answer = upload(alone.api, project.id, {"scan.nii.gz": nifti(volume, affine)}, data={"axis": str(axis)})
+    source = told(answer, 201)["images"][0]["source"]
+    truth = (volume % 5 == 0).astype(np.uint8)
+    truth[0], truth[:, 0], truth[:, :, 0] = 0, 0, 0
+    (file,) = told(bring(alone.api, project.id, {"scan_mask.nii.gz": nifti(truth, affine)}), 201)["files"]
+    count = volume.shape[axis]
+    assert (file["accepted"], file["empty"]) == (count, 1)
+    masks = accepted(alone, project.label_id)
+    for image in told(alone.api.get(f"/projects/{project.id}/images")):
+        stored = Image.open(io.BytesIO(alone.api.get(f"/images/{image['id']}/pixels").content))
+        values = np.asarray(stored) * image["scale"] + image["offset"]
+        expected = truth.ravel()[values.astype(int)]  # a voxel's value is its index
+        assert np.array_equal(masks[image["id"]], expected)
+    assert len(masks) == len(source["image_ids"]) == count
+    context = told(alone.api.get(f"/labels/{project.label_id}/context"))
+    assert len(context) == count - 1, "the empty one shows the network nothing"
+
+
+def test_a_mask_of_another_place_or_size_is_refused(alone: Alone) -> None:
+    volume = np.arange(9 * 8 * 7, dtype=np.int16).reshape(9, 8, 7)
+    project_id, label_id, _ = stack(alone, nifti(volume))
+    shifted = np.eye(4)
+    shifted[0, 3] = 0.5
+    upload(alone.api, project_id, {"0.png": png()})
+    files = {
+        "scan_mask.nii.gz": nifti((volume > 9).astype(np.uint8), shifted),
+        "scan.nii": nifti(np.ones((9, 8, 6), dtype=np.uint8), compressed=False),
+        "0_mask.png": png(np.ones((5, 5), dtype=np.uint8)),
+        "0.png": nifti(np.ones((9, 8, 7), dtype=np.uint8)),
+        "scan_mask.tif": tiff(np.ones((3, 8, 9), dtype=np.uint8)),
+        "other_mask.png": png(DISC),
+        "0.jpg": b"\xff\xd8\xff no mask",
+        "0_mask.tif": tiff(np.zeros((HEIGHT, WIDTH, 3), dtype=np.uint8), photometric="rgb"),
+    }
+    problem = told(bring(alone.api, project_id, files, label="disc"), 422)
+    assert problem["code"] == "masks_refused"
+    codes = [file["problem"]["code"] for file in problem["files"]]
+    assert codes == ["mask_mismatch"] * 5 + ["mask_homeless"] + ["image_unknown"] * 2, problem["files"]
+    assert accepted(alone, label_id) == {}
+
+
+def test_a_value_that_no_label_has_is_refused(alone: Alone) -> None:
+    project = a_project(alone.api, images=1)
+    add_label(alone.api, project.id, "rim")
+    problem = told(bring(alone.api, project.id, {"0.png": png(DISC.astype(np.uint8) * 255)}), 422)
+    assert "the field `label`" in problem["files"][0]["problem"]["detail"]
+    unknown = bring(alone.api, project.id, {"0.png": png(DISC)}, label="nobody's")
+    assert told(unknown, 422)["code"] == "invalid"
+
+
+def test_a_stack_of_masks_is_taken_page_by_page(alone: Alone) -> None:
+    stack_of = np.stack([pixels(dtype="uint16") for _ in range(4)])
+    project_id, label_id, image_ids = stack(alone, tiff(stack_of), "cells.tif")
+    ids = (stack_of > 40_000) * np.arange(1, 5, dtype=np.uint16)[:, None, None]
+    told(bring(alone.api, project_id, {"cells_mask.tif": tiff(ids)}, label="disc"), 201)
+    masks = accepted(alone, label_id)
+    assert all(np.array_equal(masks[i], page > 0) for i, page in zip(image_ids, ids, strict=True))
+
+
+SQUARE = np.zeros((HEIGHT, WIDTH), dtype=np.bool_)
+SQUARE[10:20, 5:25] = True
+
+
+def coco(*drawn: tuple[str, str, Any], height: int = HEIGHT) -> bytes:
+    """COCO JSON of (file name, category, segmentation)."""
+    names = sorted({name for name, _, _ in drawn})
+    categories = sorted({category for _, category, _ in drawn})
+    told_of = {
+        "images": [
+            {"id": n, "file_name": name, "height": height, "width": WIDTH} for n, name in enumerate(names)
+        ],
+        "categories": [{"id": n, "name": name} for n, name in enumerate(categories)],
+        "annotations": [
+            {
+                "id": n,
+                "image_id": names.index(name),
+                "category_id": categories.index(category),
+                "segmentation": s,
+            }
+            for n, (name, category, s) in enumerate(drawn)
+        ],
+    }
+    return json.dumps(told_of).encode()
+
+
+POLYGON = [[5, 10, 25, 10, 25, 20, 5, 20]]
+COMPRESSED = {"size": [HEIGHT, WIDTH], "counts": to_text(counts_of(DISC))}
+UNCOMPRESSED = {"size": [HEIGHT, WIDTH], "counts": [int(each) for each in counts_of(DISC)]}
+
+
+def test_coco_brings_polygons_and_run_lengths_by_the_names_of_labels(alone: Alone) -> None:
+    project = a_project(alone.api, images=3)
+    rim = add_label(alone.api, project.id, "rim")
+    data = coco(
+        ("0.png", "disc", POLYGON),
+        ("0.png", "Rim", COMPRESSED),
+        ("folder/1.png", "disc", UNCOMPRESSED),
+        ("1.png", "disc", POLYGON),
+        ("gone.png", "disc", POLYGON),
+    )
+    (file,) = told(bring(alone.api, project.id, {"instances.json": data}), 201)["files"]
+    assert (file["accepted"], file["missing"]) == (3, ["gone.png"])
+    assert len(file["kept"]) == 1  # the same image, drawn upon under two names
+    discs = accepted(alone, project.label_id)
+    assert np.array_equal(discs[project.image_ids[0]], SQUARE)
+    assert np.array_equal(accepted(alone, rim)[project.image_ids[0]], DISC)
+
+
+def test_what_is_drawn_twice_is_put_together() -> None:
+    (image,) = read_coco(coco(("a.png", "x", POLYGON), ("a.png", "x", COMPRESSED)), max_pixels=9999)
+    ((name, mask),) = masks_of(image)
+    assert name == "x" and np.array_equal(mask, SQUARE | DISC)
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"{}", "image_damaged"),
+        (b'{"images": ' + b"[" * 100_000, "image_damaged"),
+        (coco(("0.png", "nothing", POLYGON)), "mask_homeless"),
+        (coco(("gone.png", "disc", POLYGON)), "mask_homeless"),
+        (coco(("0.png", "disc", POLYGON), height=10), "mask_mismatch"),
+        (coco(("0.png", "disc", [[1, 2]])), "image_damaged"),
+        (coco(("0.png", "disc", {"size": [HEIGHT, WIDTH], "counts": "~~~"})), "image_damaged"),
+        (coco(("0.png", "disc", {"size": [HEIGHT, WIDTH], "counts": [5, -3, 9]})), "image_damaged"),
+        (coco(("0.png", "disc", {"size": [HEIGHT, WIDTH], "counts": [10**30]})), "image_damaged"),
+        (coco(("0.png", "disc", POLYGON), height=2_000_000_000), "image_too_large"),
+    ],
+)
+def test_what_is_no_coco_is_refused(alone: Alone, data: bytes, code: str) -> None:
+    project = a_project(alone.api, images=1)
+    problem = told(bring(alone.api, project.id, {"a.json": data}), 422)
+    assert problem["files"][0]["problem"]["code"] == code, problem
+    assert accepted(alone, project.label_id) == {}
+
+
+def test_an_archive_of_masks_is_told_of_file_by_file(alone: Alone) -> None:
+    project = a_project(alone.api, images=2)
+    archive = zipped({"masks/0.png": png(DISC), "masks/1_mask.png": png(DISC), "readme.txt": b"hello"})
+    files = told(bring(alone.api, project.id, {"masks.zip": archive}, label="disc"), 201)["files"]
+    assert [(file["filename"], file["status"]) for file in files] == [
+        ("0.png", "imported"),
+        ("1_mask.png", "imported"),
+        ("readme.txt", "refused"),
+    ]
+    assert len(accepted(alone, project.label_id)) == 2
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    corners=st.lists(
+        st.tuples(st.integers(-5, 25).map(float), st.integers(-5, 25).map(float)), min_size=3, max_size=8
+    )
+)
+def test_a_polygon_holds_the_pixels_whose_centres_a_ray_leaves_an_odd_number_of_times(
+    corners: list[tuple[float, float]],
+) -> None:
+    mask = inside(np.array(corners), 20, 20)
+    for y, x in np.ndindex(20, 20):
+        crossings = 0
+        for (x0, y0), (x1, y1) in zip(corners, corners[1:] + corners[:1], strict=True):
+            if (y0 > y + 0.5) != (y1 > y + 0.5):
+                crossings += x + 0.5 >= x0 + (y + 0.5 - y0) * (x1 - x0) / (y1 - y0)
+        assert mask[y, x] == (crossings % 2 == 1)
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_no_damage_to_coco_is_more_than_a_refusal(data: st.DataObject) -> None:
+    hurt = bytearray(coco(("0.png", "disc", POLYGON), ("0.png", "rim", COMPRESSED)))
+    for _ in range(data.draw(st.integers(1, 8))):
+        hurt[data.draw(st.integers(0, len(hurt) - 1))] = data.draw(st.integers(0, 255))
+    with suppress(ImageRefused):
+        for image in read_coco(bytes(hurt), max_pixels=100_000):
+            list(masks_of(image))

@@ -1,0 +1,139 @@
+"""Volumes: slices that stay together, the files they came in, archives of them, and what is known already."""
+
+import gzip
+import io
+from hashlib import sha256
+
+import httpx
+import nibabel
+import numpy as np
+import pytest
+from PIL import Image
+
+from service.images.geometry import put_back
+from tests.factories import a_project, pixels, png, told, upload
+from tests.files import dicom, nifti, tiff, zipped
+from tests.service.conftest import Alone
+
+VOLUME = np.arange(12 * 10 * 6, dtype=np.int16).reshape(12, 10, 6) * 3 - 500
+AFFINE = np.array([[0, -2, 0, 9], [1.5, 0, 0, -4], [0, 0, 5, 7], [0, 0, 0, 1]], dtype=np.float64)
+
+
+def stored(api: httpx.Client, image: dict) -> np.ndarray:
+    """The values of an image, from what a browser would get."""
+    found = Image.open(io.BytesIO(api.get(f"/images/{image['id']}/pixels").content))
+    values: np.ndarray = np.asarray(found) * image["scale"] + image["offset"]
+    return values
+
+
+def test_a_volume_is_a_series_and_masks_of_it_go_back_onto_its_voxels(api: httpx.Client) -> None:
+    project = a_project(api, images=0)
+    data = nifti(VOLUME, AFFINE)
+    told_of = told(upload(api, project.id, {"scan.nii.gz": data}), 201)["images"][0]
+    source = told_of["source"]
+    assert told_of["image"] is None and len(source["image_ids"]) == 6
+    images = told(api.get(f"/projects/{project.id}/images", params={"source_id": source["id"]}))
+    assert [image["id"] for image in images] == source["image_ids"]
+    assert [image["name"] for image in images] == [f"scan.nii.gz #{n}" for n in range(1, 7)]
+    assert [image["place"] for image in images] == list(range(6))
+    assert images[0]["spacing"] == [2.0, 1.5]
+    masks = np.zeros(VOLUME.shape, dtype=np.uint8)
+    for image in images:
+        put_back(masks, source["geometry"], image["frame"], 1, stored(api, image) > 300)
+    original = nibabel.Nifti1Image.from_bytes(gzip.decompress(data))
+    assert np.array_equal(masks, original.get_fdata() > 300)
+    assert np.allclose(source["geometry"]["affine"], original.affine)
+    assert told(api.get(f"/sources/{source['id']}")) == source
+
+
+def test_the_axis_can_be_chosen(api: httpx.Client) -> None:
+    project = a_project(api, images=0)
+    for axis, count in (("0", 12), ("1", 10)):
+        data = nifti(VOLUME + int(axis))
+        answer = upload(api, project.id, {"scan.nii.gz": data}, data={"axis": axis})
+        assert len(told(answer, 201)["images"][0]["source"]["image_ids"]) == count
+    answer = upload(api, project.id, {"scan.nii.gz": nifti(VOLUME)}, data={"axis": "3"})
+    assert told(answer, 422)["code"] == "invalid"
+
+
+def test_every_slice_is_annotated_for_every_label(api: httpx.Client) -> None:
+    project = a_project(api, images=1)
+    upload(api, project.id, {"scan.nii": nifti(VOLUME, compressed=False)})
+    assert told(api.get(f"/projects/{project.id}"))["labels"][0]["images"] == 7
+
+
+def test_a_slice_knows_its_neighbours_although_each_came_in_a_file_of_its_own(api: httpx.Client) -> None:
+    project = a_project(api, images=0)
+    plane = ["1", "0", "0", "0", "1", "0"]
+    files = {
+        f"{z}.dcm": dicom(pixels(), ImageOrientationPatient=plane, ImagePositionPatient=["0", "0", str(z)])
+        for z in (20, 5, 10)
+    }
+    files["other.png"] = png()
+    uploaded = told(upload(api, project.id, files), 201)["images"]
+    ids = {each["filename"]: each["image"]["id"] for each in uploaded}
+    assert sorted(ids, key=ids.__getitem__) == ["5.dcm", "10.dcm", "20.dcm", "other.png"]
+    middle = told(api.get(f"/images/{ids['10.dcm']}"))
+    assert (middle["before_id"], middle["behind_id"], middle["series_count"]) == (
+        ids["5.dcm"],
+        ids["20.dcm"],
+        3,
+    )
+    alone = told(api.get(f"/images/{ids['other.png']}"))
+    assert (alone["before_id"], alone["behind_id"], alone["series_count"]) == (None, None, 1)
+    found = told(api.get(f"/projects/{project.id}/images", params={"series": middle["series"]}))
+    assert len(found) == 3
+
+
+def test_an_archive_is_told_of_file_by_file(api: httpx.Client) -> None:
+    project = a_project(api, images=0)
+    archive = zipped(
+        {"scans/a.png": png(), "b.tif": tiff(pixels()), "page.html": b"<html>", "../c.png": png()}
+    )
+    uploaded = told(upload(api, project.id, {"all.zip": archive, "d.png": png()}), 201)["images"]
+    assert [(each["filename"], each["status"]) for each in uploaded] == [
+        ("a.png", "stored"),
+        ("b.tif", "stored"),
+        ("page.html", "refused"),
+        ("c.png", "refused"),
+        ("d.png", "stored"),
+    ]
+    again = told(upload(api, project.id, {"again.zip": archive}), 201)["images"]
+    assert [each["status"] for each in again] == ["duplicate", "duplicate", "refused", "refused"]
+
+
+def test_files_that_are_there_are_known_by_their_digest(api: httpx.Client) -> None:
+    project, other = a_project(api, images=0), a_project(api, images=0)
+    files = {"a.png": png(), "scan.nii.gz": nifti(VOLUME)}
+    upload(api, project.id, files)
+    digests = sorted(sha256(data).hexdigest() for data in files.values())
+    body = {"digests": [*digests, "0" * 64]}
+    assert told(api.post(f"/projects/{project.id}/images/known", json=body)) == {"digests": digests}
+    assert told(api.post(f"/projects/{other.id}/images/known", json=body)) == {"digests": []}
+    wrong = api.post(f"/projects/{project.id}/images/known", json={"digests": ["../etc"]})
+    assert told(wrong, 422)["code"] == "invalid"
+
+
+def test_what_fails_at_its_last_slice_leaves_nothing_behind(
+    alone: Alone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = a_project(alone.api, images=0)
+    kept = []
+    monkeypatch.setattr(alone.storage, "put", lambda data, durable=True: kept.append(data))
+    stack = np.stack([pixels(dtype="uint16") for _ in range(5)])
+    data = tiff(stack, compression="zlib")
+    data = data[:-3000] + bytes(3000)  # in the last page
+    answer = upload(alone.api, project.id, {"stack.tif": data})
+    assert told(answer, 422)["images"][0]["problem"]["code"] == "image_damaged"
+    assert kept == [] and told(alone.api.get(f"/projects/{project.id}/images")) == []
+
+
+def test_a_thumbnail_looks_through_the_window(api: httpx.Client) -> None:
+    project = a_project(api, images=0)
+    values = np.full((64, 64), 1000, dtype=np.uint16)
+    values[:, 32:] = 2000
+    values[0, 0] = 60_000  # would blacken the rest
+    data = dicom(values, WindowCenter="1500.5", WindowWidth="1001")
+    image = told(upload(api, project.id, {"scan.dcm": data}), 201)["images"][0]["image"]
+    small = Image.open(io.BytesIO(api.get(f"/images/{image['id']}/thumbnail?size=64").content))
+    assert small.getpixel((5, 60)) == 0 and small.getpixel((60, 60)) == 255

@@ -1,0 +1,92 @@
+"""`accrue import`: a folder goes in, masks and all, and a second time nothing is sent again."""
+
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from cli import app
+from commands.folders import look_through
+from service.client import Accrue
+from tests.conftest import ServiceUnderTest
+from tests.factories import pixels, png
+from tests.files import dicom, nifti, zipped
+
+VOLUME = np.arange(20 * 18 * 3, dtype=np.int16).reshape(20, 18, 3)
+FILES = {
+    "a.png": png(),
+    "deep/b.png": png(),
+    "deep/b_mask.png": png(pixels() > 128),
+    "scan.nii.gz": nifti(VOLUME),
+    "scan_mask.nii.gz": nifti((VOLUME % 7 == 0).astype(np.uint8)),
+    "series/IM0001": dicom(pixels(), InstanceNumber="1"),
+    "series/IM0002": dicom(pixels(), InstanceNumber="2"),
+    "pack.zip": zipped({"c.png": png(), "bad.png": b"bad"}),
+    "broken.png": png()[:300],
+    "notes.txt": b"nothing",
+    ".hidden/d.png": png(),
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, data in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    return tmp_path
+
+
+def imported(
+    folder: Path, service: ServiceUnderTest, project: str, token: str | None = None
+) -> tuple[int, str]:
+    """Exit code and output of the command."""
+    options = ["--project", project, "--label", "disc", "--url", service.base_url]
+    done = CliRunner().invoke(app, ["import", str(folder), *options, "--token", token or service.token])
+    return done.exit_code, " ".join(done.output.split())
+
+
+def test_a_folder_is_looked_through_in_order(folder: Path) -> None:
+    found = look_through(folder)
+    names = [
+        [str(path.relative_to(folder)) for path in each] for each in (found.images, found.masks, found.others)
+    ]
+    assert names == [
+        ["a.png", "broken.png", "deep/b.png", "pack.zip", "scan.nii.gz", "series/IM0001", "series/IM0002"],
+        ["deep/b_mask.png", "scan_mask.nii.gz"],
+        ["notes.txt"],
+    ]
+
+
+def test_a_folder_goes_in_and_a_second_time_only_what_failed_is_sent(
+    folder: Path, service: ServiceUnderTest
+) -> None:
+    project = f"folder {uuid4()}"
+    code, output = imported(folder, service, project)
+    assert code == 1
+    assert "6 files stored, 8 images in them, 2 refused, 4 masks accepted" in output, output
+    assert "broken.png" in output and "bad.png" in output and "1 left out" in output
+    code, output = imported(folder, service, project)
+    assert "files stored" not in output and "masks accepted" not in output
+    assert "6 there already" in output and "2 refused" in output, output
+    (folder / "broken.png").write_bytes(png())
+    _, output = imported(folder, service, project)
+    assert "1 files stored" in output
+    with Accrue(service.base_url, service.token) as client:
+        (told,) = [each for each in client.projects() if each["name"] == project]
+        images = list(client.images(told["id"]))
+        assert len(images) == told["labels"][0]["images"] == 9
+        series = [image for image in images if image["name"].startswith("IM")]
+        assert len({image["series"] for image in series}) == 1
+        scan = next(image for image in images if image["name"].startswith("scan"))
+        assert client.source_file(scan["source_id"]) == FILES["scan.nii.gz"]
+        assert len(list(client.images(told["id"], source_id=scan["source_id"]))) == 3
+        assert told["labels"][0]["accepted"] == 4
+
+
+def test_what_cannot_begin_is_said_in_a_sentence(folder: Path, service: ServiceUnderTest) -> None:
+    code, output = imported(folder, service, "x", token="acc_wrong")
+    assert code == 1 and "token" in output and "Traceback" not in output
+    code, output = imported(folder / "a.png", service, "x")
+    assert code == 1 and "is no folder" in output

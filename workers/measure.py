@@ -1,0 +1,65 @@
+"""The task that measures a submitted mask: against the first prediction, gold, and other people's masks."""
+
+import logging
+
+import numpy as np
+
+from models.agreement import hausdorff_95
+from service.db import unit_of_work
+from service.jobs import Job
+from service.masks import Mask, from_png
+from service.metrics.actions import (
+    Agreed,
+    begin_measurement,
+    put_off_measurement,
+    record_measurement,
+)
+from workers.bench import Bench
+
+logger = logging.getLogger(__name__)
+
+
+def measure_submission(bench: Bench, submission_id: int) -> None:
+    """Measure a submission, once; it gives way to people, and what is measured twice is the same."""
+    with unit_of_work(bench.sessions) as session:
+        work = begin_measurement(session, submission_id, most=bench.max_attempts)
+    if work is None:
+        return
+    agreed: list[Agreed] = []
+    mask = _read(bench, work.mask_digest)
+    first_dice = dice(_read(bench, work.first_digest), mask) if work.first_digest else None
+    gold_dice = dice(_read(bench, work.gold_digest), mask) if work.gold_digest else None
+    for other_id, digest in work.others:
+        if bench.jobs.people_wait():
+            with unit_of_work(bench.sessions) as session:
+                put_off_measurement(session, submission_id)
+            bench.jobs.send(Job.MEASURE, submission_id)
+            return
+        other = _read(bench, digest)
+        agreed.append(Agreed(other_id, dice(other, mask), distance(other, mask)))
+    with unit_of_work(bench.sessions) as session:
+        record_measurement(session, submission_id, first_dice=first_dice, gold_dice=gold_dice, agreed=agreed)
+    logger.info("submission.measured submission=%d others=%d", submission_id, len(agreed))
+
+
+def _read(bench: Bench, digest: str) -> Mask:
+    return from_png(bench.storage.get(digest))
+
+
+def dice(one: Mask, other: Mask) -> float:
+    """Twice what two masks share, by what they have; 1 when both are empty."""
+    both = int(one.sum()) + int(other.sum())
+    return 2 * int((one & other).sum()) / both if both else 1.0
+
+
+def distance(one: Mask, other: Mask) -> float | None:
+    """The 95th percentile of the distances between their outlines, in pixels; None when one is empty.
+
+    Only their surroundings are looked at, which changes nothing: no outline lies elsewhere.
+    """
+    if not one.any() or not other.any():
+        return None
+    either = one | other
+    rows, columns = np.flatnonzero(either.any(axis=1)), np.flatnonzero(either.any(axis=0))
+    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return hausdorff_95(one[box], other[box])
