@@ -65,6 +65,12 @@ class Bench {
     return times;
   }
 
+  /** How many pixels of the screen have any colour: that something was measured. */
+  inked(): number {
+    const { data } = this.#screen.getImageData(0, 0, SCREEN.width, SCREEN.height);
+    return data.filter((value, i) => i % 4 === 3 && value > 0).length;
+  }
+
   #show(box: Box): void {
     const seen = affected(box, this.#style, this.#work.mask);
     this.#layer.put(seen, overlay(this.#work.mask, seen, this.#style));
@@ -78,17 +84,19 @@ class Bench {
   }
 }
 
-async function measure(
-  outline: number,
-  zoom: number,
-  radius: number,
-): Promise<{ early: number[]; late: number[] }> {
+interface Measured {
+  readonly early: number[];
+  readonly late: number[];
+  readonly inked: number;
+}
+
+async function measure(outline: number, zoom: number, radius: number): Promise<Measured> {
   const annotation = untouched();
   const work = await Work.open({ annotation, lease: { token: "lease" } }, HOST);
   const bench = new Bench(work, outline, zoom);
   const early = bench.strokes(20, radius);
   bench.strokes(280, radius);
-  return { early, late: bench.strokes(40, radius) };
+  return { early, late: bench.strokes(40, radius), inked: bench.inked() };
 }
 
 Object.assign(window, { measure });
