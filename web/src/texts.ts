@@ -359,7 +359,7 @@ export const texts = {
   dashboard: {
     rate: "Interactions per image",
     left: "Interactions left",
-    hours: "Hours left",
+    hours: "Time left",
     saved: "Saved by the context",
     untouched: "Accepted untouched",
     active: "Active time per image",

@@ -356,7 +356,7 @@ function Removal() {
   }
   return (
     <Card title={t.removal}>
-      <Form class="line" submit={t.removeProject} onSend={remove} disabled={name !== project.name}>
+      <Form class="line" minor submit={t.removeProject} onSend={remove} disabled={name !== project.name}>
         <TextField
           label={t.removalName}
           hint={t.removalHint}

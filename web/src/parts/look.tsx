@@ -50,15 +50,19 @@ export function Table({
 }) {
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keyboard
-    <section class="scroll" aria-label={label} tabIndex={0}>
-      <table>
+    <section class="scroll" tabIndex={0}>
+      <table aria-label={label}>
         <thead>
           <tr>
-            {head.map((name) => (
-              <th key={name} scope="col">
-                {name}
-              </th>
-            ))}
+            {head.map((name) =>
+              name ? (
+                <th key={name} scope="col">
+                  {name}
+                </th>
+              ) : (
+                <td key={name} />
+              ),
+            )}
           </tr>
         </thead>
         <tbody>{children}</tbody>

@@ -5,7 +5,7 @@ import { api, type Schemas, told } from "../../api/client";
 import { Shown, useRead } from "../../parts/loaded";
 import { Card, Empty, Table } from "../../parts/look";
 import { texts } from "../../texts";
-import { duration, interval, number, percent } from "../format";
+import { duration, type Interval, interval, number, percent } from "../format";
 import { LabelChoice, useLabel } from "../label-choice";
 import { useLive } from "../live";
 import { readMetrics, useProject } from "../project";
@@ -35,7 +35,7 @@ function Figures({ of }: { of: OfLabel }) {
     <dl class="figures">
       <Figure name={t.rate} value={number(work.interactions_per_image)} hint={t.accepted(work.accepted)} />
       <Figure name={t.left} value={interval(projection.interactions, 0)} hint={t.images(projection.images)} />
-      <Figure name={t.hours} value={interval(projection.hours)} hint={t.interval} />
+      <Figure name={t.hours} value={lasting(projection.hours)} hint={t.interval} />
       <Figure
         name={t.saved}
         value={savings.share ? percent(savings.share.value) : texts.nothing}
@@ -135,15 +135,18 @@ function Curve({ labelId, of }: { labelId: number; of: OfLabel }) {
   );
 }
 
+/** Hours as an estimate, in the unit that suits them. */
+function lasting(hours: Interval | null): string {
+  if (!hours) return texts.nothing;
+  const [value, low, high] = [hours.value, hours.low, hours.high].map((each) => duration(3600 * each));
+  return `${value} (${low} – ${high})`;
+}
+
 /** The page. */
 export function Dashboard() {
   const { project } = useProject();
   const label = useLabel();
-  const params = { path: { project_id: project.id } };
-  const metrics = useRead(
-    () => told(api.GET("/api/projects/{project_id}/metrics", { params })),
-    [project.id],
-  );
+  const metrics = useRead(() => readMetrics(project.id), [project.id]);
   const { again } = metrics;
   useLive(
     project.id,
