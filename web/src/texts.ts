@@ -19,6 +19,7 @@ export const texts = {
   more: "Show more",
   retry: "Try again",
   never: "never",
+  sure: (what: string) => `${what}?`,
   nothing: "–",
   missing: {
     title: "There is no such page",
@@ -364,8 +365,8 @@ export const texts = {
     untouched: "Accepted untouched",
     active: "Active time per image",
     accepted: (n: number) => `over ${s(n, "accepted image")}`,
-    images: (n: number) => `for ${s(n, "image")}, with its 95 % interval`,
-    interval: "with its 95 % interval",
+    between: (bounds: string, n: number) => `95 %: ${bounds}, for ${s(n, "image")}`,
+    interval: (bounds: string) => `95 %: ${bounds}`,
     control: (n: number) => (n ? `against ${s(n, "image")} without it` : "no control group yet"),
     ofAccepted: (n: number) => s(n, "image"),
     inAll: (time: string) => `${time} in all`,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { csv, duration, interval, number, percent, size, words } from "../src/pages/format";
+import { bounds, csv, duration, number, percent, size, words } from "../src/pages/format";
 
 test("numbers have as many digits as help", () => {
   expect([number(0.914, 2), number(3.44), number(1204.6), number(null)]).toEqual([
@@ -22,8 +22,10 @@ test("times go from seconds to hours", () => {
   expect([2.46, 48, 300, 9000].map(duration)).toEqual(["2.5 s", "48 s", "5 min", "2.5 h"]);
 });
 
-test("an estimate is told with its bounds", () => {
-  expect(interval({ value: 212, low: 180.2, high: 240 })).toBe("212 (180–240)");
+test("an estimate has bounds, in any unit", () => {
+  expect(bounds({ value: 212, low: 180.2, high: 240 })).toBe("180 – 240");
+  expect(bounds({ value: 60, low: 48, high: 300 }, duration)).toBe("48 s – 5 min");
+  expect(bounds(null)).toBe("–");
 });
 
 test("words of the service begin a sentence", () => {

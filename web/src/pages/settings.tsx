@@ -323,7 +323,12 @@ function LabelRow({ labelId, done }: { labelId: number; done: () => Promise<void
           <Button onPress={() => change({ archived: !label.archived })}>
             {label.archived ? t.unarchive : t.archive}
           </Button>
-          <Button kind="danger" aria-label={`${texts.remove} ${label.name}`} onPress={remove}>
+          <Button
+            kind="danger"
+            sure={texts.sure(`${texts.remove} ${label.name}`)}
+            aria-label={`${texts.remove} ${label.name}`}
+            onPress={remove}
+          >
             {texts.remove}
           </Button>
         </div>

@@ -5,7 +5,7 @@ import { api, type Schemas, told } from "../../api/client";
 import { Shown, useRead } from "../../parts/loaded";
 import { Card, Empty, Table } from "../../parts/look";
 import { texts } from "../../texts";
-import { duration, type Interval, interval, number, percent } from "../format";
+import { bounds, duration, number, percent } from "../format";
 import { LabelChoice, useLabel } from "../label-choice";
 import { useLive } from "../live";
 import { readMetrics, useProject } from "../project";
@@ -34,8 +34,16 @@ function Figures({ of }: { of: OfLabel }) {
   return (
     <dl class="figures">
       <Figure name={t.rate} value={number(work.interactions_per_image)} hint={t.accepted(work.accepted)} />
-      <Figure name={t.left} value={interval(projection.interactions, 0)} hint={t.images(projection.images)} />
-      <Figure name={t.hours} value={lasting(projection.hours)} hint={t.interval} />
+      <Figure
+        name={t.left}
+        value={number(projection.interactions?.value, 0)}
+        hint={t.between(bounds(projection.interactions), projection.images)}
+      />
+      <Figure
+        name={t.hours}
+        value={projection.hours ? duration(3600 * projection.hours.value) : texts.nothing}
+        hint={t.interval(bounds(projection.hours, (hours) => duration(3600 * hours)))}
+      />
       <Figure
         name={t.saved}
         value={savings.share ? percent(savings.share.value) : texts.nothing}
@@ -133,13 +141,6 @@ function Curve({ labelId, of }: { labelId: number; of: OfLabel }) {
       }
     </Shown>
   );
-}
-
-/** Hours as an estimate, in the unit that suits them. */
-function lasting(hours: Interval | null): string {
-  if (!hours) return texts.nothing;
-  const [value, low, high] = [hours.value, hours.low, hours.high].map((each) => duration(3600 * each));
-  return `${value} (${low} – ${high})`;
 }
 
 /** The page. */
