@@ -12,7 +12,7 @@ export function Progress({ value, max, label }: { value: number; max: number; la
 export function Empty({ title, children }: { title: string; children?: ComponentChildren }) {
   return (
     <div class="empty">
-      <h3>{title}</h3>
+      <h2>{title}</h2>
       {children}
     </div>
   );
