@@ -28,7 +28,7 @@ class Page(Mount):
 
 
 class PageFiles(StaticFiles):
-    """The files of the page; what is no file but could be an address in it is answered with the page itself."""
+    """The files of the page; what is no file but could be an address in it is the page itself."""
 
     async def check_config(self) -> None:
         """Nothing: that the folder is not there is told to whoever asks for the page."""
