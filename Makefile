@@ -19,13 +19,14 @@ check: .venv/ready-dev ## format, lint, types, imports and the house rules
 	@.venv/bin/lint-imports
 	@$(RUN) -m pytest -q tests/test_architecture.py
 
-bench: .venv/ready-dev ## what the networks cost, what the simulators draw, how long an interaction and the metrics take, how much memory
+bench: .venv/ready-dev ## what the networks cost, what the simulators draw, how long interactions, metrics and exports take, how much memory
 	@$(RUN) -m benchmarks.ink
 	@$(RUN) -m benchmarks.generator
 	@$(RUN) -m benchmarks.decoder
 	@$(RUN) -m benchmarks.published
 	@$(RUN) -m benchmarks.memory
 	@$(RUN) -m benchmarks.latency
+	@$(RUN) -m benchmarks.exports
 	@$(RUN) -m benchmarks.metrics
 
 train: .venv/ready ## training in miniature: one minute, to see that all of it works

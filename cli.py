@@ -1,6 +1,6 @@
 """The `accrue` command: the one place that starts things; each command imports its own needs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -27,6 +27,18 @@ class Kind(StrEnum):
     CLICK = "click"
     SCRIBBLE = "scribble"
     BOX = "box"
+
+
+class ExportFormat(StrEnum):
+    """What a project can be exported as."""
+
+    PNG = "png"
+    LABELMAP = "labelmap"
+    COCO = "coco"
+    NIFTI = "nifti"
+    NUMPY = "numpy"
+    CSV = "csv"
+    JSON = "json"
 
 
 class Commit(StrEnum):
@@ -62,11 +74,14 @@ def _told() -> Iterator[None]:
 @app.command()
 def serve(data_dir: DataDir = None, host: str | None = None, port: Port = None) -> None:
     """Run a whole installation: database, Valkey, a worker and the API, in one folder."""
+    from commands.serve import first_admin_link
     from commands.serve import serve as run
     from service.settings import Settings
 
     def announce(running: "Running") -> None:
-        typer.echo(f"Accrue is at {running.url}/#token={running.token}\nCtrl-C stops it.")
+        typer.echo(f"Accrue is at {running.settings.public_url or running.url}\nCtrl-C stops it.")
+        if link := first_admin_link(running.settings, running.url):
+            typer.echo(f"It has no administrator yet. Open this link, once, to be it:\n{link}")
 
     with _told():
         run(Settings(**_given(data_dir=data_dir, host=host, port=port)), announce)
@@ -93,13 +108,58 @@ def migrate() -> None:
 
 
 @app.command()
-def user(name: str) -> None:
-    """Print a new token of a person, who is created if there is none of that name."""
-    from commands.users import add_token
+def user(
+    name: str,
+    link: Annotated[bool, typer.Option("--link", help="Print a link to choose a password.")] = False,
+    admin: Annotated[bool | None, typer.Option(help="May everything, everywhere.")] = None,
+    enable: Annotated[bool | None, typer.Option("--enable/--disable", help="May sign in at all.")] = None,
+) -> None:
+    """Print a new token of a person, who is created if there is none of that name.
+
+    The first person of an installation is its administrator.
+    """
+    from commands.users import Wish, change_user
     from service.settings import Settings
 
     with _told():
-        typer.echo(add_token(Settings(), name))
+        typer.echo(change_user(Settings(), name, Wish(link, admin, enable)))
+
+
+@app.command()
+def backup(file: Path, data_dir: DataDir = None) -> None:
+    """Write the whole installation to FILE, while it runs; FILE holds password hashes, keep it safe."""
+    from commands.backup import backup as run
+    from service.settings import Settings
+
+    with _told(), _counting() as progress:
+        end = run(Settings(**_given(data_dir=data_dir)), file, progress)
+        typer.echo(f"{sum(end.rows.values())} rows and {end.blobs} blobs are in {file}.")
+        if end.lost:
+            typer.echo(f"{len(end.lost)} blobs were lost already: `accrue verify` says which.", err=True)
+            raise typer.Exit(1)
+
+
+@app.command()
+def restore(file: Path, data_dir: DataDir = None) -> None:
+    """Make an installation, which must be empty, what FILE says; SQLite and PostgreSQL alike."""
+    from commands.restore import restore as run
+    from service.settings import Settings
+
+    with _told(), _counting() as progress:
+        end = run(Settings(**_given(data_dir=data_dir)), file, progress)
+        typer.echo(f"{sum(end.rows.values())} rows and {end.blobs} blobs are restored.")
+
+
+@app.command()
+def verify(data_dir: DataDir = None) -> None:
+    """Read every image and mask that a row names, and say which are missing or damaged."""
+    from commands.backup import verify as run
+    from service.settings import Settings
+
+    with _told(), _counting() as progress:
+        wrong = run(Settings(**_given(data_dir=data_dir)), progress)
+        typer.echo("\n".join(wrong) or "Everything is there.")
+        raise typer.Exit(bool(wrong))
 
 
 @app.command()
@@ -132,6 +192,28 @@ def import_folder(
     with _told(), Accrue(url, token) as client:
         if not run(client, folder, project, label=label, axis=axis, console=Console()):
             raise typer.Exit(1)
+
+
+@app.command(name="export")
+def export_project(
+    project: Annotated[str, typer.Argument(help="Its name or id.")],
+    out: Annotated[Path, typer.Option(help="The file to write.")],
+    token: Annotated[str, typer.Option(envvar="ACCRUE_TOKEN", help="Of a manager of the project.")],
+    format: ExportFormat = ExportFormat.PNG,
+    label: Annotated[list[str] | None, typer.Option(help="Only this label; repeatable.")] = None,
+    images: Annotated[bool, typer.Option(help="The images too: png, labelmap, numpy.")] = False,
+    separate: Annotated[bool, typer.Option(help="A volume for each label: nifti.")] = False,
+    url: str = "http://127.0.0.1:8000",
+) -> None:
+    """Write the accepted masks of a project to a file. A download that broke off goes on where it was."""
+    from rich.console import Console
+
+    from commands.export import export as run
+    from service.client import Accrue
+
+    with _told(), Accrue(url, token) as client:
+        options = {"images": images, "separate": separate}
+        run(client, project, format.value, out, labels=label, console=Console(), **options)
 
 
 @app.command()
@@ -233,6 +315,15 @@ def train(
             device=device,
         )
         typer.echo(f"Weights: {weights}")
+
+
+@contextmanager
+def _counting() -> Iterator[Callable[[str, int], None]]:
+    """A line on the terminal that says how far it is; none where nobody looks."""
+    from rich.console import Console
+
+    with Console(stderr=True).status("") as status:
+        yield lambda what, count: status.update(f"{what}: {count}")
 
 
 def _given(**values: object) -> dict[str, Any]:

@@ -17,22 +17,23 @@ from typing import NoReturn
 
 import redis
 import uvicorn
-from sqlalchemy import select
 
 import migrations
 from commands import children
 from commands.errors import StartError
 from commands.valkey import private_valkey
-from service.accounts.actions import create_token, create_user
-from service.accounts.queries import user_of_token
+from service.accounts.actions import create_token, create_user, revoke_tokens
+from service.accounts.queries import anybody_can_sign_in, user_named, user_of_token
+from service.audit.actions import note
 from service.db import make_sessions, open_engine, unit_of_work
 from service.events import redis_py_url
 from service.jobs import PULSE_KEY, VISIBILITY_SECONDS
 from service.main import create_app
 from service.settings import Settings
-from service.tables import User
+from service.team.actions import first_link
 
-ADMIN = "admin"
+# Whom the token in the data folder stands for: the machine itself, with which nobody signs in.
+MACHINE = "accrue"
 START_SECONDS = 120.0
 STARTS = 2
 PULSE_CHECK_SECONDS = 10.0
@@ -41,7 +42,7 @@ STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @dataclass(frozen=True)
 class Running:
-    """A running service: where it is, the admin's token, and the settings it really runs with."""
+    """A running service: where it is, the machine's token, and the settings it really runs with."""
 
     url: str
     token: str
@@ -86,7 +87,7 @@ def running_service(settings: Settings) -> Iterator[Running]:
             address = stack.enter_context(private_valkey(_log(settings, "valkey")))
             settings = settings.model_copy(update={"redis_url": address})
         migrate(settings)
-        token = admin_token(settings)
+        token = machine_token(settings)
         pulse = Pulse(settings.resolved_redis_url)
         stack.callback(pulse.close)
         worker = _worker(settings, pulse)
@@ -105,8 +106,11 @@ def migrate(settings: Settings) -> None:
     engine.dispose()
 
 
-def admin_token(settings: Settings) -> str:
-    """The token in the data folder, if it is good for the database; else a new one of the admin."""
+def machine_token(settings: Settings) -> str:
+    """The token in the data folder, if it is good for the database; else a new one.
+
+    It may everything, as may anyway whoever can read the folder: the database lies beside it.
+    """
     path = settings.data_dir / "token"
     kept = path.read_text().strip() if path.exists() else ""
     engine = open_engine(settings.resolved_database_url)
@@ -114,12 +118,24 @@ def admin_token(settings: Settings) -> str:
         if kept and user_of_token(session, kept):
             token = kept
         else:
-            admin = session.scalars(select(User).where(User.name == ADMIN)).first()
-            token = create_token(session, admin or create_user(session, ADMIN, admin=True), "accrue serve")
+            machine = user_named(session, MACHINE) or create_user(session, MACHINE, admin=True)
+            revoke_tokens(session, machine.id)
+            token = create_token(session, machine, "data folder")
+            note(session, "machine_token", who=MACHINE, user_id=machine.id, subject={})
     engine.dispose()
     path.touch(mode=0o600)
+    path.chmod(0o600)
     path.write_text(token + "\n")
     return token
+
+
+def first_admin_link(settings: Settings, url: str) -> str | None:
+    """A link that makes the administrator, as long as nobody can sign in; a new one with every start."""
+    engine = open_engine(settings.resolved_database_url)
+    with unit_of_work(make_sessions(engine)) as session:
+        secret = None if anybody_can_sign_in(session) else first_link(session)
+    engine.dispose()
+    return f"{(settings.public_url or url).rstrip('/')}/#invitation={secret}" if secret else None
 
 
 def environment_of(settings: Settings) -> Mapping[str, str]:

@@ -129,7 +129,7 @@ def simulate(
     """
     samples = _chosen(read_samples(source, label), images, plan.seed)
     with _service(service, annotators) as (url, tokens):
-        label_id = _upload(url, tokens[0], source, label, samples, use_context=use_context, model=model)
+        label_id = _upload(url, tokens, source, label, samples, use_context=use_context, model=model)
         rows = _shown(annotate_together(url, tokens, label_id, samples, plan), len(samples), console)
     out.mkdir(parents=True, exist_ok=True)
     write_csv(rows, out / "interactions.csv")
@@ -164,7 +164,7 @@ def _service(given: tuple[str, Sequence[str]] | None, annotators: int) -> Iterat
 
 def _upload(
     url: str,
-    token: str,
+    tokens: Sequence[str],
     source: Path,
     label: str,
     samples: Sequence[Sample],
@@ -172,8 +172,9 @@ def _upload(
     use_context: bool,
     model: str | None,
 ) -> int:
+    """The label of a new project, of the first of these people; the others are its annotators."""
     name = f"{source.stem} {time.strftime('%Y-%m-%d %H:%M')} {secrets.token_hex(3)}"
-    with Accrue(url, token) as client:
+    with Accrue(url, tokens[0]) as client:
         try:
             project = client.create_project(name, model=model, use_context=use_context)
             told = client.upload_images(project, [(s.name, s.data) for s in samples])
@@ -182,6 +183,9 @@ def _upload(
         if bad := [each for each in told if each["status"] != "stored"]:
             why = bad[0]["problem"]["detail"] if bad[0]["problem"] else "it is there twice"
             raise CommandError(f"{bad[0]['filename']} was not stored: {why}")
+        for token in tokens[1:]:
+            with Accrue(url, token) as other:
+                other.join(client.invite(project))
         return client.add_label(project, label)
 
 

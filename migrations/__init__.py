@@ -25,8 +25,12 @@ def upgrade(engine: Engine) -> None:
     command.upgrade(configuration(engine), "head")
 
 
+def newest() -> str:
+    """The newest revision there is."""
+    return str(ScriptDirectory(str(FOLDER)).get_current_head())
+
+
 def up_to_date(engine: Engine) -> bool:
     """Whether the database is at the newest revision."""
-    newest = ScriptDirectory.from_config(configuration(engine)).get_current_head()
     with engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision() == newest
+        return MigrationContext.configure(connection).get_current_revision() == newest()

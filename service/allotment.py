@@ -1,11 +1,26 @@
 """The work that a project is: for every image and label as many annotations as the overlap says, always."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import insert
+from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, select
 from sqlalchemy.orm import Session
 
-from service.tables import Annotation, State
+from service.tables import (
+    Activity,
+    Annotation,
+    Comment,
+    Draft,
+    Image,
+    Interaction,
+    Lease,
+    Prediction,
+    State,
+    Submission,
+)
+
+# What somebody leaves behind who was at an annotation.
+TRACES = (Lease, Interaction, Draft, Activity, Comment, Submission)
 
 
 def allot(
@@ -26,3 +41,51 @@ def allot(
     ]
     if rows:
         session.execute(insert(Annotation), rows)
+
+
+def set_overlap(session: Session, project_id: int, label_id: int, overlap: int) -> None:
+    """Bring the annotations of every image to ``overlap``; what anybody has touched stays beyond it.
+
+    Needs the label's row locked.
+    """
+    _drop(session, label_id, overlap)
+    known: dict[int, set[int]] = defaultdict(set)
+    for image_id, replica in session.execute(
+        select(Annotation.image_id, Annotation.replica).where(Annotation.label_id == label_id)
+    ):
+        known[image_id].add(replica)
+    images = session.scalars(select(Image.id).where(Image.project_id == project_id).order_by(Image.id))
+    by_missing: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for image_id in images:
+        free = (number for number in range(overlap) if number not in known[image_id])
+        by_missing[tuple(free)[: max(overlap - len(known[image_id]), 0)]].append(image_id)
+    for missing, image_ids in by_missing.items():
+        allot(session, [label_id], image_ids, missing)
+
+
+def untouched() -> ColumnElement[bool]:
+    """Open, and nobody has been at it: what a machine made of it can be made again."""
+    return and_(
+        Annotation.state == State.OPEN,
+        Annotation.opened_at.is_(None),
+        Annotation.author_id.is_(None),
+        Annotation.flag.is_(None),
+        *(~exists().where(trace.annotation_id == Annotation.id) for trace in TRACES),
+    )
+
+
+def _drop(session: Session, label_id: int, overlap: int) -> None:
+    """Delete the untouched annotations of each image that are more than ``overlap``, the last first."""
+    order = (untouched(), Annotation.assigned_to.is_(None), Annotation.replica)
+    place = func.row_number().over(partition_by=Annotation.image_id, order_by=order)
+    ranked = (
+        select(Annotation.id, place.label("place"), untouched().label("untouched"))
+        .where(Annotation.label_id == label_id)
+        .subquery()
+    )
+    surplus = select(ranked.c.id).where(ranked.c.place > overlap, ranked.c.untouched)
+    ids = session.scalars(surplus).all()
+    for start in range(0, len(ids), 500):
+        some = ids[start : start + 500]
+        session.execute(delete(Prediction).where(Prediction.annotation_id.in_(some)))
+        session.execute(delete(Annotation).where(Annotation.id.in_(some)))

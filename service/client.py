@@ -1,45 +1,34 @@
 """The Python client: the HTTP API as methods, prompts and masks as the types the rest of Accrue uses.
 
 Every POST carries an Idempotency-Key and is sent again when the connection breaks or the service
-restarts, so a call has its effect once or raises.
+restarts, so a call has its effect once or raises RefusedError.
 """
 
 import time
-import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 from numpy.typing import NDArray
 
 from models.prompts import Prompt
+from service.connection import FIRST_PAUSE, RefusedError
+from service.exports.client import ExportsClient
 from service.masks import apply_change, from_png, to_png
+
+__all__ = ["Accrue", "Held", "RefusedError"]
 
 Mask = NDArray[np.bool_]
 File = Path | tuple[str, bytes]
 
-AWAY = {502, 503, 504}  # a proxy without its service, a service without its database
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 UPLOAD_BATCH = 20
 # Of one request; a larger file goes alone.
 UPLOAD_BYTES = 64 * 1024 * 1024
 KNOWN_BATCH = 10_000
 PAGE = 1000
 ROWS = 10_000  # of a long list at once
-
-
-class RefusedError(Exception):
-    """The service refused: ``status``, the machine-readable ``code`` and a ``detail`` for people.
-
-    ``problem`` is the whole answer.
-    """
-
-    def __init__(self, status: int, code: str, detail: str, problem: dict[str, Any] | None = None) -> None:
-        super().__init__(f"{detail} ({status} {code})")
-        self.status, self.code, self.detail, self.problem = status, code, detail, problem or {}
 
 
 @dataclass(frozen=True)
@@ -61,26 +50,8 @@ class Held:
     mask: Mask
 
 
-class Accrue:
+class Accrue(ExportsClient):
     """A connection to a service in the name of one person; not for several threads at once."""
-
-    def __init__(self, url: str, token: str, *, patience: float = 60.0) -> None:
-        """``patience``: for how many seconds a service that is away is asked again."""
-        self.patience = patience
-        self._http = httpx.Client(
-            base_url=f"{url.rstrip('/')}/api",
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=httpx.Timeout(10.0, read=60.0),
-        )
-
-    def __enter__(self) -> "Accrue":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._http.close()
 
     def me(self) -> dict[str, Any]:
         return self._json("GET", "/me")
@@ -99,6 +70,22 @@ class Accrue:
         """The new label's id; ``strategy``: in_order, most_uncertain or most_certain comes next."""
         body = {"name": name, "strategy": strategy}
         return int(self._json("POST", f"/projects/{project_id}/labels", json=body)["id"])
+
+    def change_project(self, project_id: int, **settings: Any) -> dict[str, Any]:
+        """Sets what is named: overlap, review_every, control_share, name …; the project as it is then."""
+        return self._change(f"/projects/{project_id}", settings)
+
+    def change_label(self, label_id: int, **settings: Any) -> dict[str, Any]:
+        """Sets what is named: name, strategy, context_limit, archived; the label as it is then."""
+        return self._change(f"/labels/{label_id}", settings)
+
+    def invite(self, project_id: int, *, role: str = "annotator") -> str:
+        """The secret of an invitation, which works once: for ``join``, or a link's ``#invitation=…``."""
+        return str(self._json("POST", f"/projects/{project_id}/invitations", json={"role": role})["secret"])
+
+    def join(self, secret: str) -> None:
+        """Accepts an invitation."""
+        self._request("POST", "/invitations/accept", json={"secret": secret})
 
     def upload_images(
         self, project_id: int, images: Iterable[File], *, axis: int | None = None
@@ -274,6 +261,11 @@ class Accrue:
         ]
         return pairs
 
+    def _change(self, path: str, settings: dict[str, Any]) -> dict[str, Any]:
+        """PATCHes what was read a moment ago; RefusedError ``version_stale`` if somebody came between."""
+        seen = self._request("GET", path).headers["ETag"]
+        return self._json("PATCH", path, headers={"If-Match": seen}, json=settings)
+
     def _write(self, held: Held, verb: str, body: dict[str, Any]) -> None:
         headers = {**_lease(held), "If-Match": f'"{held.version}"'}
         self._request("POST", f"/annotations/{held.annotation_id}/{verb}", headers=headers, json=body)
@@ -335,38 +327,6 @@ class Accrue:
             answer = error.problem
         found: list[dict[str, Any]] = answer[told]
         return found
-
-    def _json(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        found: dict[str, Any] = self._request(method, path, **options).json()
-        return found
-
-    def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """The answer; sent again, with the same key, while the service is away."""
-        headers = dict(options.pop("headers", {}))
-        if method == "POST":
-            headers["Idempotency-Key"] = str(uuid.uuid4())
-        deadline, pause = time.monotonic() + self.patience, FIRST_PAUSE
-        while True:
-            try:
-                answer = self._http.request(method, path, headers=headers, **options)
-                if answer.status_code not in AWAY or time.monotonic() > deadline:
-                    return _checked(answer)
-            except httpx.TransportError:
-                if time.monotonic() > deadline:
-                    raise
-            time.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
-
-
-def _checked(answer: httpx.Response) -> httpx.Response:
-    if answer.is_success:
-        return answer
-    try:
-        problem = answer.json()
-    except ValueError:
-        problem = {}
-    code = str(problem.get("code", "unknown"))
-    raise RefusedError(answer.status_code, code, str(problem.get("detail", answer.text[:200])), problem)
 
 
 def _batches(files: Iterable[File]) -> Iterator[list[tuple[str, bytes]]]:

@@ -9,10 +9,12 @@ from fastapi import Depends, Header, Path, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.orm import Session, sessionmaker
 
-from service import audit, idempotency
+from service import browser, idempotency
+from service.accounts.actions import note_use, use_is_noted
 from service.accounts.queries import Person, user_of_token
-from service.db import reading
-from service.errors import LeaseRequired, NotAuthenticated, VersionRequired
+from service.audit import actions as audit
+from service.db import reading, unit_of_work
+from service.errors import LeaseRequired, NotAuthenticated, NotFound, VersionRequired
 from service.events import Events as EventsPort
 from service.idempotency import Once
 from service.jobs import Jobs as JobsPort
@@ -32,6 +34,7 @@ class HouseRules:
     lease_seconds: float
     predict_ahead: int
     max_image_pixels: int
+    public_url: str | None = None
 
 
 def _from_state(name: str) -> Callable[[Request], Any]:
@@ -65,15 +68,25 @@ class Admitted:
 def admitted(
     request: Request,
     sessions: Sessions,
+    rules: Rules,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))],
 ) -> Admitted:
-    """Every route of the API asks this first: whether the caller may do what they ask for."""
+    """Every route of the API asks this first: whether the caller may do what they ask for.
+
+    Who that is says a token, in the header of a script or in the cookie of a browser.
+    """
     operation = request.scope["route"].name
+    token = bearer.credentials if bearer else browser.login_of(request, rules.public_url)
+    if bearer is None:
+        browser.require_own_page(request, rules.public_url, signed_in=token is not None)
     with reading(sessions) as session:
-        person = user_of_token(session, bearer.credentials) if bearer else None
+        person = user_of_token(session, token) if token else None
         if bearer and person is None:
             raise NotAuthenticated("This token is unknown, revoked or expired.")
         project_id, role = admit(session, person, operation, request.path_params)
+    if person is not None and not use_is_noted(person):
+        with unit_of_work(sessions) as session:
+            note_use(session, person)
     return Admitted(operation, person, project_id, role)
 
 
@@ -87,6 +100,16 @@ def _caller(admission: Admission) -> Person:
 
 
 Caller = Annotated[Person, Depends(_caller)]
+
+
+def _own_role(admission: Admission) -> Role:
+    if admission.role is None:
+        raise NotFound("This is about no project.")
+    return admission.role
+
+
+# What the caller is in the project that the path names.
+OwnRole = Annotated[Role, Depends(_own_role)]
 
 
 async def _once(
@@ -116,7 +139,7 @@ LeaseToken = Annotated[str, Depends(_lease_token)]
 
 async def _if_match(version: Annotated[str | None, Header(alias="If-Match")] = None) -> str:
     if not version:
-        raise VersionRequired("Send the version of the annotation that you saw as `If-Match`.")
+        raise VersionRequired("Send the `ETag` of what you saw as `If-Match`.")
     return version
 
 

@@ -28,6 +28,7 @@ class AccrueError(Exception):
         super().__init__(detail)
         self.detail = detail
         self.extra = extra
+        self.own_headers: Mapping[str, str] = {}
 
 
 class NotAuthenticated(AccrueError):
@@ -37,6 +38,14 @@ class NotAuthenticated(AccrueError):
 
 class NotAllowed(AccrueError):
     status, code, title = 403, "not_allowed", "You may not do this"
+
+
+class SignInFailed(AccrueError):
+    status, code, title = 401, "sign_in_failed", "That name and password do not go together"
+
+
+class ForeignOrigin(AccrueError):
+    status, code, title = 403, "foreign_origin", "The request comes from another site"
 
 
 class NotFound(AccrueError):
@@ -49,6 +58,18 @@ class Conflict(AccrueError):
 
 class NameTaken(Conflict):
     code, title = "name_taken", "That name is taken"
+
+
+class LabelInUse(Conflict):
+    code, title = "label_in_use", "There is work under this label"
+
+
+class LastOwner(Conflict):
+    code, title = "last_owner", "Somebody has to own it"
+
+
+class PasswordMissing(Conflict):
+    code, title = "password_missing", "There is no password to sign in with"
 
 
 class NotOpen(Conflict):
@@ -87,12 +108,28 @@ class NotAccepted(Conflict):
     code, title = "annotation_not_accepted", "The annotation is not accepted"
 
 
+class TooManyExports(Conflict):
+    code, title = "too_many_exports", "Too many exports are being made"
+
+
+class ExportUnfinished(Conflict):
+    code, title = "export_unfinished", "The export is not finished"
+
+
+class ExportGone(AccrueError):
+    status, code, title = 410, "export_gone", "The file of the export is gone"
+
+
 class LeaseExpired(AccrueError):
     status, code, title = 410, "lease_expired", "Your lease has ended"
 
 
+class InvitationOver(AccrueError):
+    status, code, title = 410, "invitation_over", "This link does not work any more"
+
+
 class VersionStale(AccrueError):
-    status, code, title = 412, "version_stale", "The annotation has changed since you saw it"
+    status, code, title = 412, "version_stale", "It has changed since you saw it"
 
 
 class EntryStale(VersionStale):
@@ -105,6 +142,14 @@ class LeaseRequired(AccrueError):
 
 class VersionRequired(AccrueError):
     status, code, title = 428, "version_required", "If-Match is required"
+
+
+class RangeInvalid(AccrueError):
+    status, code, title = 416, "range_invalid", "The file has no such bytes"
+
+    def __init__(self, detail: str, size: int) -> None:
+        super().__init__(detail)
+        self.own_headers = {"Content-Range": f"bytes */{size}"}
 
 
 class Invalid(AccrueError):
@@ -169,6 +214,12 @@ class MaskMismatch(ImageRefused):
     code, title = "mask_mismatch", "The mask is not of the size or place of its image"
 
 
+class TooManyAttempts(AccrueError):
+    """Too many wrong passwords; ``retry_after`` is in seconds."""
+
+    status, code, title = 429, "too_many_attempts", "Please wait before you try again"
+
+
 class Busy(AccrueError):
     status, code, title = 503, "busy", "The database does not answer just now"
     headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
@@ -211,7 +262,9 @@ def install(app: FastAPI) -> None:
 async def _known(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, AccrueError)
     answer = problem(error.status, error.code, error.title, error.detail, error.extra)
-    answer.headers.update(error.headers)
+    answer.headers.update({**error.headers, **error.own_headers})
+    if "retry_after" in error.extra:
+        answer.headers["Retry-After"] = str(error.extra["retry_after"])
     return answer
 
 

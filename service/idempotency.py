@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel
@@ -12,7 +12,7 @@ from sqlalchemy import delete, update
 from sqlalchemy.orm import Session, sessionmaker
 from starlette.datastructures import UploadFile
 
-from service import audit
+from service.audit import actions as audit
 from service.clock import now
 from service.db import insert_into, rows_changed, unit_of_work
 from service.errors import KeyInvalid, KeyReused
@@ -40,7 +40,8 @@ class Once:
 
         The key is claimed first, in the transaction of the effect: a copy that arrives meanwhile
         waits for the claim to be committed and then finds the answer. An effect that raises
-        leaves no key behind, so the request can be sent again.
+        leaves no key behind, so the request can be sent again. What an answer names in ``SHOWN_ONCE``
+        is a secret: it is not kept, and who asks again gets the answer without it.
         """
         with unit_of_work(self.sessions) as session:
             if self.key is None:
@@ -52,9 +53,13 @@ class Once:
             session.execute(
                 update(IdempotencyKey)
                 .where(IdempotencyKey.user_id == self.user_id, IdempotencyKey.key == self.key)
-                .values(answer=answer.model_dump(mode="json"))
+                .values(answer=answer.model_dump(mode="json", exclude=getattr(answer, "SHOWN_ONCE", None)))
             )
             return answer
+
+    def mention(self, **told: Any) -> None:
+        """Say more in the audit log than the operation and what its path named."""
+        self.entry.told.update(told)
 
     def _told(self, session: Session, answer: Answer) -> Answer:
         """The answer, with a line in the audit log of the same transaction."""

@@ -18,6 +18,7 @@ class Job(StrEnum):
     PREDICT = "predict.interaction"
     PREDICT_FIRST = "predict.first"
     CHECK = "context.check"
+    EXPORT = "export.part"
     MEASURE = "submission.measure"
     SWEEP = "sweep.run"
 
@@ -29,6 +30,7 @@ QUEUE_OF = {
     Job.PREDICT_FIRST: "next",
     Job.SWEEP: "io",
     Job.CHECK: "batch",
+    Job.EXPORT: "batch",
     Job.MEASURE: "batch",
 }
 URGENT = "prompt"

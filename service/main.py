@@ -17,10 +17,12 @@ from service import errors, health, telemetry
 from service.accounts import routes as accounts
 from service.annotations import drawing
 from service.annotations import routes as annotations
+from service.audit import routes as audit
 from service.context import routes as context
 from service.db import make_sessions, open_engine
 from service.dependencies import HouseRules, admitted
 from service.events import Events, RedisEvents, redis_py_url
+from service.exports import routes as exports
 from service.gold import routes as gold
 from service.images import routes as images
 from service.imports import routes as imports
@@ -32,10 +34,12 @@ from service.queue import routes as queue
 from service.review import routes as review
 from service.settings import Settings
 from service.storage import Storage, open_storage
+from service.team import routes as team
 
 WEB = Path(__file__).parent.parent / "web"
 FEATURES = (
     accounts,
+    team,
     projects,
     images,
     imports,
@@ -46,6 +50,8 @@ FEATURES = (
     context,
     gold,
     metrics,
+    exports,
+    audit,
 )
 
 
@@ -83,6 +89,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lease_seconds=settings.lease_seconds,
         predict_ahead=settings.predict_ahead,
         max_image_pixels=settings.max_image_pixels,
+        public_url=settings.public_url,
     )
 
     @asynccontextmanager

@@ -12,6 +12,7 @@ from service.errors import NotAllowed, NotAuthenticated, NotFound
 from service.tables import (
     Annotation,
     ContextEntry,
+    Export,
     Image,
     Label,
     Prediction,
@@ -36,13 +37,42 @@ class Anyone(StrEnum):
 PERMISSIONS: dict[str, Anyone | Role] = {
     # accounts
     "me": Anyone.SIGNED_IN,
+    "login": Anyone.STRANGER,
+    "login_with_token": Anyone.STRANGER,
+    "logout": Anyone.SIGNED_IN,
+    "change_password": Anyone.SIGNED_IN,
+    "list_tokens": Anyone.SIGNED_IN,
+    "create_token": Anyone.SIGNED_IN,
+    "revoke_token": Anyone.SIGNED_IN,
+    "list_users": Anyone.ADMIN,
+    "disable_user": Anyone.ADMIN,
+    "enable_user": Anyone.ADMIN,
+    # team
+    "list_members": Role.VIEWER,
+    "set_role": Role.MANAGER,
+    "remove_member": Role.MANAGER,
+    "leave_project": Role.VIEWER,
+    "list_invitations": Role.MANAGER,
+    "invite": Role.MANAGER,
+    "revoke_invitation": Role.MANAGER,
+    "make_password_link": Anyone.ADMIN,
+    "look_at_invitation": Anyone.STRANGER,
+    "accept_invitation": Anyone.STRANGER,
+    # audit
+    "project_audit": Role.MANAGER,
+    "whole_audit": Anyone.ADMIN,
     # projects
     "list_models": Anyone.SIGNED_IN,
     "create_project": Anyone.SIGNED_IN,
     "list_projects": Anyone.SIGNED_IN,
     "read_project": Role.VIEWER,
+    "change_project": Role.MANAGER,
+    "delete_project": Role.OWNER,
+    "restore_project": Role.MANAGER,
     "create_label": Role.MANAGER,
+    "read_label": Role.VIEWER,
     "change_label": Role.MANAGER,
+    "delete_label": Role.MANAGER,
     "list_labels": Role.VIEWER,
     # images
     "upload": Role.MANAGER,
@@ -107,13 +137,19 @@ PERMISSIONS: dict[str, Anyone | Role] = {
     "agreement": Role.REVIEWER,
     "project_metrics": Role.VIEWER,
     "stream_project": Role.VIEWER,
+    # exports: they show the work of annotators who do not see each other's
+    "create_export": Role.MANAGER,
+    "list_exports": Role.MANAGER,
+    "read_export": Role.MANAGER,
+    "delete_export": Role.MANAGER,
+    "download_export": Role.MANAGER,
 }
 
 # What can be done with a deleted project, until it is gone.
-OF_DELETED: frozenset[str] = frozenset()
+OF_DELETED = frozenset({"restore_project"})
 
 # What a token may that is limited to a project or a role, beside that project.
-OF_LIMITED_TOKENS = frozenset({"me", "list_models", "list_projects"})
+OF_LIMITED_TOKENS = frozenset({"me", "logout", "list_models", "list_projects"})
 
 # How a path parameter leads to the project, as its id, when it was deleted, and the author to whom it is
 # private: who annotates an image beside others sees neither what they made of it nor that it exists.
@@ -130,6 +166,7 @@ PROJECT_OF: dict[str, Select[int, datetime | None, int | None]] = {
     "label_id": select(*_PUBLIC).join(Label).where(Label.id == _NAMED),
     "image_id": select(*_PUBLIC).join(Image).where(Image.id == _NAMED),
     "source_id": select(*_PUBLIC).join(Source).where(Source.id == _NAMED),
+    "export_id": select(*_PUBLIC).join(Export).where(Export.id == _NAMED),
     "annotation_id": _PRIVATE.where(Annotation.id == _NAMED),
     "submission_id": _PRIVATE.join(Submission, Submission.annotation_id == Annotation.id).where(
         Submission.id == _NAMED
@@ -176,8 +213,7 @@ def admit(
 def _admit_without_project(person: Person, needed: Anyone, operation: str) -> None:
     if needed is Anyone.ADMIN and not person.admin:
         raise NotAllowed("This is for the administrator of the installation.")
-    limited = person.at_most is not None or person.only_project is not None
-    if limited and operation not in OF_LIMITED_TOKENS:
+    if person.limited and operation not in OF_LIMITED_TOKENS:
         raise NotAllowed("This token is limited to a project or a role, and this is about neither.")
 
 

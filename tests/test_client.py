@@ -40,6 +40,20 @@ def test_a_dataset_goes_through_it_from_upload_to_the_curve(client: Accrue) -> N
     assert [row["interactions"] for row in rows] == [3, 0]
 
 
+def test_settings_are_changed_and_people_asked_in(client: Accrue, service: ServiceUnderTest) -> None:
+    project = client.create_project(f"client {uuid4()}")
+    label = client.add_label(project, "disc")
+    assert client.change_project(project, review_every=3)["review_every"] == 3
+    assert client.change_label(label, strategy="random", archived=True)["archived"]
+    with Accrue(service.base_url, add_token(service.settings, f"user {uuid4()}")) as colleague:
+        assert colleague.projects() == []
+        colleague.join(client.invite(project, role="viewer"))
+        assert [each["role"] for each in colleague.projects()] == ["viewer"]
+        with pytest.raises(RefusedError) as refused:
+            colleague.change_project(project, name="mine")
+    assert refused.value.code == "not_allowed"
+
+
 def test_the_context_can_be_seen_and_changed(client: Accrue) -> None:
     project = client.create_project(f"client {uuid4()}", model="memory-v1")
     client.upload_images(project, [("1.png", png())])

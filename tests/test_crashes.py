@@ -166,9 +166,9 @@ class _Restarted:
             text=True,
         )
         assert self._process.stdout is not None
-        said = re.match(r"Accrue is at (\S+)/#token=(\S+)", self._process.stdout.readline())
+        said = re.match(r"Accrue is at (\S+)", self._process.stdout.readline())
         assert said is not None
-        return said[1], said[2]
+        return said[1], (self._settings.data_dir / "token").read_text().strip()
 
 
 def _assert_whole(session: Session, settings: Settings, project: AProject) -> None:

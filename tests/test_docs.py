@@ -90,7 +90,8 @@ COMMANDS = sorted({line for line in README.splitlines() if line.startswith("accr
 
 
 @pytest.mark.parametrize("line", COMMANDS)
-def test_every_command_line_in_the_readme_is_understood(line: str) -> None:
+def test_every_command_line_in_the_readme_is_understood(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACCRUE_TOKEN", "acc_…")
     command, *arguments = shlex.split(line, comments=True)[1:]
     group = typer.main.get_command(app)
     assert isinstance(group, typer.core.TyperGroup)

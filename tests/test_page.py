@@ -8,6 +8,9 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from commands.serve import first_admin_link
+from service.db import unit_of_work
+from service.tables import User
 from tests.conftest import ServiceUnderTest
 from tests.factories import accept_next, png, told, upload
 
@@ -70,18 +73,17 @@ def test_the_curve_follows_without_a_reload(page: Page, service: ServiceUnderTes
     expect(points).to_have_count(3, timeout=15_000)
 
 
-def test_a_wrong_token_is_refused_and_a_right_one_signs_in_and_out(
-    page: Page, service: ServiceUnderTest
-) -> None:
+def test_a_wrong_password_is_refused_and_a_wrong_link_explained(page: Page) -> None:
     page.goto("/")
-    page.get_by_label("token").fill("acc_wrong")
+    page.get_by_label("Name", exact=True).fill("nobody")
+    page.get_by_label("Password", exact=True).fill("not a password")
     page.keyboard.press("Enter")
-    expect(page.get_by_text("not valid")).to_be_visible()
-    page.get_by_label("token").fill(service.token)
-    page.keyboard.press("Enter")
-    expect(page.get_by_text("admin")).to_be_visible()
-    page.get_by_role("button", name="Sign out").click()
-    expect(page.get_by_label("token")).to_be_visible()
+    expect(page.get_by_text("name or the password is wrong")).to_be_visible()
+    expect(page.get_by_label("Name", exact=True)).to_have_value("nobody")
+    page.goto("/#token=acc_wrong")
+    expect(page.get_by_text("token is not valid")).to_be_visible()
+    page.goto("/#invitation=wrong")
+    expect(page.get_by_text("link is not one of ours")).to_be_visible()
 
 
 def test_names_are_shown_as_text_and_never_run(
@@ -92,3 +94,56 @@ def test_names_are_shown_as_text_and_never_run(
     page.goto(f"/#token={service.token}")
     expect(page.get_by_text(name)).to_be_visible()
     assert page.title() != "run"
+
+
+def test_the_first_link_makes_the_admin_who_asks_in_a_second_person(
+    page: Page, browser: Browser, service: ServiceUnderTest
+) -> None:
+    ada, grace, password = f"ada {uuid4()}", f"grace {uuid4()}", "correct horse battery"
+    with unit_of_work(service.sessions) as session:  # as if nobody had come yet
+        session.query(User).update({"password_hash": None})
+    link = first_admin_link(service.settings, service.base_url)
+    assert link is not None
+    page.goto(link)
+    page.get_by_label("Your name").fill(ada)
+    page.get_by_label("A password").fill(password)
+    page.keyboard.press("Enter")
+    expect(page.locator("#who")).to_have_text(ada)
+    assert first_admin_link(service.settings, service.base_url) is None
+    assert page.evaluate("document.cookie") == ""  # no script sees it
+
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_label("Name", exact=True).fill(ada)
+    page.get_by_label("Password", exact=True).fill(password)
+    page.keyboard.press("Enter")
+    expect(page.locator("#who")).to_have_text(ada)
+    page.reload()
+    expect(page.locator("#who")).to_have_text(ada)
+
+    name = f"shared {uuid4()}"
+    with service.client() as api:
+        told(api.post("/projects", json={"name": name}), 201)
+    project = page.locator("#projects > *").filter(has_text=name)
+    project.get_by_label("Role").select_option("reviewer")
+    project.get_by_role("button", name="Make an invitation").click()
+    expect(project.locator("output")).to_contain_text("#invitation=")
+    with browser.new_context(base_url=service.base_url) as context:
+        other = context.new_page()
+        other.goto(project.locator("output").inner_text())
+        expect(other.get_by_text(f"{ada} asks you in as reviewer")).to_be_visible()
+        assert "invitation" not in other.url
+        other.get_by_label("Your name").fill(grace)
+        other.get_by_label("A password").fill(password)
+        other.keyboard.press("Enter")
+        expect(other.locator("#who")).to_have_text(grace)
+        expect(other.locator("#projects > *")).to_have_count(1)
+        expect(other.get_by_role("heading", name=name, exact=True)).to_be_visible()
+        expect(other.get_by_role("button", name="Make an invitation")).to_have_count(0)
+
+
+def test_a_login_that_has_ended_asks_for_the_password_in_place(page: Page, service: ServiceUnderTest) -> None:
+    page.goto(f"/#token={service.token}")
+    expect(page.locator("#who")).to_have_text("accrue")
+    page.context.clear_cookies()
+    expect(page.get_by_text("You have been signed out")).to_be_visible(timeout=15_000)
+    expect(page.get_by_label("Name", exact=True)).to_be_focused()

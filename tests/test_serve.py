@@ -44,14 +44,18 @@ def test_it_stops_when_asked_and_leaves_no_process_and_no_socket(
     settings: Settings, number: signal.Signals
 ) -> None:
     with serving(settings) as (process, said):
-        assert "/#token=acc_" in said
+        token = (settings.data_dir / "token").read_text().strip()
+        assert process.stdout is not None
+        _, why, link = (process.stdout.readline() for _ in range(3))
+        assert "no administrator yet" in why and link.startswith(f"{said.split()[3]}/#invitation=")
+        assert token.startswith("acc_") and token not in said + link
         children = psutil.Process(process.pid).children(recursive=True)
         assert len(children) >= 2
         sockets = [Path(c.laddr) for child in children for c in child.net_connections("unix")]
         sockets = [path for path in sockets if path.name == "valkey.sock"]
         assert sockets
         # An open page, which listens to events and never ends by itself.
-        url, token = said.split()[3].split("/#token=")
+        url = said.split()[3]
         with httpx.Client(base_url=f"{url}/api", timeout=60) as api:
             api.headers["Authorization"] = f"Bearer {token}"
             opened = open_next(api, a_project(api, images=1).label_id)
@@ -80,7 +84,7 @@ def test_a_token_that_the_database_does_not_know_is_replaced(settings: Settings)
     (settings.data_dir / "token").write_text("acc_of_another_database")
     with running_service(settings) as service:
         headers = {"Authorization": f"Bearer {service.token}"}
-        assert httpx.get(f"{service.url}/api/me", headers=headers).json()["name"] == "admin"
+        assert httpx.get(f"{service.url}/api/me", headers=headers).json()["name"] == "accrue"
 
 
 def test_the_token_is_for_the_owner_alone(service: ServiceUnderTest) -> None:

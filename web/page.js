@@ -1,94 +1,100 @@
-// Boot: sign in, then read the projects every few seconds for as long as the page can be seen.
+// Boot: who is there, then the projects, read every few seconds for as long as the page can be seen.
 
-import { Problem, interactionsPerImage, projects, whoAmI } from "./server.js";
+import { Door, takeFromAddress } from "./people.js";
+import { Problem, interactionsPerImage, invite, projects, signInWithToken, signOut, whoAmI } from "./server.js";
 import { ProjectsView } from "./view.js";
 
 const EVERY_MS = 3000;
-const KEY = "accrue-token";
 const at = (id) => document.getElementById(id);
 
-const view = new ProjectsView(at("projects"));
+const view = new ProjectsView(at("projects"), async (project, role) => (await invite(project.id, role)).link);
+const door = new Door(enter);
 const known = new Map(); // label id → what its rows were read for, and the rows
+let person = null;
 let timer = 0;
 
-/** A sign-in link carries the token behind #, which no server sees; it leaves the address bar at once. */
-function takeTokenFromAddress() {
-  const token = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (token === null) return;
-  sessionStorage.setItem(KEY, token);
-  history.replaceState(null, "", location.pathname + location.search);
-}
-
-function askForToken(refusal = "") {
+function leave(why = "") {
   clearTimeout(timer);
-  sessionStorage.removeItem(KEY);
+  person = null;
   known.clear();
-  at("notice").textContent = "";
+  at("who").textContent = at("notice").textContent = "";
   at("projects").hidden = at("account").hidden = true;
-  at("sign-in").hidden = false;
-  at("refusal").textContent = refusal;
-  at("token").value = "";
-  at("token").focus();
+  door.askForPassword(why);
 }
 
-async function rowsOf(token, label) {
+function enter(somebody) {
+  person = somebody;
+  at("who").textContent = person.name;
+  at("account").hidden = false;
+  refresh();
+}
+
+async function rowsOf(label) {
   const version = `${label.accepted}/${label.context_version}`;
   if (known.get(label.id)?.version !== version) {
-    known.set(label.id, { version, rows: await interactionsPerImage(token, label.id) });
+    known.set(label.id, { version, rows: await interactionsPerImage(label.id) });
   }
   return [label.id, known.get(label.id).rows];
 }
 
-async function refresh(token) {
-  const found = await projects(token);
-  const labels = found.flatMap((project) => project.labels);
-  const rows = new Map(await Promise.all(labels.map((label) => rowsOf(token, label))));
-  at("projects").hidden = false;
-  view.show(found, rows);
-  at("notice").textContent = "";
-}
-
-async function run(token, greet) {
+async function refresh() {
   clearTimeout(timer);
+  const whose = person;
   try {
-    if (greet) at("name").textContent = (await whoAmI(token)).name;
-    if (!document.hidden || greet) await refresh(token);
-    greet = false;
+    const found = await projects();
+    const labels = found.flatMap((project) => project.labels);
+    const rows = new Map(await Promise.all(labels.map(rowsOf)));
+    if (person !== whose) return;
+    at("projects").hidden = false;
+    at("notice").textContent = "";
+    view.show(found, rows);
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
-    if (sessionStorage.getItem(KEY) !== token) return;
-    if (problem.status === 401) {
-      askForToken("This token is not valid, or not any more.");
-      return;
-    }
+    if (person !== whose) return;
+    if (problem.status === 401) return leave("You have been signed out. Sign in to go on.");
     at("notice").textContent = `${problem.message} Trying again …`;
   }
-  if (sessionStorage.getItem(KEY) !== token) return;
-  at("sign-in").hidden = true;
-  at("account").hidden = at("name").textContent === "";
-  timer = setTimeout(() => run(token, greet), EVERY_MS);
+  timer = setTimeout(refresh, EVERY_MS);
 }
 
-function start() {
-  takeTokenFromAddress();
-  const token = sessionStorage.getItem(KEY);
-  if (token === null) {
-    askForToken();
-    return;
+/** Whoever is signed in, or null. */
+async function somebody() {
+  return whoAmI().catch((problem) => {
+    if (problem.status === 401) return null;
+    throw problem;
+  });
+}
+
+async function start() {
+  clearTimeout(timer);
+  const { token, invitation } = takeFromAddress();
+  try {
+    if (token !== null) await signInWithToken(token);
+    const me = await somebody();
+    if (invitation !== null) {
+      at("projects").hidden = true;
+      await door.open(invitation, me);
+    } else if (me !== null) {
+      enter(me);
+    } else {
+      leave();
+    }
+    at("notice").textContent = me === null || invitation !== null ? "" : "Loading …";
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    if (problem.status) return leave(problem.message);
+    at("notice").textContent = `${problem.message} Trying again …`;
+    timer = setTimeout(start, EVERY_MS);
   }
-  at("notice").textContent = "Loading …";
-  run(token, true);
 }
 
-at("sign-in").addEventListener("submit", (event) => {
-  event.preventDefault();
-  sessionStorage.setItem(KEY, at("token").value.trim());
-  start();
+at("sign-out").addEventListener("click", async () => {
+  await signOut().catch(() => null);
+  leave();
 });
-at("sign-out").addEventListener("click", () => askForToken());
-addEventListener("hashchange", start);
+addEventListener("hashchange", () => location.hash.length > 1 && start());
 document.addEventListener("visibilitychange", () => {
-  const token = sessionStorage.getItem(KEY);
-  if (!document.hidden && token !== null) run(token, at("name").textContent === "");
+  clearTimeout(timer);
+  if (!document.hidden && person !== null) refresh();
 });
 start();

@@ -109,10 +109,33 @@ function firstSteps() {
   return note;
 }
 
+const ROLES = ["viewer", "annotator", "reviewer", "manager", "owner"];
+
+/** For those who may: a link that makes whoever opens it first a member, in a role up to one's own. */
+function inviting(project, invite) {
+  const own = ROLES.indexOf(project.role);
+  if (own < ROLES.indexOf("manager")) return [];
+  const form = make("form", "invite");
+  const select = make("select");
+  select.setAttribute("aria-label", "Role");
+  for (const role of ROLES.slice(0, own + 1)) select.append(new Option(role, role, role === "annotator", role === "annotator"));
+  const button = make("button", "", "Make an invitation");
+  const link = make("output");
+  form.append(select, button, link);
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    button.disabled = true;
+    link.value = await invite(project, select.value).catch((problem) => problem.message);
+    button.disabled = false;
+  });
+  return [form];
+}
+
 /** The list of projects; `show` takes what the API said and the rows of each label by its id. */
 export class ProjectsView {
-  constructor(root) {
+  constructor(root, invite) {
     this.root = root;
+    this.invite = invite;
     this.empty = firstSteps();
     this.projects = new Map();
     this.labels = new Map();
@@ -135,12 +158,14 @@ export class ProjectsView {
       view.update(label, rowsOf.get(label.id) ?? []);
       return view.root;
     });
-    const state = JSON.stringify([project.name, project.model, project.use_context, project.labels.map((label) => label.id)]);
+    const drawn = [project.name, project.model, project.use_context, project.role, project.labels.map((label) => label.id)];
+    const state = JSON.stringify(drawn);
     if (node.dataset.state !== state) {
       node.dataset.state = state;
       const context = project.use_context ? "" : ", without context";
       const body = labels.length ? labels : [make("p", "summary", "No labels yet.")];
-      node.replaceChildren(make("h2", "", project.name), make("p", "model", project.model + context), ...body);
+      const head = [make("h2", "", project.name), make("p", "model", project.model + context)];
+      node.replaceChildren(...head, ...body, ...inviting(project, this.invite));
     }
     return node;
   }

@@ -31,6 +31,7 @@ from service.settings import Settings
 from service.storage import open_storage
 from workers.bench import Bench
 from workers.check import check_entry
+from workers.export import make_part
 from workers.measure import measure_submission
 from workers.predict import predict_first, predict_interaction
 from workers.sweep import INTERVAL_SECONDS, sweep
@@ -41,6 +42,7 @@ TASKS: dict[Job, Callable[[Bench, int], None]] = {
     Job.PREDICT: predict_interaction,
     Job.PREDICT_FIRST: predict_first,
     Job.CHECK: check_entry,
+    Job.EXPORT: make_part,
     Job.MEASURE: measure_submission,
     Job.SWEEP: sweep,
 }

@@ -2,12 +2,16 @@
 
 from datetime import timedelta
 
+from service.accounts.actions import forget_ended_logins
+from service.accounts.sign_in import forget_failures
 from service.annotations.work import lost_work
 from service.clock import now
 from service.db import reading, unit_of_work
+from service.exports.actions import forget_old_exports, revive
 from service.idempotency import forget_old_keys
 from service.jobs import Job
 from service.metrics.queries import unmeasured
+from service.projects.removal import purge
 from service.queue.actions import forget_leases
 from workers.bench import Bench
 
@@ -25,6 +29,11 @@ def sweep(bench: Bench, _row_id: int = 0) -> None:
     with unit_of_work(bench.sessions) as session:
         forget_leases(session)
         forget_old_keys(session)
+        forget_old_exports(session, bench.storage)
+        revive(session, bench.jobs)
+        forget_failures(session)
+        forget_ended_logins(session)
+        purge(session)
     with reading(bench.sessions) as session:
         lost = lost_work(session, now() - LOST_AFTER, predict_ahead=bench.predict_ahead)
         unmeasured_ids = unmeasured(session, now() - LOST_AFTER, most=bench.max_attempts)

@@ -38,15 +38,34 @@ TABLES = (
     "reviews",
 )
 
+# The audit log is written and read. The database itself refuses anything else, whoever asks.
+_SAID = "the audit log only grows"
+ONLY_GROWS = {
+    "sqlite": [
+        f"CREATE TRIGGER audit_no_{verb} BEFORE {verb} ON audit BEGIN SELECT RAISE(ABORT, '{_SAID}'); END"
+        for verb in ("update", "delete")
+    ],
+    "postgresql": [
+        "CREATE FUNCTION audit_only_grows() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION '{_SAID}' USING ERRCODE = 'insufficient_privilege'; END $$",
+        "CREATE TRIGGER audit_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON audit "
+        "FOR EACH STATEMENT EXECUTE FUNCTION audit_only_grows()",
+    ],
+}
+
 
 def upgrade() -> None:
     for table in TABLES:
         globals()[f"_{table}"]()
+    for statement in ONLY_GROWS[op.get_context().dialect.name]:
+        op.execute(statement)
 
 
 def downgrade() -> None:
     for table in reversed(TABLES):
         op.drop_table(table)
+    if op.get_context().dialect.name == "postgresql":
+        op.execute("DROP FUNCTION audit_only_grows()")
 
 
 def _one_of(name: str, *values: str) -> sa.Enum:
@@ -168,6 +187,7 @@ def _invitations() -> None:
         "invitations",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("project_id", sa.Integer()),
+        sa.Column("user_id", sa.Integer()),
         sa.Column(
             "role", _one_of("role", "viewer", "annotator", "reviewer", "manager", "owner"), nullable=False
         ),
@@ -181,6 +201,7 @@ def _invitations() -> None:
         sa.ForeignKeyConstraint(["accepted_by"], ["users.id"], name="fk_invitations_accepted_by_users"),
         sa.ForeignKeyConstraint(["created_by"], ["users.id"], name="fk_invitations_created_by_users"),
         sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name="fk_invitations_project_id_projects"),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_invitations_user_id_users"),
         sa.PrimaryKeyConstraint("id", name="pk_invitations"),
         sa.UniqueConstraint("digest", name="uq_invitations_digest"),
     )

@@ -1,30 +1,43 @@
 """Reads about people: whose token is this, and what they may do in a project."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import sha256
 
-from sqlalchemy import bindparam, or_, select
+from sqlalchemy import bindparam, exists, or_, select
 from sqlalchemy.orm import Session
 
 from service.clock import now
-from service.tables import Membership, Role, Token, User
+from service.errors import NotFound
+from service.tables import Membership, Role, Token, TokenKind, User
 
 
 def digest_of(token: str) -> str:
     """What is stored of a token: it holds 256 random bits, so a plain SHA-256 cannot be undone."""
-    return sha256(token.encode()).hexdigest()
+    return sha256(token.encode(errors="replace")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who is calling, with which token, and what that token is limited to; read with every request."""
+    """Who is calling, with which token, and what that token is limited to; read with every request.
+
+    The token is there ``since`` it was made, and was last known to be used at ``used_at``.
+    """
 
     id: int
     name: str
     admin: bool
     token_id: int
-    at_most: Role | None = None
-    only_project: int | None = None
+    at_most: Role | None
+    only_project: int | None
+    kind: TokenKind
+    since: datetime
+    used_at: datetime | None
+
+    @property
+    def limited(self) -> bool:
+        return self.at_most is not None or self.only_project is not None
 
 
 def user_of_token(session: Session, token: str) -> Person | None:
@@ -37,10 +50,49 @@ def role_in(session: Session, person: Person, project_id: int) -> Role | None:
     """What the person is in the project, within the limits of their token; None for a stranger to it."""
     if person.only_project not in (None, project_id):
         return None
-    role = Role.OWNER if person.admin else _membership(session, person.id, project_id)
+    return within_limits(person, _membership(session, person.id, project_id))
+
+
+def within_limits(person: Person, member_as: Role | None) -> Role | None:
+    """What somebody who is ``member_as`` in a project may there: the admin everything, a token its part."""
+    role = Role.OWNER if person.admin else member_as
     if role is None or person.at_most is None:
         return role
     return min(role, person.at_most, key=lambda each: each.rank)
+
+
+def user(session: Session, user_id: int) -> User:
+    """The person; NotFound when there is none."""
+    found = session.get(User, user_id)
+    if found is None:
+        raise NotFound(f"There is no user {user_id}.")
+    return found
+
+
+def user_named(session: Session, name: str) -> User | None:
+    return session.scalars(select(User).where(User.name == name)).first()
+
+
+def users(session: Session) -> Sequence[User]:
+    return session.scalars(select(User).order_by(User.name)).all()
+
+
+def anybody_can_sign_in(session: Session) -> bool:
+    """Whether somebody has a password: before that, an installation waits for its administrator."""
+    return bool(session.scalar(select(exists().where(User.password_hash.is_not(None)))))
+
+
+def personal_tokens(session: Session, user_id: int) -> Sequence[Token]:
+    """The user's tokens that still work or have merely expired, newest first."""
+    return session.scalars(
+        select(Token)
+        .where(Token.user_id == user_id, Token.kind == TokenKind.PERSONAL, Token.revoked_at.is_(None))
+        .order_by(Token.id.desc())
+    ).all()
+
+
+def token_by_digest(session: Session, digest: str) -> Token:
+    return session.scalars(select(Token).where(Token.digest == digest)).one()
 
 
 def _membership(session: Session, user_id: int, project_id: int) -> Role | None:
@@ -49,7 +101,17 @@ def _membership(session: Session, user_id: int, project_id: int) -> Role | None:
 
 # Made once: these run with every request.
 _OWNER = (
-    select(User.id, User.name, User.admin, Token.id, Token.role, Token.project_id)
+    select(
+        User.id,
+        User.name,
+        User.admin,
+        Token.id,
+        Token.role,
+        Token.project_id,
+        Token.kind,
+        Token.created_at,
+        Token.used_at,
+    )
     .join(Token, Token.user_id == User.id)
     .where(
         Token.digest == bindparam("digest"),

@@ -64,8 +64,7 @@ def read_volume(data: bytes, *, max_pixels: int | None) -> tuple[Pixels, Nifti1H
 
     Compressed ones are unpacked into a temporary file, no more of them than the header tells of.
     """
-    start = data[:HEADER] if not data.startswith(GZIP) else _unpacked(data).read(HEADER)
-    header = _header(start)
+    header = header_of(data)
     shape, dtype = _shape(header), header.get_data_dtype()
     if dtype.kind not in "uif" or dtype.itemsize > 8:
         raise ImageUnknown("NIfTI volumes are read with whole numbers or floats, not in colour or complex.")
@@ -83,6 +82,11 @@ def read_volume(data: bytes, *, max_pixels: int | None) -> tuple[Pixels, Nifti1H
     if len(data) < offset + needed:
         raise ImageDamaged("The file has fewer voxels than its header says.")
     return np.frombuffer(data, dtype, voxels, offset).reshape(shape, order="F"), header
+
+
+def header_of(data: bytes) -> Nifti1Header:
+    """The header alone, as the file has it; ImageUnknown when it is none."""
+    return _header(_unpacked(data).read(HEADER) if data.startswith(GZIP) else data[:HEADER])
 
 
 def _unpacked(data: bytes) -> gzip.GzipFile:

@@ -1,15 +1,17 @@
-"""The rules of projects and labels; every image has one annotation per label, always."""
+"""The rules of projects and labels; every image has as many annotations per label as the overlap, always."""
 
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from models import catalogue
-from service.allotment import allot
-from service.errors import Invalid, NameTaken
-from service.projects import queries
+from service.allotment import allot, set_overlap
+from service.clock import now
+from service.errors import Invalid, LabelInUse, NameTaken
+from service.projects import queries, removal
 from service.tables import Image, Label, Membership, Project, Role, Strategy
 
 
@@ -19,10 +21,29 @@ def create_project(
     """A new, empty project, whose owner the user is; its model must be one that is installed here."""
     require_installed(model, weights_dir)
     project = Project(name=name, model=model, use_context=use_context, created_by=user_id)
-    _add_named(session, project, f"There is a project {name!r} already.")
+    session.add(project)
+    _require_free_name(session, f"There is a project {name!r} already.")
     session.add(Membership(project_id=project.id, user_id=user_id, role=Role.OWNER))
     session.flush()
     return project
+
+
+def change_project(
+    session: Session, project: Project, change: dict[str, Any], *, weights_dir: Path | None
+) -> None:
+    """Set what ``change`` names; a larger overlap allots more work, a smaller one takes untouched work away.
+
+    Needs the project's row locked.
+    """
+    if "model" in change and change["model"] != project.model:
+        require_installed(change["model"], weights_dir)
+    if "overlap" in change and change["overlap"] != project.overlap:
+        for label in queries.labels(session, project.id):
+            queries.lock_label(session, label.id)
+            set_overlap(session, project.id, label.id, change["overlap"])
+    for name, value in change.items():
+        setattr(project, name, value)
+    _require_free_name(session, f"There is a project {project.name!r} already.")
 
 
 def require_installed(model: str, weights_dir: Path | None) -> None:
@@ -38,19 +59,51 @@ def require_installed(model: str, weights_dir: Path | None) -> None:
     raise Invalid(f"The model {model!r} cannot be used: {why}. Installed here: {', '.join(installed)}.")
 
 
+def delete_project(session: Session, project_id: int, typed: str) -> None:
+    """Hide the project from everybody for a month, in which it can be restored; then it is gone."""
+    project = queries.project(session, project_id, lock=True)
+    if typed != project.name:
+        raise Invalid("To delete a project, type its name: send it as `name`.")
+    project.deleted_at = now()
+
+
 def create_label(session: Session, project_id: int, name: str, strategy: Strategy) -> Label:
     """A new label, with open annotations for every image that the project has."""
     # The lock keeps an upload from adding images between the statements below.
     project = queries.project(session, project_id, lock=True)
     label = Label(project_id=project_id, name=name, context_version=0, strategy=strategy)
-    _add_named(session, label, f"The project has a label {name!r} already.")
+    session.add(label)
+    _require_free_name(session, f"The project has a label {name!r} already.")
     images = session.scalars(select(Image.id).where(Image.project_id == project_id).order_by(Image.id)).all()
     allot(session, [label.id], images, range(project.overlap))
     return label
 
 
-def _add_named(session: Session, row: Project | Label, taken: str) -> None:
-    session.add(row)
+def change_label(session: Session, label: Label, change: dict[str, Any]) -> None:
+    """Set what ``change`` names; another order is for what is still open, what people hold stays theirs."""
+    if "archived" in change:
+        archived = change.pop("archived")
+        label.archived_at = (label.archived_at or now()) if archived else None
+    for name, value in change.items():
+        setattr(label, name, value)
+    _require_free_name(session, f"The project has a label {label.name!r} already.")
+
+
+def delete_label(session: Session, label_id: int) -> None:
+    """Delete a label that nobody has worked under; LabelInUse counts the work otherwise."""
+    label = queries.lock_label(session, label_id)
+    work = queries.work_under(session, label_id)
+    if any(work.values()):
+        counted = ", ".join(f"{name}: {count}" for name, count in work.items() if count)
+        raise LabelInUse(
+            f"Under {label.name!r} there is work ({counted}). Archive the label instead: it is offered to "
+            "nobody any more, and what was done stays.",
+            work=work,
+        )
+    removal.remove_label(session, label_id)
+
+
+def _require_free_name(session: Session, taken: str) -> None:
     try:
         session.flush()
     except IntegrityError as error:

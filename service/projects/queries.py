@@ -1,13 +1,15 @@
 """Reads about projects: which there are, and how far each label is."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session, joinedload
 
+from service.accounts.queries import Person, within_limits
+from service.allotment import untouched
 from service.errors import NotFound
-from service.tables import Annotation, Label, Membership, Project, State
+from service.tables import Annotation, ContextEntry, Gold, Label, Membership, Project, Role, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +22,20 @@ class Progress:
     skipped: int
 
 
-def all_projects(session: Session) -> Sequence[Project]:
-    return session.scalars(select(Project).order_by(Project.id)).all()
+def projects_of(session: Session, person: Person, *, deleted: bool = False) -> list[tuple[Project, Role]]:
+    """The projects that the person is part of, with what they are there; the admin is an owner of all."""
+    statement = (
+        select(Project, Membership.role)
+        .outerjoin(Membership, and_(Membership.project_id == Project.id, Membership.user_id == person.id))
+        .where(Project.deleted_at.is_not(None) if deleted else Project.deleted_at.is_(None))
+        .order_by(Project.id)
+    )
+    if not person.admin:
+        statement = statement.where(Membership.role.is_not(None))
+    if person.only_project is not None:
+        statement = statement.where(Project.id == person.only_project)
+    found = ((row[0], within_limits(person, row[1])) for row in session.execute(statement))
+    return [(project, role) for project, role in found if role is not None]
 
 
 def project(session: Session, project_id: int, *, lock: bool = False) -> Project:
@@ -67,20 +81,29 @@ def labels(session: Session, project_id: int) -> Sequence[Label]:
     return session.scalars(select(Label).where(Label.project_id == project_id).order_by(Label.id)).all()
 
 
-def progress(session: Session, project_id: int | None = None) -> dict[int, list[Progress]]:
-    """The progress of every label by project id, of one project or of all, in one query."""
+def progress(session: Session, project_ids: Collection[int]) -> dict[int, list[Progress]]:
+    """The progress of every label of the projects, by project id, in one query."""
     images = func.count(Annotation.id)
     accepted = images.filter(Annotation.state == State.ACCEPTED)
     skipped = images.filter(Annotation.state == State.SKIPPED)
     statement = (
         select(Label, images, accepted, skipped)
         .outerjoin(Annotation, Annotation.label_id == Label.id)
+        .where(Label.project_id.in_(project_ids))
         .group_by(Label.id)
         .order_by(Label.id)
     )
-    if project_id is not None:
-        statement = statement.where(Label.project_id == project_id)
     by_project: dict[int, list[Progress]] = {}
     for row in session.execute(statement):
         by_project.setdefault(row[0].project_id, []).append(Progress(*row))
     return by_project
+
+
+def work_under(session: Session, label_id: int) -> dict[str, int]:
+    """How much of what people did hangs on the label: annotations by their state, context, gold masks."""
+    touched = select(Annotation.state, func.count()).where(Annotation.label_id == label_id, ~untouched())
+    rows = session.execute(touched.group_by(Annotation.state))
+    work = {state.value: count for state, count in rows}
+    for name, table in (("context", ContextEntry), ("gold", Gold)):
+        work[name] = session.scalar(select(func.count()).where(table.label_id == label_id)) or 0
+    return work

@@ -1,24 +1,33 @@
-"""Projects, their labels, and the models they can choose from."""
+"""Projects with their settings, their labels, and the models they can choose from."""
 
-from fastapi import APIRouter
+from typing import Annotated, TypeVar
+
+from fastapi import APIRouter, Query, Response
 from sqlalchemy.orm import Session
 
 from models import catalogue
+from service.annotations.schemas import Nothing
 from service.db import reading
-from service.dependencies import Caller, Id, Rules, Sessions, Transaction
+from service.dependencies import Caller, Id, IfMatch, OwnRole, Rules, Sessions, Transaction
+from service.etag import etag, require_seen
 from service.projects import actions, queries
 from service.projects.schemas import (
     LabelChange,
     LabelOut,
     LabelProgress,
+    LabelSettings,
     ModelOut,
     NewLabel,
     NewProject,
+    ProjectChange,
     ProjectOut,
+    ProjectSettings,
 )
-from service.tables import Label, Project
+from service.tables import Label, Project, Role
 
 router = APIRouter(tags=["projects"])
+
+Out = TypeVar("Out", ProjectOut, LabelOut)
 
 
 @router.get("/models")
@@ -31,7 +40,9 @@ def list_models(_caller: Caller, rules: Rules) -> list[ModelOut]:
 
 
 @router.post("/projects", status_code=201)
-def create_project(new: NewProject, caller: Caller, transaction: Transaction, rules: Rules) -> ProjectOut:
+def create_project(
+    new: NewProject, response: Response, caller: Caller, transaction: Transaction, rules: Rules
+) -> ProjectOut:
     def effect(session: Session) -> ProjectOut:
         project = actions.create_project(
             session,
@@ -41,66 +52,148 @@ def create_project(new: NewProject, caller: Caller, transaction: Transaction, ru
             use_context=new.use_context,
             weights_dir=rules.weights_dir,
         )
-        return _project(project, [])
+        return _project(project, Role.OWNER, [])
 
-    return transaction(effect, ProjectOut)
+    return _tagged(response, transaction(effect, ProjectOut))
 
 
 @router.get("/projects")
-def list_projects(_caller: Caller, sessions: Sessions) -> list[ProjectOut]:
+def list_projects(caller: Caller, sessions: Sessions, deleted: bool = False) -> list[ProjectOut]:
+    """Those that the caller is part of; with `deleted` the ones that can still be restored."""
     with reading(sessions) as session:
-        progress = queries.progress(session)
-        projects = queries.all_projects(session)
-    return [_project(project, progress.get(project.id, [])) for project in projects]
+        found = queries.projects_of(session, caller, deleted=deleted)
+        progress = queries.progress(session, [project.id for project, _ in found])
+    return [_project(project, role, progress.get(project.id, [])) for project, role in found]
 
 
 @router.get("/projects/{project_id}")
-def read_project(project_id: Id, _caller: Caller, sessions: Sessions) -> ProjectOut:
+def read_project(project_id: Id, response: Response, own: OwnRole, sessions: Sessions) -> ProjectOut:
     with reading(sessions) as session:
-        project = queries.project(session, project_id)
-        return _project(project, queries.progress(session, project_id).get(project_id, []))
+        return _tagged(response, _read(session, project_id, own))
 
 
-@router.post("/projects/{project_id}/labels", status_code=201)
-def create_label(project_id: Id, new: NewLabel, transaction: Transaction) -> LabelOut:
-    def effect(session: Session) -> LabelOut:
-        return _label(actions.create_label(session, project_id, new.name, new.strategy))
+@router.patch("/projects/{project_id}")
+def change_project(
+    project_id: Id,
+    change: ProjectChange,
+    response: Response,
+    if_match: IfMatch,
+    own: OwnRole,
+    transaction: Transaction,
+    rules: Rules,
+) -> ProjectOut:
+    """Change settings. A larger overlap adds work for each image; a smaller one drops what is untouched."""
 
-    return transaction(effect, LabelOut)
+    def effect(session: Session) -> ProjectOut:
+        project = queries.project(session, project_id, lock=True)
+        require_seen(if_match, ProjectSettings.model_validate(project))
+        transaction.mention(**change)
+        actions.change_project(session, project, dict(change), weights_dir=rules.weights_dir)
+        return _read(session, project_id, own)
+
+    return _tagged(response, transaction(effect, ProjectOut))
 
 
-@router.patch("/labels/{label_id}")
-def change_label(label_id: Id, change: LabelChange, transaction: Transaction) -> LabelOut:
-    """Another order for what is still open; what people hold stays theirs."""
+@router.delete("/projects/{project_id}", status_code=204)
+def delete_project(
+    project_id: Id, name: Annotated[str, Query(max_length=200)], transaction: Transaction
+) -> None:
+    """Delete a project, by its name to be sure; for 30 days its managers can restore it."""
 
-    def effect(session: Session) -> LabelOut:
-        label = queries.lock_label(session, label_id)
-        label.strategy = change.strategy
-        return _label(label)
+    def effect(session: Session) -> Nothing:
+        actions.delete_project(session, project_id, name)
+        return Nothing()
 
-    return transaction(effect, LabelOut)
+    transaction(effect, Nothing)
+
+
+@router.post("/projects/{project_id}/restore")
+def restore_project(project_id: Id, response: Response, own: OwnRole, transaction: Transaction) -> ProjectOut:
+    def effect(session: Session) -> ProjectOut:
+        queries.project(session, project_id, lock=True).deleted_at = None
+        return _read(session, project_id, own)
+
+    return _tagged(response, transaction(effect, ProjectOut))
 
 
 @router.get("/projects/{project_id}/labels")
-def list_labels(project_id: Id, _caller: Caller, sessions: Sessions) -> list[LabelOut]:
+def list_labels(project_id: Id, sessions: Sessions) -> list[LabelOut]:
     with reading(sessions) as session:
         queries.project(session, project_id)
         return [_label(label) for label in queries.labels(session, project_id)]
 
 
-def _project(project: Project, labels: list[queries.Progress]) -> ProjectOut:
+@router.post("/projects/{project_id}/labels", status_code=201)
+def create_label(project_id: Id, new: NewLabel, response: Response, transaction: Transaction) -> LabelOut:
+    def effect(session: Session) -> LabelOut:
+        return _label(actions.create_label(session, project_id, new.name, new.strategy))
+
+    return _tagged(response, transaction(effect, LabelOut))
+
+
+@router.get("/labels/{label_id}")
+def read_label(label_id: Id, response: Response, sessions: Sessions) -> LabelOut:
+    with reading(sessions) as session:
+        return _tagged(response, _label(queries.label(session, label_id)))
+
+
+@router.patch("/labels/{label_id}")
+def change_label(
+    label_id: Id, change: LabelChange, response: Response, if_match: IfMatch, transaction: Transaction
+) -> LabelOut:
+    """Another name, another order for what is still open, another limit; or into the archive and back."""
+
+    def effect(session: Session) -> LabelOut:
+        label = queries.lock_label(session, label_id)
+        require_seen(if_match, _changeable(_label(label)))
+        transaction.mention(**change)
+        actions.change_label(session, label, dict(change))
+        return _label(label)
+
+    return _tagged(response, transaction(effect, LabelOut))
+
+
+@router.delete("/labels/{label_id}", status_code=204)
+def delete_label(label_id: Id, transaction: Transaction) -> None:
+    """Delete a label that nobody has worked under; any other can be archived."""
+
+    def effect(session: Session) -> Nothing:
+        actions.delete_label(session, label_id)
+        return Nothing()
+
+    transaction(effect, Nothing)
+
+
+def _tagged(response: Response, answer: Out) -> Out:
+    response.headers["ETag"] = etag(_changeable(answer))
+    return answer
+
+
+def _changeable(answer: ProjectOut | LabelOut) -> ProjectSettings | LabelSettings:
+    """The part of it that a PATCH can change."""
+    kind = ProjectSettings if isinstance(answer, ProjectOut) else LabelSettings
+    return kind.model_validate(answer.model_dump(include=set(kind.model_fields)))
+
+
+def _read(session: Session, project_id: int, own: Role) -> ProjectOut:
+    project = queries.project(session, project_id)
+    return _project(project, own, queries.progress(session, [project_id]).get(project_id, []))
+
+
+def _project(project: Project, own: Role, labels: list[queries.Progress]) -> ProjectOut:
     return ProjectOut(
+        **ProjectSettings.model_validate(project).model_dump(),
         id=project.id,
-        name=project.name,
-        model=project.model,
-        use_context=project.use_context,
         created_at=project.created_at,
+        deleted_at=project.deleted_at,
+        role=own,
         labels=[
             LabelProgress(
                 id=each.label.id,
                 name=each.label.name,
                 context_version=each.label.context_version,
                 strategy=each.label.strategy,
+                archived=each.label.archived_at is not None,
                 images=each.images,
                 accepted=each.accepted,
                 skipped=each.skipped,
@@ -116,5 +209,7 @@ def _label(label: Label) -> LabelOut:
         project_id=label.project_id,
         name=label.name,
         context_version=label.context_version,
+        context_limit=label.context_limit,
         strategy=label.strategy,
+        archived=label.archived_at is not None,
     )

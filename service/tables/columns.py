@@ -12,7 +12,7 @@ from sqlalchemy.types import TypeDecorator
 
 from models.prompts import Prompt
 
-_PROMPTS: TypeAdapter[tuple[Prompt, ...]] = TypeAdapter(
+PROMPTS: TypeAdapter[tuple[Prompt, ...]] = TypeAdapter(
     tuple[Annotated[Prompt, Field(discriminator="kind")], ...]
 )
 
@@ -42,7 +42,7 @@ class Prompts(TypeDecorator[tuple[Prompt, ...]]):
         return [asdict(prompt) for prompt in value or ()]
 
     def process_result_value(self, value: Any, dialect: Dialect) -> tuple[Prompt, ...]:
-        return _PROMPTS.validate_python(value)
+        return PROMPTS.validate_python(value)
 
 
 class State(StrEnum):

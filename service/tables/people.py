@@ -62,12 +62,16 @@ class Membership(Table):
 
 
 class Invitation(Table):
-    """A link that makes whoever opens it first a member; without a project, the admin."""
+    """A link that works once: whoever opens it becomes a member of the project, in the role.
+
+    Without a project it is for ``user_id``, who chooses a new password, or for the first admin.
+    """
 
     __tablename__ = "invitations"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     project_id: Mapped[int | None] = mapped_column(ForeignKey("projects.id"), index=True)
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     role: Mapped[Role]
     digest: Mapped[Digest] = mapped_column(unique=True)
     created_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))

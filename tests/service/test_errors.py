@@ -12,6 +12,11 @@ from service.errors import AccrueError
 from tests.factories import png, told, upload
 from tests.service.conftest import Alone
 
+# How somebody who has no token yet gets one.
+FOR_STRANGERS = {
+    f"/api/{path}" for path in ("auth/login", "auth/token", "invitations/look", "invitations/accept")
+}
+
 
 def all_errors(root: type[AccrueError] = AccrueError) -> Iterator[type[AccrueError]]:
     for error in root.__subclasses__():
@@ -130,7 +135,7 @@ def test_without_a_valid_token_nothing_is_told(alone: Alone, authorization: str 
         (method.upper(), path)
         for path, methods in told(alone.api.get("/openapi.json"))["paths"].items()
         for method in methods
-        if path.startswith("/api")
+        if path.startswith("/api") and path not in FOR_STRANGERS
     ]
     assert len(routes) > 20
     headers: dict[str, Any] = {}

@@ -83,6 +83,7 @@ def test_the_list_shows_the_progress_of_every_label(api: httpx.Client) -> None:
         "name": "disc",
         "context_version": 1,
         "strategy": "in_order",
+        "archived": False,
         "images": 3,
         "accepted": 1,
         "skipped": 0,
@@ -155,3 +156,14 @@ def test_the_page_may_load_nothing_from_elsewhere(api: httpx.Client, service: An
     assert "unsafe" not in policy
     for path in ("/../pyproject.toml", "/%2e%2e/pyproject.toml", "/service/main.py"):
         assert httpx.get(service.base_url + path).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/", "/page.js", "/api/me", "/api/nothing", "/healthz", "/api/projects/1"])
+def test_no_other_site_frames_opens_or_embeds_what_is_answered(alone: Alone, path: str) -> None:
+    headers = alone.api.get(f"http://test{path}").headers
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    assert headers["Cross-Origin-Opener-Policy"] == headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert "private" in headers["Cache-Control"]
+    assert "Access-Control-Allow-Origin" not in headers

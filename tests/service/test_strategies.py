@@ -40,7 +40,9 @@ def note(alone: Alone, uncertainties: dict[int, float | None]) -> None:
 
 
 def follow(alone: Alone, label_id: int, strategy: str) -> None:
-    changed = told(alone.api.patch(f"/labels/{label_id}", json={"strategy": strategy}))
+    path = f"/labels/{label_id}"
+    seen = {"If-Match": alone.api.get(path).headers["ETag"]}
+    changed = told(alone.api.patch(path, json={"strategy": strategy}, headers=seen))
     assert changed["strategy"] == strategy
 
 
@@ -66,7 +68,9 @@ def test_a_label_begins_with_the_strategy_that_was_chosen(alone: Alone) -> None:
     new = {"name": "nuclei", "strategy": "most_certain"}
     assert told(alone.api.post(path, json=new), 201)["strategy"] == "most_certain"
     assert [label["strategy"] for label in told(alone.api.get(path))] == ["in_order", "most_certain"]
-    refused = alone.api.patch(f"/labels/{project.label_id}", json={"strategy": "by_name"})
+    any_version = {"If-Match": "*"}
+    by_name = {"strategy": "by_name"}
+    refused = alone.api.patch(f"/labels/{project.label_id}", json=by_name, headers=any_version)
     assert told(refused, 422)["code"] == "invalid"
     unknown = alone.api.patch("/labels/2000000000", json={"strategy": "in_order"})
     assert told(unknown, 404)["code"] == "not_found"

@@ -1,0 +1,63 @@
+"""`accrue export`: a project as a file, over HTTP."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.progress import Progress
+
+from commands.errors import CommandError
+from service.client import Accrue, RefusedError
+
+
+def export(
+    client: Accrue,
+    project: str,
+    form: str,
+    path: Path,
+    *,
+    labels: Sequence[str] | None,
+    images: bool,
+    separate: bool,
+    console: Console,
+) -> None:
+    """Write the project, by name or id, to ``path``; tell what could not be exported. Raises CommandError."""
+    if not path.parent.is_dir():
+        raise CommandError(f"There is no folder {path.parent}.")
+    try:
+        found = _project(client, project)
+        chosen = _labels(found, labels) if labels else None
+        with Progress(console=console, transient=True) as bar:
+            task = bar.add_task("", total=1.0)
+            made = client.export(
+                int(found["id"]),
+                form,
+                path,
+                labels=chosen,
+                images=images,
+                separate=separate,
+                progress=lambda what, share: bar.update(task, description=what, completed=share),
+            )
+    except (RefusedError, httpx.TransportError) as error:
+        raise CommandError(str(error)) from error
+    for line in made["report"]:
+        console.print(f"[red]{line['item']}[/red]: {line['what']}", highlight=False)
+    console.print(f"{made['size']:,} bytes are in {path}.", highlight=False)
+
+
+def _project(client: Accrue, named: str) -> dict[str, Any]:
+    found = [each for each in client.projects() if named in (each["name"], str(each["id"]))]
+    exact = [each for each in found if each["name"] == named] or found
+    if not exact:
+        raise CommandError(f"There is no project {named!r} that you have a part in.")
+    return exact[0]
+
+
+def _labels(project: dict[str, Any], names: Sequence[str]) -> list[int]:
+    known = {str(label["name"]): int(label["id"]) for label in project["labels"]}
+    for name in names:
+        if name not in known:
+            raise CommandError(f"The project has no label {name!r}, only {', '.join(known) or 'none yet'}.")
+    return [known[name] for name in names]

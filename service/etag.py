@@ -1,0 +1,26 @@
+"""ETag and If-Match: a change is made to what somebody saw, or not at all."""
+
+from hashlib import sha256
+
+from pydantic import BaseModel
+
+from service.errors import VersionStale
+
+
+def etag(changeable: BaseModel) -> str:
+    """The ETag of something, by the part of it that a PATCH can change."""
+    return f'"{sha256(changeable.model_dump_json().encode()).hexdigest()[:32]}"'
+
+
+def require_seen(if_match: str, changeable: BaseModel) -> None:
+    """That ``if_match`` names it as it is now; VersionStale says how it is otherwise.
+
+    A proxy that compresses answers marks their tags as weak: it is the same tag.
+    """
+    seen = {tag.strip().removeprefix("W/") for tag in if_match.split(",")}
+    if not seen & {"*", etag(changeable)}:
+        raise VersionStale(
+            "Somebody has changed it since you read it. Look at how it is now and decide again.",
+            current=changeable.model_dump(mode="json"),
+            etag=etag(changeable),
+        )

@@ -1,0 +1,159 @@
+"""Masks as files beside each other: PNG, label maps, NumPy arrays, COCO run lengths."""
+
+import io
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as Png
+
+from service.exports.making import Format, Making, Step, contents, json_bytes, text
+from service.exports.queries import Exported, Picture, count_pictures, pictures
+from service.images.decode import decode
+from service.masks import Mask
+from service.rle import area_of, box_of, counts_of, to_text
+
+ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/tiff": "tif"}
+
+
+def write_masks(making: Making, picture: Picture) -> None:
+    """A 1-bit PNG for each mask, as it is kept: ``LABEL/IMAGE.png``, further annotators' in folders below."""
+    labels = {label.id: label for label in making.scope.labels}
+    for mask in picture.masks:
+        label = labels[mask.label_id]
+        again = f"replica-{mask.replica + 1}/" if mask.replica else ""
+        with making.reported(f"{picture.name}, {label.name}"):
+            data = making.blob(mask.digest)
+            making.file(f"masks/{label.folder}/{again}{making.stems[picture.key]}.png", data)
+    _write_image(making, picture)
+
+
+def write_label_map(making: Making, picture: Picture) -> None:
+    """One PNG of 8 bits (16 with more than 255 labels) in which a pixel has its label's value, or 0."""
+    values = np.zeros(picture.shape, label_dtype(making.scope.labels))
+    merge(making, picture, values)
+    stream = io.BytesIO()
+    Png.fromarray(values).save(stream, format="PNG", compress_level=1)
+    making.file(f"labelmaps/{making.stems[picture.key]}.png", stream.getvalue())
+    _write_image(making, picture)
+
+
+def label_dtype(labels: tuple[Exported, ...]) -> npt.DTypeLike:
+    return np.uint8 if len(labels) <= 255 else np.uint16
+
+
+def merge(making: Making, picture: Picture, values: npt.NDArray[Any]) -> None:
+    """Write the values of the picture's labels into ``values`` (H, W); where two overlap the later one wins.
+
+    How much is under another label is reported. Raises DamagedError with ``values`` untouched.
+    """
+    masks = masks_by_label(making, picture)
+    for label in making.scope.labels:
+        if label.id not in masks:
+            continue
+        mask = masks[label.id]
+        if hidden := int(np.count_nonzero(values[mask])):
+            making.tell(picture.name, f"{hidden} pixels of other labels are under {label.name!r}")
+        values[mask] = label.value
+
+
+def write_arrays(making: Making, picture: Picture) -> None:
+    """``masks/IMAGE``: bool (L, H, W) in the order of ``labels``; ``annotated/IMAGE``: bool (L), which.
+
+    The names are those of the archive that ``numpy.load`` opens; the image beside them if asked for.
+    """
+    labels = making.scope.labels
+    masks = masks_by_label(making, picture)
+    stack = np.zeros((len(labels), *picture.shape), dtype=np.bool_)
+    for index, label in enumerate(labels):
+        if label.id in masks:
+            stack[index] = masks[label.id]
+    stem = making.stems[picture.key]
+    arrays = {
+        f"masks/{stem}": stack,
+        f"annotated/{stem}": np.array([label.id in masks for label in labels]),
+    }
+    if making.scope.images:
+        arrays[f"images/{stem}"] = decode(making.blob(picture.image.digest))
+    for name, array in arrays.items():
+        making.file(f"{name}.npy", npy(array), deflate=True)
+
+
+def write_array_names(making: Making) -> None:
+    """``labels`` and ``names``: what the arrays are of."""
+    labels = [label.name for label in making.scope.labels]
+    making.file("labels.npy", npy(np.array(labels, dtype=np.str_)))
+
+
+def npy(array: npt.NDArray[Any]) -> bytes:
+    """An array as a ``.npy`` file."""
+    stream = io.BytesIO()
+    np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
+    return stream.getvalue()
+
+
+def open_coco(making: Making) -> None:
+    categories = [{"id": label.id, "name": label.name} for label in making.scope.labels]
+    info = {"description": making.scope.project.name, "date_created": making.scope.made_at.isoformat()}
+    making.text += b'{"info":' + json_bytes(info) + b',"licenses":[],"categories":' + json_bytes(categories)
+    making.text += b',\n"images":['
+
+
+def write_coco_image(making: Making, picture: Picture) -> None:
+    image = picture.image
+    making.element({"id": image.id, "file_name": image.name, "width": image.width, "height": image.height})
+
+
+def write_coco_masks(making: Making, picture: Picture) -> None:
+    """Each mask as run lengths; one that was annotated as empty has area 0."""
+    names = {label.id: label.name for label in making.scope.labels}
+    for row in picture.firsts():
+        with making.reported(f"{picture.name}, {names[row.label_id]}"):
+            mask = making.mask(row.digest, picture.shape)
+            counts = counts_of(mask)
+            told = {
+                "id": row.annotation_id,
+                "image_id": picture.key,
+                "category_id": row.label_id,
+                "segmentation": {"size": list(picture.shape), "counts": to_text(counts)},
+                "area": area_of(counts),
+                "bbox": box_of(mask),
+                "iscrowd": 0,
+            }
+            making.element(told)
+
+
+def masks_by_label(making: Making, picture: Picture) -> dict[int, Mask]:
+    """All of the picture's masks; DamagedError when one cannot be read: without it the rest would lie."""
+    return {row.label_id: making.mask(row.digest, picture.shape) for row in picture.firsts()}
+
+
+def _write_image(making: Making, picture: Picture) -> None:
+    if making.scope.images:
+        data = making.blob(picture.image.digest)
+        ending = ENDINGS.get(picture.image.media_type, "bin")
+        making.file(f"images/{making.stems[picture.key]}.{ending}", data)
+
+
+PNG = Format("zip", "application/zip", (Step(count_pictures, pictures, write_masks, after=contents),))
+LABEL_MAP = Format(
+    "zip", "application/zip", (Step(count_pictures, pictures, write_label_map, after=contents),)
+)
+NUMPY = Format(
+    "npz", "application/zip", (Step(count_pictures, pictures, write_arrays, after=write_array_names),)
+)
+COCO = Format(
+    "json",
+    "application/json",
+    (
+        Step(count_pictures, pictures, write_coco_image, before=open_coco, after=text("],\n")),
+        Step(
+            count_pictures,
+            pictures,
+            write_coco_masks,
+            before=text('"annotations":['),
+            after=text("]}\n"),
+        ),
+    ),
+    zipped=False,
+)

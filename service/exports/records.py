@@ -1,0 +1,214 @@
+"""JSON of everything that is known about a project, one element a line."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from service.exports.making import Format, Making, Step, text
+from service.exports.queries import Scope
+from service.rle import counts_of, to_text
+from service.tables import (
+    Activity,
+    Annotation,
+    Comment,
+    ContextEntry,
+    Image,
+    Interaction,
+    Label,
+    Prediction,
+    Project,
+    Review,
+    Source,
+    Submission,
+    Table,
+    User,
+)
+
+Told = dict[str, Any]
+
+# What belongs to an annotation, under the name that it has in the file.
+PARTS: dict[str, type[Table]] = {
+    "interactions": Interaction,
+    "predictions": Prediction,
+    "submissions": Submission,
+    "reviews": Review,
+    "comments": Comment,
+    "activity": Activity,
+}
+PEOPLE = frozenset({"user_id", "created_by", "author_id", "assigned_to", "submitted_by", "accepted_by"})
+HEAD = '{"format":"accrue-project","version":1,\n'
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One element of a list in the file; a ``mask``, by digest and (H, W), is written as run lengths."""
+
+    key: int
+    name: str
+    told: Told
+    mask: tuple[str, tuple[int, int]] | None = None
+
+
+def told(row: Table, names: dict[int, str]) -> Told:
+    """The columns of a row as JSON; people by their names."""
+    found = {}
+    for column in row.__table__.columns:
+        value = getattr(row, column.key)
+        found[column.key] = names.get(value, value) if column.key in PEOPLE else _plain(value)
+    return found
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case datetime():
+            return value.isoformat()
+        case Enum():
+            return value.value
+        case tuple():
+            return [asdict(each) for each in value]
+        case _:
+            return value
+
+
+def people(session: Session) -> dict[int, str]:
+    """The names of everybody, by id."""
+    return {row.id: row.name for row in session.execute(select(User.id, User.name))}
+
+
+def count_projects(session: Session, of: Scope) -> int:
+    return 1
+
+
+def projects(session: Session, of: Scope, after: int | None, _limit: int) -> list[Record]:
+    """The one project."""
+    found = session.get_one(Project, of.project.id)
+    return [] if after else [Record(found.id, found.name, told(found, people(session)))]
+
+
+def count_labels(session: Session, of: Scope) -> int:
+    return len(of.labels)
+
+
+def labels(session: Session, of: Scope, after: int | None, limit: int) -> list[Record]:
+    return _page(session, Label.id, after, limit, of, Label.id.in_(of.label_ids))
+
+
+def count_sources(session: Session, of: Scope) -> int:
+    return _count(session, Source.id, Source.project_id == of.project.id)
+
+
+def sources(session: Session, of: Scope, after: int | None, limit: int) -> list[Record]:
+    return _page(session, Source.id, after, limit, of, Source.project_id == of.project.id)
+
+
+def count_images(session: Session, of: Scope) -> int:
+    return _count(session, Image.id, Image.project_id == of.project.id)
+
+
+def images(session: Session, of: Scope, after: int | None, limit: int) -> list[Record]:
+    return _page(session, Image.id, after, limit, of, Image.project_id == of.project.id)
+
+
+def count_entries(session: Session, of: Scope) -> int:
+    return _count(session, ContextEntry.id, ContextEntry.label_id.in_(of.label_ids))
+
+
+def entries(session: Session, of: Scope, after: int | None, limit: int) -> list[Record]:
+    return _page(session, ContextEntry.id, after, limit, of, ContextEntry.label_id.in_(of.label_ids))
+
+
+def count_annotations(session: Session, of: Scope) -> int:
+    return _count(session, Annotation.id, Annotation.label_id.in_(of.label_ids))
+
+
+def annotations(session: Session, of: Scope, after: int | None, limit: int) -> list[Record]:
+    """The next annotations, whatever their state, each with all that was done to it."""
+    found = session.execute(
+        select(Annotation, Image)
+        .join(Image, Image.id == Annotation.image_id)
+        .where(Annotation.id > (after or 0), Annotation.label_id.in_(of.label_ids))
+        .order_by(Annotation.id)
+        .limit(limit)
+    ).all()
+    names = people(session)
+    parts = {name: _parts(session, kind, [row[0].id for row in found], names) for name, kind in PARTS.items()}
+    return [
+        Record(
+            annotation.id,
+            f"{image.name}, annotation {annotation.id}",
+            told(annotation, names) | {name: parts[name][annotation.id] for name in PARTS},
+            (annotation.mask_digest, (image.height, image.width)) if annotation.mask_digest else None,
+        )
+        for annotation, image in found
+    ]
+
+
+def write(making: Making, record: Record) -> None:
+    """One element; a mask that cannot be read is reported, and the rest of the element is there."""
+    element = record.told
+    if record.mask is not None:
+        digest, shape = record.mask
+        element = element | {"mask": None}
+        with making.reported(record.name):
+            counts = counts_of(making.mask(digest, shape))
+            element["mask"] = {"size": list(shape), "counts": to_text(counts)}
+    making.element(element)
+
+
+def _parts(
+    session: Session, kind: type[Table], annotation_ids: Sequence[int], names: dict[int, str]
+) -> dict[int, list[Told]]:
+    """The rows of a table that belong to these annotations, in order, by annotation."""
+    of_annotation: Any = kind.__table__.columns["annotation_id"]
+    order = list(kind.__table__.primary_key)
+    rows = session.scalars(select(kind).where(of_annotation.in_(annotation_ids)).order_by(*order))
+    by_annotation = defaultdict(list)
+    for row in rows:
+        of = told(row, names)
+        by_annotation[of.pop("annotation_id")].append(of)
+    return by_annotation
+
+
+def _page(
+    session: Session,
+    identity: InstrumentedAttribute[int],
+    after: int | None,
+    limit: int,
+    of: Scope,
+    *where: Any,
+) -> list[Record]:
+    rows = session.scalars(
+        select(identity.class_).where(identity > (after or 0), *where).order_by(identity).limit(limit)
+    )
+    names = people(session)
+    return [Record(row.id, f"{identity.class_.__name__} {row.id}", told(row, names)) for row in rows]
+
+
+def _count(session: Session, identity: InstrumentedAttribute[int], *where: Any) -> int:
+    return session.scalar(select(func.count(identity)).where(*where)) or 0
+
+
+def _list(name: str, count: Any, page: Any, *, first: bool = False, last: bool = False) -> Step:
+    opening = f'{HEAD if first else ""}"{name}":['
+    return Step(count, page, write, before=text(opening), after=text("]}\n" if last else "],\n"))
+
+
+JSON = Format(
+    "json",
+    "application/json",
+    (
+        _list("projects", count_projects, projects, first=True),
+        _list("labels", count_labels, labels),
+        _list("sources", count_sources, sources),
+        _list("images", count_images, images),
+        _list("annotations", count_annotations, annotations),
+        _list("context", count_entries, entries, last=True),
+    ),
+    zipped=False,
+)
