@@ -59,7 +59,7 @@ def undo(session: Session, jobs: Jobs, annotation: Annotation) -> None:
 
 
 def redo(session: Session, jobs: Jobs, annotation: Annotation) -> None:
-    """On to the newest step that was made upon the current one."""
+    """On to the step that was undone last."""
     following = queries.standing(session, annotation).following
     if following is None:
         raise NothingToUndo("Nothing has been undone here, so there is nothing to redo.")
@@ -171,7 +171,7 @@ def _add_step(session: Session, annotation: Annotation, step: Interaction) -> In
     step.n = queries.newest_n(session, annotation.id) + 1
     step.parent = annotation.step
     session.add(step)
-    annotation.step = step.n
+    annotation.step = annotation.tip = step.n
     annotation.version += 1
     session.flush()
     return step

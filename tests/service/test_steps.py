@@ -19,7 +19,7 @@ from service.errors import NothingToUndo
 from service.events import LocalEvents
 from service.jobs import Job, RecordedJobs
 from service.masks import apply_change
-from service.queue.actions import take_next
+from service.queue import actions as queue
 from service.tables import Annotation, Interaction, Label, Lease, Project, Role, User
 from tests.factories import a_project, stored_image
 from tests.service.conftest import Alone
@@ -77,7 +77,7 @@ class AtWork:
             image = stored_image(session, project.id, "i")
             session.add(Annotation(label_id=label.id, image_id=image.id, position=1))
             session.flush()
-            taken = take_next(session, label.id, user.id, seconds=60)
+            taken = queue.take_next(session, label.id, user.id, seconds=60)
             assert taken is not None
             self.id, self.user_id = taken[0].id, user.id
         self.begin()
