@@ -185,7 +185,7 @@ def _too_late(session: Session, work: Work) -> bool:
     if version is None:
         return False
     wanted = work.context_version if opened is None else min(opened, work.context_version)
-    return drawn_upon or version >= wanted
+    return bool(drawn_upon or version >= wanted)
 
 
 def _forgive_attempts(session: Session, work: Work) -> None:
