@@ -32,7 +32,7 @@ def test_a_dataset_goes_through_it_from_upload_to_the_curve(client: Accrue) -> N
     assert held.n == 3
     client.submit(held)
     second = client.next(label)
-    assert second is not None and second.context_size == 1 and second.prediction_id is not None
+    assert second is not None and second.context_size == 1 and second.mask_digest is not None
     np.testing.assert_array_equal(second.mask, client.mask(second.annotation_id))
     client.submit(second)
     assert client.next(label) is None

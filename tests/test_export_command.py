@@ -75,6 +75,24 @@ def test_a_download_goes_on_where_it_broke_off(
     assert not part.exists()
 
 
+def test_what_is_exported_as_coco_can_be_imported_into_another_project(
+    client: Accrue, tmp_path: Path
+) -> None:
+    files = [(f"{i}.png", png()) for i in range(2)]
+    first, second = (client.create_project(f"{name} {uuid4()}") for name in ("from", "to"))
+    for project_id in (first, second):
+        client.upload_images(project_id, files)
+    held = client.next(client.add_label(first, "disc"))
+    assert held is not None
+    held = client.interact(held, [Click(32, 24)])
+    client.submit(held)
+    client.export(first, "coco", tmp_path / "masks.json")
+    client.add_label(second, "disc")
+    client.import_masks(second, [tmp_path / "masks.json"])
+    (annotation,) = _annotations(client, second, tmp_path)
+    np.testing.assert_array_equal(client.mask(annotation["id"]), held.mask)
+
+
 def test_an_export_can_be_deleted(client: Accrue, project: tuple[int, str], tmp_path: Path) -> None:
     made = client.export(project[0], "csv", tmp_path / "lines.csv")
     assert [each["id"] for each in client.exports(project[0])] == [made["id"]]

@@ -61,6 +61,24 @@ def accept(
     on_commit(session, partial(jobs.send, Job.CHECK, entry.id))
 
 
+def accept_imported(session: Session, annotation: Annotation, user_id: int, mask_digest: str) -> None:
+    """Accept a mask that was made elsewhere: it took no interaction here, and is in no average."""
+    annotation.state, annotation.imported = State.ACCEPTED, True
+    annotation.mask_digest = mask_digest
+    annotation.submitted_at = annotation.accepted_at = now()
+    annotation.submitted_by = annotation.accepted_by = user_id
+    annotation.version += 1
+    session.add(
+        Submission(
+            annotation_id=annotation.id,
+            user_id=user_id,
+            origin=Origin.IMPORTED,
+            step=annotation.step,
+            mask_digest=mask_digest,
+        )
+    )
+
+
 def skip(
     session: Session, jobs: Jobs, annotation: Annotation, user_id: int, reason: str, *, predict_ahead: int
 ) -> None:

@@ -90,13 +90,14 @@ def remove_entries(session: Session, annotation: Annotation, reason: str) -> Non
     session.flush()
 
 
-def change_limit(session: Session, label_id: int, limit: int | None) -> Label:
-    """How many pairs the network is shown at most, from the next context version on."""
-    label = lock_label(session, label_id)
+def limit_context(session: Session, label: Label, limit: int | None) -> None:
+    """How many pairs the network is shown at most, from the next context version on.
+
+    Needs the label's row locked.
+    """
     if label.context_limit != limit:
         label.context_limit = limit
-        label.context_version = _raise_version(session, label_id)
-    return label
+        label.context_version += 1
 
 
 def begin_check(session: Session, entry_id: int) -> Check | None:

@@ -2,20 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.clock import now
+from service.annotations.closing import accept_imported, predict_next
 from service.context.actions import add_entry
 from service.context.archive import ENDINGS, Manifest, MaskFile, Pair, Picture
-from service.db import on_commit
 from service.images.actions import StoredFile, clean_name, register
-from service.jobs import Job, Jobs
+from service.jobs import Jobs
 from service.projects.queries import lock_label
-from service.queue.queries import ahead
-from service.tables import Annotation, ContextEntry, Image, Label, Lease, Origin, Project, State, Submission
+from service.tables import Annotation, ContextEntry, Image, Label, Lease, Project, State
 
 # How many digests or ids are asked for in one statement.
 BATCH = 500
@@ -101,35 +98,15 @@ def take_in(
         entry = None
         if subject is not None:
             mask = kept[pair.mask.file].digest
-            entry = _accept(session, subject, mask, importer.user_id)
+            accept_imported(session, subject, importer.user_id, mask)
+            entry = add_entry(session, subject, mask)
             entry.added_reason = reason
             entry.quality, entry.checked = pair.quality, pair.quality is not None
             entry.pinned, entry.pinned_by = pair.pinned, importer.user_id if pair.pinned else None
         taken.append(Taken(pair.image.name, image.id, entry.id if entry else None, detail))
     session.flush()
-    for annotation_id in ahead(session, label_id, predict_ahead):
-        on_commit(session, partial(jobs.send, Job.PREDICT_FIRST, annotation_id))
+    predict_next(session, jobs, label_id, predict_ahead)
     return taken
-
-
-def _accept(session: Session, annotation: Annotation, mask_digest: str, user_id: int) -> ContextEntry:
-    """The annotation is accepted with a mask that was made elsewhere, and in the context."""
-    moment = now()
-    annotation.state, annotation.imported = State.ACCEPTED, True
-    annotation.mask_digest = mask_digest
-    annotation.submitted_at = annotation.accepted_at = moment
-    annotation.submitted_by = annotation.accepted_by = user_id
-    annotation.version += 1
-    session.add(
-        Submission(
-            annotation_id=annotation.id,
-            user_id=user_id,
-            origin=Origin.IMPORTED,
-            step=0,
-            mask_digest=mask_digest,
-        )
-    )
-    return add_entry(session, annotation, mask_digest)
 
 
 def _images(

@@ -8,11 +8,12 @@ from sqlalchemy.orm import Session
 
 from service.annotations.schemas import Nothing
 from service.db import reading
-from service.dependencies import Caller, Id, Sessions, Storage, Transaction
+from service.dependencies import Caller, Id, Jobs, Sessions, Storage, Transaction
 from service.errors import MaskRefused
 from service.gold import actions, queries
 from service.gold.schemas import GoldOut
 from service.masks import read_mask, to_png
+from service.metrics.actions import measure_again
 
 router = APIRouter(prefix="/labels/{label_id}/gold", tags=["gold"])
 
@@ -41,6 +42,7 @@ async def set_gold(
     sessions: Sessions,
     transaction: Transaction,
     storage: Storage,
+    jobs: Jobs,
 ) -> None:
     """A PNG of the image's size: what is not black, or transparent, is of the structure."""
     body = await request.body()
@@ -56,6 +58,7 @@ async def set_gold(
 
         def effect(session: Session) -> Nothing:
             actions.set_gold(session, label_id, image_id, digest, caller.id)
+            measure_again(session, jobs, label_id, image_id)
             return Nothing()
 
         transaction(effect, Nothing)
@@ -64,10 +67,11 @@ async def set_gold(
 
 
 @router.delete("/{image_id}", status_code=204)
-def remove_gold(label_id: Id, image_id: Id, transaction: Transaction) -> None:
+def remove_gold(label_id: Id, image_id: Id, transaction: Transaction, jobs: Jobs) -> None:
     def effect(session: Session) -> Nothing:
         queries.image_of(session, label_id, image_id)
         actions.remove_gold(session, label_id, image_id)
+        measure_again(session, jobs, label_id, image_id)
         return Nothing()
 
     transaction(effect, Nothing)

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from sqlalchemy.orm import Session, sessionmaker
 
-from service.annotations.closing import predict_next
-from service.clock import now
+from service.annotations.closing import accept_imported, predict_next
 from service.context.actions import add_entry
 from service.db import reading
 from service.errors import ImageRefused, MaskHomeless, MaskMismatch
@@ -27,7 +26,7 @@ from service.jobs import Jobs
 from service.masks import Mask, to_png
 from service.projects.queries import lock_label
 from service.storage import Storage
-from service.tables import Annotation, Image, Label, Origin, Source, State, Submission
+from service.tables import Annotation, Image, Label, Source, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +167,9 @@ def accept(
             annotation, worked_on = found[each.image_id]
             told[n] = _settled(annotation, worked_on=worked_on)
             if told[n] is None:
-                _accept(session, annotation, user_id, each)
+                accept_imported(session, annotation, user_id, each.digest)
+                if not each.empty:
+                    add_entry(session, annotation, each.digest)
         session.flush()
         predict_next(session, jobs, label_id, predict_ahead)
     return told
@@ -181,25 +182,6 @@ def _settled(annotation: Annotation, *, worked_on: bool) -> str | None:
     if worked_on:
         return "somebody works on it"
     return None
-
-
-def _accept(session: Session, annotation: Annotation, user_id: int, drawn: Drawn) -> None:
-    annotation.state, annotation.imported = State.ACCEPTED, True
-    annotation.mask_digest = drawn.digest
-    annotation.submitted_at = annotation.accepted_at = now()
-    annotation.submitted_by = annotation.accepted_by = user_id
-    annotation.version += 1
-    session.add(
-        Submission(
-            annotation_id=annotation.id,
-            user_id=user_id,
-            origin=Origin.IMPORTED,
-            step=0,
-            mask_digest=drawn.digest,
-        )
-    )
-    if not drawn.empty:
-        add_entry(session, annotation, drawn.digest)
 
 
 def _only(found: dict[str, list[queries.Named]], names: Sequence[str]) -> queries.Named | None:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from models import catalogue
 from service.allotment import allot, set_overlap
 from service.clock import now
+from service.context.actions import limit_context
 from service.errors import Invalid, LabelInUse, NameTaken
 from service.projects import queries, removal
 from service.tables import Image, Label, Membership, Project, Role, Strategy
@@ -84,6 +85,8 @@ def change_label(session: Session, label: Label, change: dict[str, Any]) -> None
     if "archived" in change:
         archived = change.pop("archived")
         label.archived_at = (label.archived_at or now()) if archived else None
+    if "context_limit" in change:
+        limit_context(session, label, change.pop("context_limit"))
     for name, value in change.items():
         setattr(label, name, value)
     _require_free_name(session, f"The project has a label {label.name!r} already.")

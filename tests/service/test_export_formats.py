@@ -175,6 +175,36 @@ def test_a_nifti_volume_comes_back_on_its_own_voxels(alone: Alone, seed: int, se
     assert exported.header.get_zooms() == original.header.get_zooms()
 
 
+PHANTOM = np.zeros((6, 5, 4), dtype=np.int16)
+PHANTOM[1:3, 2, 1:] = 7
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        nibabel.Nifti1Image(PHANTOM, np.eye(4), nibabel.Nifti1Header(endianness=">")),
+        nibabel.Nifti2Image(PHANTOM, np.diag([1, -2, 3, 1])),
+        nibabel.Nifti1Image(PHANTOM[..., 2], np.diag([-1, 1, 2, 1])),
+        nibabel.Nifti1Image(PHANTOM[..., None], np.eye(4)),
+    ],
+    ids=["big-endian", "version 2", "a plane", "four dimensions"],
+)
+def test_a_nifti_file_keeps_its_shape_and_kind(alone: Alone, image: nibabel.Nifti1Image) -> None:
+    data = image.to_bytes()
+    project = a_project(alone.api, images=0)
+    source = told(upload(alone.api, project.id, {"scan.nii": data}), 201)["images"][0]
+    ids = source["source"]["image_ids"] if source["source"] else [source["image"]["id"]]
+    for image_id in ids:
+        found = told(alone.api.get(f"/images/{image_id}"))
+        values = picture(alone.api.get(f"/images/{image_id}/pixels").content)
+        put_mask(alone, project.label_id, image_id, values * found["scale"] + found["offset"] == 7)
+    exported = type(image).from_bytes(gunzip(files(alone, project.id, "nifti")["volumes/scan.nii.gz"]))
+    assert exported.shape == image.shape
+    assert exported.header.endianness == image.header.endianness
+    np.testing.assert_array_equal(np.asarray(exported.dataobj), np.asarray(image.dataobj) == 7)
+    np.testing.assert_array_equal(exported.affine, type(image).from_bytes(data).affine)
+
+
 def test_a_dicom_series_becomes_a_volume_where_its_slices_lie(alone: Alone) -> None:
     project = a_project(alone.api, images=0)
     plane = ["0", "1", "0", "0", "0", "-1"]  # sagittal: columns to the back, rows to the feet

@@ -4,12 +4,14 @@ import csv
 import io
 
 import httpx
+import numpy as np
 import pytest
 from sqlalchemy.orm import Session
 
 from service.db import unit_of_work
+from service.jobs import Job
 from service.tables import Agreement, Annotation, State
-from tests.factories import a_project, accept_next, draw, open_next, told
+from tests.factories import a_project, accept_next, draw, open_next, png, told
 from tests.service.conftest import Alone
 from tests.service.histories import Drawn, Place, a_place
 
@@ -241,3 +243,15 @@ def test_what_was_annotated_over_the_api_is_counted(api: httpx.Client) -> None:
     assert [row["interactions"] for row in rows] == [2, 0, 1]
     assert [row["context_size"] for row in rows] == [0, 1, 2]
     assert all(row["seconds"] > 0 for row in rows)
+
+
+def test_what_is_submitted_is_measured_and_again_when_its_gold_changes(alone: Alone) -> None:
+    project = a_project(alone.api, images=1)
+    alone.accept(project.label_id)
+    measured = [row_id for job, row_id, _ in alone.jobs.sent if job is Job.MEASURE]
+    assert len(measured) == 1
+    path = f"/labels/{project.label_id}/gold/{project.image_ids[0]}"
+    mask = png(np.eye(48, 64, dtype=np.uint8) * 255)
+    assert alone.api.put(path, content=mask, headers={"Content-Type": "image/png"}).status_code == 204
+    assert alone.api.delete(path).status_code == 204
+    assert [row_id for job, row_id, _ in alone.jobs.sent if job is Job.MEASURE] == measured * 3

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.accounts.actions import Limits, create_token, create_user
 from service.db import unit_of_work
 from service.events import LocalEvents, Stream
 from service.permissions import OF_DELETED, OF_LIMITED_TOKENS, PERMISSIONS, PROJECT_OF, Anyone
-from service.tables import ContextEntry, Membership, Prediction, Role, Submission
+from service.tables import ContextEntry, Export, Image, Membership, Prediction, Role, Submission, User
 from service.team.actions import first_link
 from tests.factories import a_project, told
 from tests.service.conftest import Alone
@@ -97,11 +98,22 @@ def rows_of(alone: Alone) -> dict[str, int]:
             "project_id": project.id,
             "label_id": project.label_id,
             "image_id": project.image_ids[0],
+            "source_id": session.get_one(Image, project.image_ids[0]).source_id,
+            "export_id": an_export(session, project.id),
             **of_annotation,
             "submission_id": session.query(Submission).filter_by(**of_annotation).one().id,
             "prediction_id": session.query(Prediction).filter_by(**of_annotation).one().id,
             "entry_id": entry.id,
         }
+
+
+def an_export(session: Session, project_id: int) -> int:
+    maker = session.scalars(select(User.id).limit(1)).one()
+    options = {"labels": [], "states": ["accepted"], "images": False, "separate": False}
+    export = Export(project_id=project_id, user_id=maker, format="png", options=options)
+    session.add(export)
+    session.flush()
+    return export.id
 
 
 def everybody(session: Session, own: int, other: int) -> list[Caller]:

@@ -15,6 +15,7 @@ from service.context.queries import ContextPair, pairs
 from service.context.withdrawal import withdraw
 from service.db import reading, unit_of_work
 from service.jobs import Job, RecordedJobs
+from service.projects.queries import lock_label
 from service.tables import (
     Annotation,
     AuditEntry,
@@ -51,7 +52,7 @@ class Team:
         with unit_of_work(self.sessions) as session:
             annotation = session.get_one(Annotation, self.annotation_ids[which])
             if operation == "limit":
-                actions.change_limit(session, self.label_id, which + 1)
+                actions.limit_context(session, lock_label(session, self.label_id), which + 1)
             elif operation == "accept" and annotation.state is not State.ACCEPTED:
                 self._accept(session, annotation)
             elif operation == "withdraw" and annotation.state is State.ACCEPTED:
