@@ -97,7 +97,9 @@ def standing(session: Session, subject: Annotation, *, at: int | None = None) ->
     steps = interactions(session, subject.id)
     step = subject.step if at is None else at
     path = path_to(steps, step)
-    return Standing(step, path, predictions_on(session, subject.id, path), following(steps, step))
+    return Standing(
+        step, path, predictions_on(session, subject.id, path), following(steps, step, subject.tip)
+    )
 
 
 def has_current_first(session: Session, subject: Annotation) -> bool:
