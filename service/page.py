@@ -44,5 +44,5 @@ class PageFiles(StaticFiles):
             return await super().get_response(INDEX, scope)
         except HTTPException as error:
             if error.status_code == 404:
-                raise HTTPException(404, "The page is not built: run `make web/dist/index.html`.") from error
+                raise HTTPException(404, "The page is not built: run `make page`.") from error
             raise

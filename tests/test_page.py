@@ -23,7 +23,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 def browser() -> Iterator[Browser]:
     found = next((path for name in CHROMIUM if (path := shutil.which(name))), None)
     assert found, "the page needs Chromium on the PATH (on Debian: apt-get install chromium)"
-    assert (BUILT / "index.html").exists(), "the page is not built: make web/dist/index.html"
+    assert (BUILT / "index.html").exists(), "the page is not built: make page"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
         yield browser
