@@ -1689,6 +1689,7 @@ export interface components {
             flag: string | null;
             /** Skip Reason */
             skip_reason: string | null;
+            returned: components["schemas"]["ReturnedOut"] | null;
         };
         /** AnnotatorMetrics */
         AnnotatorMetrics: {
@@ -2589,18 +2590,34 @@ export interface components {
             name: string;
             /** @default in_order */
             strategy: components["schemas"]["Strategy"];
+            /** Context Limit */
+            context_limit?: number | null;
         };
-        /** NewProject */
+        /**
+         * NewProject
+         * @description A name, and whatever is to differ from what is usual.
+         */
         NewProject: {
             /** Name */
             name: string;
             /** Model */
-            model?: string | null;
-            /**
-             * Use Context
-             * @default true
-             */
-            use_context: boolean;
+            model?: string;
+            /** Use Context */
+            use_context?: boolean;
+            /** Overlap */
+            overlap?: number;
+            /** Review Every */
+            review_every?: number;
+            /** Review Above */
+            review_above?: number | null;
+            /** Review Own */
+            review_own?: boolean;
+            /** Control Share */
+            control_share?: number;
+            /** Idle Seconds */
+            idle_seconds?: number;
+            /** Skip Reasons */
+            skip_reasons?: string[];
         };
         /**
          * NewToken
@@ -2926,6 +2943,21 @@ export interface components {
                 number,
                 number
             ] | null;
+        };
+        /**
+         * ReturnedOut
+         * @description Why an annotation came back from its review, and who returned it.
+         */
+        ReturnedOut: {
+            /** Reason */
+            reason: string | null;
+            /** Reviewer */
+            reviewer: string;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
         };
         /**
          * Role
