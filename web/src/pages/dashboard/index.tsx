@@ -172,7 +172,7 @@ export function Dashboard() {
               </p>
             )}
             {of && <Curve labelId={label.id} of={of} />}
-            {found.days.length > 0 && (
+            {found.days.length > 1 && (
               <Plot
                 title={t.days}
                 summary={t.daysSummary(found.days.length)}
