@@ -151,6 +151,8 @@ def projection(labels: Sequence[Standing]) -> Projection:
     if seconds.value > 0:
         hours = seconds.times(1 / HOUR)
         unit, in_an_hour, digits = ("hours", 1, 1) if seconds.value >= HOUR else ("minutes", 60, 0)
+        if seconds.value < 120:
+            unit, in_an_hour = "seconds", HOUR
         told = hours.times(in_an_hour)
         sentence += f", about {told.value:.{digits}f} {unit} ({_span(told, digits)})"
     return Projection(
