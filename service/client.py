@@ -61,13 +61,12 @@ class Accrue(ExportsClient):
         found: list[dict[str, Any]] = self._request("GET", "/projects").json()
         return found
 
-    def create_project(self, name: str, *, model: str | None = None, use_context: bool = True) -> int:
-        """The new project's id."""
-        body = {"name": name, "model": model, "use_context": use_context}
-        return int(self._json("POST", "/projects", json=body)["id"])
+    def create_project(self, name: str, **settings: Any) -> int:
+        """The new project's id; settings: model, use_context, overlap, review_every, control_share …"""
+        return int(self._json("POST", "/projects", json={"name": name, **settings})["id"])
 
     def add_label(self, project_id: int, name: str, *, strategy: str = "in_order") -> int:
-        """The new label's id; ``strategy``: in_order, most_uncertain or most_certain comes next."""
+        """The new label's id; ``strategy``: in_order, random, most_uncertain or most_certain comes next."""
         body = {"name": name, "strategy": strategy}
         return int(self._json("POST", f"/projects/{project_id}/labels", json=body)["id"])
 
