@@ -34,6 +34,15 @@ def names_for(filename: str) -> list[str]:
     ]
 
 
+def names_by_folder(filename: str) -> list[list[str]]:
+    """The same for a file in folders: in all of them, then in ever fewer of the last ones, then in none.
+
+    The first folders may be of the archive that the masks came in.
+    """
+    parts = filename.split("/")
+    return [names_for("/".join(parts[n:])) for n in range(len(parts))]
+
+
 def values_of(
     data: bytes, images: Sequence[Image], source: Source, *, max_pixels: int
 ) -> Iterator[tuple[Image, Pixels]]:
