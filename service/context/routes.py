@@ -71,9 +71,9 @@ def list_context(
     after: Annotated[int, Query(ge=0, le=LARGEST_ID)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> list[ContextEntryOut]:
-    """Oldest first, from behind the entry ``after``; those that deserve a second look have low quality, or
-    were unsure when accepted. Where several people annotate each image, those who do not review see their
-    own alone."""
+    """Oldest first, from behind the entry ``after``, with those that the limit leaves out. Those that deserve
+    a second look have low quality, or were unsure when accepted. Where several people annotate each image,
+    those who do not review see their own alone."""
     with reading(sessions) as session:
         blind = label(session, label_id).project.overlap > 1 and not reviews(admission.role)
         found = listing.listed(

@@ -227,6 +227,24 @@ def test_a_limit_is_kept_and_the_oldest_leave_together(alone: Alone) -> None:
     assert len(context_of(alone, label_id)) == 11
 
 
+def test_the_list_tells_which_entries_the_limit_leaves_out(alone: Alone) -> None:
+    label_id = a_project(alone.api, images=8).label_id
+    for _ in range(7):
+        alone.accept(label_id)
+    with unit_of_work(alone.sessions) as session:
+        limit_context(session, lock_label(session, label_id), 3)
+    assert change(alone, context_of(alone, label_id)[1]["id"], pinned=True)["over_limit"] is False
+    with reading(alone.sessions) as session:
+        version = session.get_one(Label, label_id).context_version
+        shown = {pair.entry_id for pair in pairs(session, label_id, version)}
+    listed = context_of(alone, label_id)
+    assert {entry["id"] for entry in listed if not entry["over_limit"]} == shown
+    assert [entry["over_limit"] for entry in listed] == [True, False, True, True, True, False, False]
+    assert "the context is full" in listed[0]["why"] and "full" not in listed[1]["why"] + listed[6]["why"]
+    change(alone, listed[1]["id"], excluded=True)
+    assert not context_of(alone, label_id, include_removed=True)[1]["over_limit"]
+
+
 def test_an_entry_that_is_not_there_cannot_be_changed(alone: Alone) -> None:
     assert told(alone.api.patch("/context/2000000000", json={}, headers=ANY), 404)["code"] == "not_found"
 
