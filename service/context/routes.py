@@ -100,6 +100,7 @@ def change_entry(
     """Pin an entry, so that every image reads it; exclude it; or take either back."""
 
     def effect(session: Session) -> ContextEntryOut:
+        transaction.mention(**change.model_dump(exclude_none=True))
         entry = actions.change_entry(
             session, entry_id, caller.id, caller.name, **change.model_dump(), if_match=if_match
         )
@@ -147,6 +148,7 @@ def withdraw_acceptance(
     """Take back an acceptance: the mask leaves the context, and its author gets it again with the reason."""
 
     def effect(session: Session) -> AnnotationOut:
+        transaction.mention(reason=body.reason)
         lock_label(session, annotation(session, annotation_id).label_id)
         subject = locked(session, annotation_id)
         require_version(subject, if_match)

@@ -173,6 +173,17 @@ def test_what_is_pinned_is_in_the_context(alone: Alone, label_id: int) -> None:
     assert "not both" in told(refused, 422)["detail"]
 
 
+def test_the_audit_log_says_what_was_decided_about_an_entry(alone: Alone, label_id: int) -> None:
+    entry = context_of(alone, label_id)[0]["id"]
+    change(alone, entry, pinned=True)
+    change(alone, entry, excluded=True, pinned=False)
+    told_of = told(alone.api.get("/audit", params={"action": "change_entry"}))["entries"]
+    assert [each["subject"] for each in told_of] == [
+        {"entry_id": str(entry), "excluded": True, "pinned": False},
+        {"entry_id": str(entry), "pinned": True},
+    ]
+
+
 def test_a_change_names_the_version_that_was_seen(alone: Alone, label_id: int) -> None:
     entry = context_of(alone, label_id)[0]
     path, pin = f"/context/{entry['id']}", {"pinned": True}
