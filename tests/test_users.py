@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 import migrations
 from cli import app
+from commands.errors import CommandError
 from commands.serve import first_admin_link, machine_token
 from commands.users import Wish, add_token, change_user
 from service.accounts.queries import user_named, user_of_token
@@ -78,6 +79,12 @@ def test_who_is_disabled_gets_neither_token_nor_link(
     assert run(app, ["user", "ada"]).output.startswith("acc_")
     nobody = run(app, ["user", "--disable", "nobody"])
     assert nobody.exit_code == 1 and "nobody" in nobody.output
+
+
+def test_a_person_is_not_made_where_no_installation_is(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="no installation"):
+        add_token(Settings(data_dir=tmp_path / "typo"), "ada")
+    assert not (tmp_path / "typo").exists()
 
 
 def test_links_lead_to_where_people_open_the_page(settings: Settings) -> None:
