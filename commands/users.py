@@ -73,6 +73,8 @@ def _person(session: Session, name: str, *, must_exist: bool) -> User:
 
 
 def address(settings: Settings) -> str:
-    """Where people open the page, as far as the settings know."""
+    """Where people open the page: what is set, else where the service runs, else where it would."""
+    if settings.public_url is None and settings.url_file.exists():
+        return settings.url_file.read_text().strip()
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
     return (settings.public_url or f"http://{host}:{settings.port}").rstrip("/")

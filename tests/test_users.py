@@ -116,7 +116,9 @@ def test_the_machine_is_nobody_who_could_sign_in_and_leaves_the_first_link_open(
 def test_with_a_link_of_the_command_line_one_signs_in_at_the_running_service(
     service: ServiceUnderTest,
 ) -> None:
-    secret = change_user(service.settings, "katherine", Wish(link=True)).partition("#invitation=")[2]
+    elsewhere = service.settings.model_copy(update={"port": 8000, "public_url": None})
+    page, _, secret = change_user(elsewhere, "katherine", Wish(link=True)).partition("/#invitation=")
+    assert page == service.base_url
     with httpx.Client(base_url=f"{service.base_url}/api", headers={"Origin": service.base_url}) as browser:
         told(browser.post("/invitations/accept", json={"secret": secret, "password": PASSWORD}))
         assert told(browser.get("/me"))["name"] == "katherine"
