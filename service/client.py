@@ -13,8 +13,8 @@ from typing import Any
 from models.prompts import Prompt
 from service.connection import FIRST_PAUSE, RefusedError
 from service.exports.client import ExportsClient
-from service.held import Held, Mask, prefer, seen
-from service.masks import apply_change, from_png, to_png
+from service.held import Held, prefer, seen
+from service.masks import Mask, apply_change, from_png, to_png
 from service.review.client import ReviewClient
 
 __all__ = ["Accrue", "Held", "RefusedError"]
