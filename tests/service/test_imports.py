@@ -172,7 +172,8 @@ def test_a_value_that_no_label_has_is_refused(alone: Alone) -> None:
     project = a_project(alone.api, images=1)
     add_label(alone.api, project.id, "rim")
     problem = told(bring(alone.api, project.id, {"0.png": png(DISC.astype(np.uint8) * 255)}), 422)
-    assert "the field `label`" in problem["files"][0]["problem"]["detail"]
+    refused = problem["files"][0]["problem"]
+    assert refused["code"] == "mask_unlabelled" and "the field `label`" in refused["detail"]
     unknown = bring(alone.api, project.id, {"0.png": png(DISC)}, label="nobody's")
     assert told(unknown, 422)["code"] == "invalid"
 
