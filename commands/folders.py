@@ -48,6 +48,7 @@ class Report:
 
     counts: Counter[str] = field(default_factory=Counter)
     problems: list[tuple[str, str]] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
     def note(self, path: Path, told: dict[str, Any]) -> None:
         """Keep why a file, or a member of an archive, was refused, and what a mask file names in vain."""
@@ -62,6 +63,10 @@ class Report:
             console.print(f"[red]{path}[/red]: {why}", highlight=False)
         if len(self.problems) > MOST_TOLD:
             console.print(f"… and {len(self.problems) - MOST_TOLD} more")
+        if self.left_out:
+            more = len(self.left_out) - MOST_TOLD
+            names = [*self.left_out[:MOST_TOLD], *([f"and {more} more"] if more > 0 else [])]
+            console.print(f"Neither image nor mask: {', '.join(names)}", markup=False, highlight=False)
         counts = [f"{count} {what}" for what, count in self.counts.items() if count]
         console.print(", ".join(counts) or "Nothing to do.", highlight=False)
 
@@ -75,7 +80,8 @@ def import_folder(
     found = look_through(folder)
     try:
         project_id = _project(client, project, label)
-        report = Report(Counter({"left out": len(found.others)}) if found.others else Counter())
+        report = Report(left_out=[path.relative_to(folder).as_posix() for path in found.others])
+        report.counts["left out"] = len(found.others)
         with _bar(console) as bar:
             to = Destination(client, project_id, folder)
             _images(to, found.images, axis, report, bar)

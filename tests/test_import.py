@@ -66,7 +66,7 @@ def test_a_folder_goes_in_and_a_second_time_only_what_failed_is_sent(
     code, output = imported(folder, service, project)
     assert code == 1
     assert "6 files stored, 8 images in them, 2 refused, 4 masks accepted" in output, output
-    assert "broken.png" in output and "bad.png" in output and "1 left out" in output
+    assert "broken.png" in output and "bad.png" in output and "1 left out" in output and "notes.txt" in output
     code, output = imported(folder, service, project)
     assert "files stored" not in output and "masks accepted" not in output
     assert "6 there already" in output and "2 refused" in output, output
