@@ -10,6 +10,7 @@ from models.prompts import Prompt
 from service.clock import now
 from service.tables.columns import Digest, Name, Origin, Sentence, State, Table, Text
 from service.tables.datasets import Image, Label
+from service.tables.people import User
 
 
 class Annotation(Table):
@@ -270,6 +271,12 @@ class Comment(Table):
     x: Mapped[float | None]
     y: Mapped[float | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
+    author: Mapped[User] = relationship(lazy="joined", innerjoin=True)
+
+    @property
+    def user(self) -> str:
+        """Its author's name."""
+        return self.author.name
 
 
 class ContextEntry(Table):
