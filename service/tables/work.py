@@ -3,8 +3,8 @@
 from datetime import datetime
 from random import random
 
-from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, text
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, select, text
+from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
 
 from models.prompts import Prompt
 from service.clock import now
@@ -271,12 +271,8 @@ class Comment(Table):
     x: Mapped[float | None]
     y: Mapped[float | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
-    author: Mapped[User] = relationship(lazy="joined", innerjoin=True)
-
-    @property
-    def user(self) -> str:
-        """Its author's name."""
-        return self.author.name
+    # Its author's name.
+    user: Mapped[str] = column_property(select(User.name).where(User.id == user_id).scalar_subquery())
 
 
 class ContextEntry(Table):
