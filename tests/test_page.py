@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from commands.serve import first_admin_link
 from service.db import unit_of_work
+from service.page import BUILT
 from service.tables import User
 from tests.conftest import ServiceUnderTest
 from tests.factories import accept_next, png, told, upload
@@ -22,6 +23,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 def browser() -> Iterator[Browser]:
     found = next((path for name in CHROMIUM if (path := shutil.which(name))), None)
     assert found, "the page needs Chromium on the PATH (on Debian: apt-get install chromium)"
+    assert (BUILT / "index.html").exists(), "the page is not built: make page"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
         yield browser

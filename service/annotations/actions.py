@@ -135,7 +135,7 @@ def comment(
 
 def require_version(annotation: Annotation, if_match: str) -> None:
     """That the caller has seen the annotation as it is now."""
-    if if_match.strip().strip('"') != str(annotation.version):
+    if if_match.strip() not in ("*", f'"{annotation.version}"', str(annotation.version)):
         raise VersionStale(
             f"You saw {if_match}, it is at version {annotation.version} now. Look at it again.",
             version=annotation.version,
