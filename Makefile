@@ -41,6 +41,7 @@ bench: .venv/ready-dev .venv/ready-chromium $(MODULES) ## what the networks cost
 	@$(RUN) -m benchmarks.memory
 	@$(RUN) -m benchmarks.latency
 	@$(RUN) -m benchmarks.exports
+	@$(RUN) -m benchmarks.queue
 	@$(RUN) -m benchmarks.metrics
 	@$(RUN) -m benchmarks.canvas
 

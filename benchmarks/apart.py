@@ -83,7 +83,7 @@ def new_label(client: httpx.Client, images: int) -> int:
     label = _json(client.post(f"/projects/{project}/labels", json={"name": "disc"}))["id"]
     for first in range(0, images, 32):
         batch = range(first, min(first + 32, images))
-        files = [("files", (f"{n}.png", _disc(n), "image/png")) for n in batch]
+        files = [("files", (f"{n}.png", picture(n), "image/png")) for n in batch]
         _json(client.post(f"/projects/{project}/images", files=files))
     return int(label)
 
@@ -129,7 +129,8 @@ def _close(client: httpx.Client, opened: Opened, how: str, body: dict[str, str])
     _json(client.post(f"/annotations/{opened.id}/{how}", json=body, headers=headers))
 
 
-def _disc(seed: int) -> bytes:
+def picture(seed: int) -> bytes:
+    """A PNG of a disc somewhere in noise."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:SIZE, :SIZE]
     cy, cx = rng.uniform(SIZE * 0.3, SIZE * 0.7, size=2)

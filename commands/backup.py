@@ -20,7 +20,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any
 
-from sqlalchemy import Engine, MetaData, select, union
+from sqlalchemy import Engine, MetaData, make_url, select, union
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 import migrations
@@ -82,9 +82,9 @@ def backup(settings: Settings, path: Path, progress: Progress) -> End:
     """
     if path.exists():
         raise CommandError(f"{path} exists. Choose another name, so that no backup is overwritten.")
-    storage = open_storage(settings.resolved_storage_url)
-    with database(settings) as engine, _created(path) as file:
+    with installation(settings) as engine, _created(path) as file:
         revision = _revision(engine)
+        storage = open_storage(settings.resolved_storage_url)
         with tarfile.open(fileobj=file, mode="w|") as archive:
             manifest = {"format": FORMAT, "version": VERSION, "revision": revision, "made_at": now()}
             _add(archive, MANIFEST, json.dumps(manifest, default=plain).encode())
@@ -96,9 +96,10 @@ def backup(settings: Settings, path: Path, progress: Progress) -> End:
 
 def verify(settings: Settings, progress: Progress) -> list[str]:
     """Read every blob that a row names; a sentence about each that is missing or damaged."""
-    storage = open_storage(settings.resolved_storage_url)
     wrong = []
-    with database(settings) as engine, reading(make_sessions(engine)) as session:
+    with installation(settings) as engine, reading(make_sessions(engine)) as session:
+        _revision(engine)
+        storage = open_storage(settings.resolved_storage_url)
         for count, digest in enumerate(named_blobs(session), start=1):
             try:
                 what = None if digest_of(storage.get(digest)) == digest else "damaged"
@@ -198,6 +199,16 @@ def database(settings: Settings) -> Iterator[Engine]:
         yield engine
     finally:
         engine.dispose()
+
+
+@contextmanager
+def installation(settings: Settings) -> Iterator[Engine]:
+    """The database of an installation; CommandError, with nothing made, if there is none."""
+    url = make_url(settings.resolved_database_url)
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+        raise CommandError(f"There is no installation in {settings.data_dir}.")
+    with database(settings) as engine:
+        yield engine
 
 
 def _revision(engine: Engine) -> str:

@@ -11,6 +11,9 @@ from rich.progress import Progress
 from commands.errors import CommandError
 from service.client import Accrue, RefusedError
 
+# Formats that have more to tell than what was accepted.
+TELLS_ALL = ("json",)
+
 
 def export(
     client: Accrue,
@@ -23,12 +26,17 @@ def export(
     separate: bool,
     console: Console,
 ) -> None:
-    """Write the project, by name or id, to ``path``; tell what could not be exported. Raises CommandError."""
+    """Write the project, by name or id, to ``path``; tell what could not be exported.
+
+    Raises CommandError, with no file written, also when there is nothing to export.
+    """
     if not path.parent.is_dir():
         raise CommandError(f"There is no folder {path.parent}.")
     try:
         found = _project(client, project)
         chosen = _labels(found, labels) if labels else None
+        if form not in TELLS_ALL and not _accepted(found, chosen):
+            raise CommandError("Nothing is accepted yet, so there is nothing to export.")
         with Progress(console=console, transient=True) as bar:
             task = bar.add_task("", total=1.0)
             made = client.export(
@@ -53,6 +61,10 @@ def _project(client: Accrue, named: str) -> dict[str, Any]:
     if not exact:
         raise CommandError(f"There is no project {named!r} that you have a part in.")
     return exact[0]
+
+
+def _accepted(project: dict[str, Any], chosen: Sequence[int] | None) -> int:
+    return sum(label["accepted"] for label in project["labels"] if chosen is None or label["id"] in chosen)
 
 
 def _labels(project: dict[str, Any], names: Sequence[str]) -> list[int]:

@@ -29,12 +29,26 @@ class Found:
     others: list[Path] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Destination:
+    """The project that a folder goes into, where files are called by their path in the folder."""
+
+    client: Accrue
+    project_id: int
+    folder: Path
+
+    def named(self, paths: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
+        """Name and bytes of each file, read no sooner than it is sent."""
+        return ((path.relative_to(self.folder).as_posix(), path.read_bytes()) for path in paths)
+
+
 @dataclass
 class Report:
     """How many files came to what, and of those that were not taken why."""
 
     counts: Counter[str] = field(default_factory=Counter)
     problems: list[tuple[str, str]] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
     def note(self, path: Path, told: dict[str, Any]) -> None:
         """Keep why a file, or a member of an archive, was refused, and what a mask file names in vain."""
@@ -49,6 +63,10 @@ class Report:
             console.print(f"[red]{path}[/red]: {why}", highlight=False)
         if len(self.problems) > MOST_TOLD:
             console.print(f"… and {len(self.problems) - MOST_TOLD} more")
+        if self.left_out:
+            more = len(self.left_out) - MOST_TOLD
+            names = [*self.left_out[:MOST_TOLD], *([f"and {more} more"] if more > 0 else [])]
+            console.print(f"Neither image nor mask: {', '.join(names)}", markup=False, highlight=False)
         counts = [f"{count} {what}" for what, count in self.counts.items() if count]
         console.print(", ".join(counts) or "Nothing to do.", highlight=False)
 
@@ -62,10 +80,12 @@ def import_folder(
     found = look_through(folder)
     try:
         project_id = _project(client, project, label)
-        report = Report(Counter({"left out": len(found.others)}) if found.others else Counter())
+        report = Report(left_out=[path.relative_to(folder).as_posix() for path in found.others])
+        report.counts["left out"] = len(found.others)
         with _bar(console) as bar:
-            _images(client, project_id, found.images, axis, report, bar)
-            _masks(client, project_id, found.masks, label, report, bar)
+            to = Destination(client, project_id, folder)
+            _images(to, found.images, axis, report, bar)
+            _masks(to, found.masks, label, report, bar)
     except httpx.TransportError as error:
         raise CommandError(
             f"The service does not answer ({error}). Start it, and give this command again."
@@ -103,20 +123,18 @@ def _project(client: Accrue, name: str, label: str | None) -> int:
     return project_id
 
 
-def _images(
-    client: Accrue, project_id: int, paths: Sequence[Path], axis: int | None, report: Report, bar: Progress
-) -> None:
+def _images(to: Destination, paths: Sequence[Path], axis: int | None, report: Report, bar: Progress) -> None:
     digests = {}
     for path in bar.track(paths, description="Looking"):
         with path.open("rb") as file:
             digests[path] = file_digest(file, "sha256").hexdigest()
-    known = client.known_files(project_id, sorted(set(digests.values())))
+    known = to.client.known_files(to.project_id, sorted(set(digests.values())))
     missing = [path for path in paths if digests[path] not in known]
     if len(missing) < len(paths):
         report.counts["there already"] += len(paths) - len(missing)
 
     def send(files: list[Path]) -> list[dict[str, Any]]:
-        return client.upload_images(project_id, files, axis=axis)
+        return to.client.upload_images(to.project_id, to.named(files), axis=axis)
 
     for path, told in _sent(missing, send, bar, "Images"):
         if told["status"] == "stored":
@@ -126,11 +144,9 @@ def _images(
         report.note(path, told)
 
 
-def _masks(
-    client: Accrue, project_id: int, paths: Sequence[Path], label: str | None, report: Report, bar: Progress
-) -> None:
+def _masks(to: Destination, paths: Sequence[Path], label: str | None, report: Report, bar: Progress) -> None:
     def send(files: list[Path]) -> list[dict[str, Any]]:
-        return client.import_masks(project_id, files, label=label)
+        return to.client.import_masks(to.project_id, to.named(files), label=label)
 
     for path, told in _sent(paths, send, bar, "Masks"):
         if told["status"] == "imported":

@@ -96,6 +96,8 @@ def running_service(settings: Settings) -> Iterator[Running]:
         _wait_for(worker, pulse, _log(settings, "worker"))
         gc.freeze()  # all that is loaded stays: no request waits for the collector to go through it
         stack.callback(gc.unfreeze)
+        settings.url_file.write_text(_url(listener) + "\n")
+        stack.callback(settings.url_file.unlink, missing_ok=True)
         yield Running(_url(listener), token, settings, worker, api)
 
 

@@ -176,7 +176,8 @@ def _upload(
     name = f"{source.stem} {time.strftime('%Y-%m-%d %H:%M')} {secrets.token_hex(3)}"
     with Accrue(url, tokens[0]) as client:
         try:
-            project = client.create_project(name, model=model, use_context=use_context)
+            chosen = {"model": model} if model else {}
+            project = client.create_project(name, use_context=use_context, **chosen)
             told = client.upload_images(project, [(s.name, s.data) for s in samples])
         except RefusedError as problem:
             raise CommandError(str(problem)) from problem

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
+from commands.backup import installation
 from commands.errors import CommandError
 from service.accounts import actions, queries
 from service.audit.actions import note
-from service.db import make_sessions, open_engine, unit_of_work
+from service.db import make_sessions, unit_of_work
 from service.settings import Settings
 from service.tables import User
 from service.team.actions import password_link
@@ -34,12 +35,8 @@ def change_user(settings: Settings, name: str, wish: Wish) -> str:
 
     Who is not there yet is created; the first person of all is the administrator.
     """
-    engine = open_engine(settings.resolved_database_url)
-    try:
-        with unit_of_work(make_sessions(engine)) as session:
-            return _done(session, settings, name, wish)
-    finally:
-        engine.dispose()
+    with installation(settings) as engine, unit_of_work(make_sessions(engine)) as session:
+        return _done(session, settings, name, wish)
 
 
 def _done(session: Session, settings: Settings, name: str, wish: Wish) -> str:
@@ -76,6 +73,8 @@ def _person(session: Session, name: str, *, must_exist: bool) -> User:
 
 
 def address(settings: Settings) -> str:
-    """Where people open the page, as far as the settings know."""
+    """Where people open the page: what is set, else where the service runs, else where it would."""
+    if settings.public_url is None and settings.url_file.exists():
+        return settings.url_file.read_text().strip()
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
     return (settings.public_url or f"http://{host}:{settings.port}").rstrip("/")

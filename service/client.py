@@ -6,21 +6,19 @@ restarts, so a call has its effect once or raises RefusedError.
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from models.prompts import Prompt
 from service.connection import FIRST_PAUSE, RefusedError
 from service.exports.client import ExportsClient
-from service.masks import apply_change, from_png, to_png
+from service.held import Held, prefer, seen
+from service.masks import Mask, apply_change, from_png, to_png
+from service.review.client import ReviewClient
 
 __all__ = ["Accrue", "Held", "RefusedError"]
 
-Mask = NDArray[np.bool_]
 File = Path | tuple[str, bytes]
 
 UPLOAD_BATCH = 20
@@ -31,26 +29,7 @@ PAGE = 1000
 ROWS = 10_000  # of a long list at once
 
 
-@dataclass(frozen=True)
-class Held:
-    """An annotation that is leased to us, as we last saw it; ``mask`` is bool (height, width).
-
-    ``n`` is the step that is seen; ``mask_digest`` names its mask, None while there is none (the mask is
-    empty then); ``context_size`` is of the newest prediction.
-    """
-
-    annotation_id: int
-    image_id: int
-    image_name: str
-    lease_token: str
-    version: int
-    n: int
-    mask_digest: str | None
-    context_size: int
-    mask: Mask
-
-
-class Accrue(ExportsClient):
+class Accrue(ReviewClient, ExportsClient):
     """A connection to a service in the name of one person; not for several threads at once."""
 
     def me(self) -> dict[str, Any]:
@@ -61,13 +40,12 @@ class Accrue(ExportsClient):
         found: list[dict[str, Any]] = self._request("GET", "/projects").json()
         return found
 
-    def create_project(self, name: str, *, model: str | None = None, use_context: bool = True) -> int:
-        """The new project's id."""
-        body = {"name": name, "model": model, "use_context": use_context}
-        return int(self._json("POST", "/projects", json=body)["id"])
+    def create_project(self, name: str, **settings: Any) -> int:
+        """The new project's id; settings: model, use_context, overlap, review_every, control_share …"""
+        return int(self._json("POST", "/projects", json={"name": name, **settings})["id"])
 
     def add_label(self, project_id: int, name: str, *, strategy: str = "in_order") -> int:
-        """The new label's id; ``strategy``: in_order, most_uncertain or most_certain comes next."""
+        """The new label's id; ``strategy``: in_order, random, most_uncertain or most_certain comes next."""
         body = {"name": name, "strategy": strategy}
         return int(self._json("POST", f"/projects/{project_id}/labels", json=body)["id"])
 
@@ -136,11 +114,11 @@ class Accrue(ExportsClient):
 
     def next(self, label_id: int, *, wait: float = 30.0) -> Held | None:
         """The next annotation of the label with its first mask; None when nothing is left for us."""
-        answer = self._request("POST", f"/labels/{label_id}/next", headers=_prefer(wait))
+        answer = self._request("POST", f"/labels/{label_id}/next", headers=prefer(wait))
         if answer.status_code == 204:
             return None
         found = answer.json()
-        return self._seen(found["annotation"], found["lease"]["token"])
+        return seen(found["annotation"], found["lease"]["token"])
 
     def interact(self, held: Held, prompts: Sequence[Prompt], *, wait: float = 30.0) -> Held:
         """One interaction; returns the annotation with the mask that answers it.
@@ -151,7 +129,7 @@ class Accrue(ExportsClient):
         answer = self._json(
             "POST",
             f"/annotations/{held.annotation_id}/interactions",
-            headers={"Lease-Token": held.lease_token, **_prefer(wait)},
+            headers={**held.lease, **prefer(wait)},
             json={"prompts": [asdict(prompt) for prompt in prompts]},
         )
         if answer["prediction"] is None:
@@ -161,29 +139,29 @@ class Accrue(ExportsClient):
     def edit(self, held: Held, mask: Mask) -> Held:
         """Replace the mask by one drawn by hand; it is a step like any other, which ``undo`` takes back."""
         path = f"/annotations/{held.annotation_id}/mask"
-        answer = self._json("PUT", path, headers=_lease(held), content=to_png(mask))
+        answer = self._json("PUT", path, headers=held.lease, content=to_png(mask))
         return self._answered(held, answer)
 
     def mend(self, held: Held, kind: str, **how: Any) -> Held:
         """Have the mask mended: ``fill_holes``, ``keep_largest``, or ``smooth`` with a ``radius``."""
         path = f"/annotations/{held.annotation_id}/edits"
         body = {"kind": kind, "step": held.n, **how}
-        return self._answered(held, self._json("POST", path, headers=_lease(held), json=body))
+        return self._answered(held, self._json("POST", path, headers=held.lease, json=body))
 
     def undo(self, held: Held) -> Held:
         """Back to the step before, whatever it was; RefusedError ``nothing_to_undo`` at the beginning."""
         path = f"/annotations/{held.annotation_id}/undo"
-        return self._seen(self._json("POST", path, headers=_lease(held)), held.lease_token)
+        return seen(self._json("POST", path, headers=held.lease), held.lease_token)
 
     def redo(self, held: Held) -> Held:
         """Takes the last ``undo`` back."""
         path = f"/annotations/{held.annotation_id}/redo"
-        return self._seen(self._json("POST", path, headers=_lease(held)), held.lease_token)
+        return seen(self._json("POST", path, headers=held.lease), held.lease_token)
 
     def refresh(self, held: Held) -> Held:
         """The annotation as it is now."""
         path = f"/annotations/{held.annotation_id}"
-        return self._seen(self._json("GET", path), held.lease_token)
+        return seen(self._json("GET", path), held.lease_token)
 
     def submit(self, held: Held) -> None:
         """Submits the mask just as we see it; RefusedError ``version_stale`` when it has changed."""
@@ -194,11 +172,11 @@ class Accrue(ExportsClient):
 
     def release(self, held: Held) -> None:
         """Gives the annotation back to the queue; what was drawn is kept."""
-        self._request("POST", f"/annotations/{held.annotation_id}/release", headers=_lease(held))
+        self._request("POST", f"/annotations/{held.annotation_id}/release", headers=held.lease)
 
     def heartbeat(self, held: Held) -> None:
         """Extends the lease."""
-        self._request("POST", f"/annotations/{held.annotation_id}/heartbeat", headers=_lease(held))
+        self._request("POST", f"/annotations/{held.annotation_id}/heartbeat", headers=held.lease)
 
     def mask(self, annotation_id: int) -> Mask:
         """The accepted mask, else that of the newest prediction."""
@@ -263,42 +241,24 @@ class Accrue(ExportsClient):
 
     def _change(self, path: str, settings: dict[str, Any]) -> dict[str, Any]:
         """PATCHes what was read a moment ago; RefusedError ``version_stale`` if somebody came between."""
-        seen = self._request("GET", path).headers["ETag"]
-        return self._json("PATCH", path, headers={"If-Match": seen}, json=settings)
+        etag = self._request("GET", path).headers["ETag"]
+        return self._json("PATCH", path, headers={"If-Match": etag}, json=settings)
 
     def _write(self, held: Held, verb: str, body: dict[str, Any]) -> None:
-        headers = {**_lease(held), "If-Match": f'"{held.version}"'}
-        self._request("POST", f"/annotations/{held.annotation_id}/{verb}", headers=headers, json=body)
+        self._request("POST", f"/annotations/{held.annotation_id}/{verb}", headers=held.as_seen, json=body)
 
     def _when_answered(self, held: Held, n: int, wait: float) -> Held:
         """Looks until interaction ``n`` has its mask: the service was slow, or away and back."""
         deadline = time.monotonic() + wait
         while True:
-            seen = self._json("GET", f"/annotations/{held.annotation_id}")
-            if seen["failure"]:
-                raise RefusedError(200, "prediction_failed", seen["failure"])
-            if seen["prediction"] and seen["prediction"]["n"] >= n:
-                return self._seen(seen, held.lease_token)
+            found = self._json("GET", f"/annotations/{held.annotation_id}")
+            if found["failure"]:
+                raise RefusedError(200, "prediction_failed", found["failure"])
+            if found["prediction"] and found["prediction"]["n"] >= n:
+                return seen(found, held.lease_token)
             if time.monotonic() > deadline:
                 raise TimeoutError(f"no mask for interaction {n} within {wait:g} s")
             time.sleep(FIRST_PAUSE)
-
-    def _seen(self, annotation: dict[str, Any], lease_token: str) -> Held:
-        image, prediction = annotation["image"], annotation["prediction"]
-        shown = annotation["edited"] or prediction
-        shape = (int(image["height"]), int(image["width"]))
-        nothing = np.zeros(shape, dtype=np.bool_)
-        return Held(
-            annotation_id=int(annotation["id"]),
-            image_id=int(image["id"]),
-            image_name=str(image["name"]),
-            lease_token=lease_token,
-            version=int(annotation["version"]),
-            n=int(annotation["step"]),
-            mask_digest=str(shown["mask_digest"]) if shown else None,
-            context_size=int(prediction["context_size"]) if prediction else 0,
-            mask=apply_change(None, shown["mask"], shape=shape) if shown else nothing,
-        )
 
     def _answered(self, held: Held, answer: dict[str, Any]) -> Held:
         """After a step: its answer holds the box of the mask that changed since the one before."""
@@ -342,11 +302,3 @@ def _batches(files: Iterable[File]) -> Iterator[list[tuple[str, bytes]]]:
         size += len(data)
     if batch:
         yield batch
-
-
-def _prefer(wait: float) -> dict[str, str]:
-    return {"Prefer": f"wait={wait:g}"}
-
-
-def _lease(held: Held) -> dict[str, str]:
-    return {"Lease-Token": held.lease_token}

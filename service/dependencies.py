@@ -23,6 +23,7 @@ from service.storage import Storage as StoragePort
 from service.tables import Role
 
 LONGEST_WAIT = 30.0
+CREATED = 201
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,13 @@ async def _once(
 ) -> Once:
     key = idempotency.checked_key(key)
     digest = await idempotency.digest_of(request) if key else ""
-    entry = audit.Entry(admission.operation, caller, admission.project_id, dict(request.path_params))
+    entry = audit.Entry(
+        admission.operation,
+        caller,
+        admission.project_id,
+        dict(request.path_params),
+        creates=request.scope["route"].status_code == CREATED,
+    )
     return Once(sessions, caller.id, key, digest, entry)
 
 

@@ -202,12 +202,20 @@ class ImageDamaged(ImageRefused):
     code, title = "image_damaged", "The image is damaged"
 
 
+class NameUnsafe(ImageRefused):
+    code, title = "name_unsafe", "The name of the file leads elsewhere"
+
+
 class MasksRefused(Invalid):
     code, title = "masks_refused", "None of the masks can be used"
 
 
 class MaskHomeless(ImageRefused):
     code, title = "mask_homeless", "There is no image or label that the mask is of"
+
+
+class MaskUnlabelled(ImageRefused):
+    code, title = "mask_unlabelled", "It is not said of which label the mask is"
 
 
 class MaskMismatch(ImageRefused):

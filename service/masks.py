@@ -9,7 +9,7 @@ from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 Mask = npt.NDArray[np.bool_]
 
@@ -91,6 +91,8 @@ def read_mask(data: bytes, *, shape: tuple[int, int]) -> Mask:
             else:
                 colour = np.asarray(image.convert("RGBA"))
                 values = colour[..., :3].any(axis=-1) & (colour[..., 3] > 0)
+    except UnidentifiedImageError as error:
+        raise ValueError("the mask is not a PNG") from error
     except (OSError, SyntaxError, struct.error, zlib.error) as error:
         raise ValueError(f"the mask is not a PNG that can be read ({error})") from error
     mask: Mask = values != 0

@@ -208,8 +208,16 @@ def admit(
     if project_id is None or role is None or hidden or (deleted and operation not in OF_DELETED):
         raise NotFound(f"There is no {parameter.removesuffix('_id')} {named[parameter]}.")
     if not role.covers(needed):
-        raise NotAllowed(f"You are {role} here, and this is for a {needed}. Ask a manager of the project.")
+        raise NotAllowed(_too_little(person, role, needed))
     return project_id, role
+
+
+def _too_little(person: Person, role: Role, needed: Role) -> str:
+    """Why that role does not do: whether it is the person's, or all that their token gives."""
+    this = f"this is for {'an' if needed[0] in 'aeiou' else 'a'} {needed}"
+    if role is person.at_most:
+        return f"This token is limited to the role {role}, and {this}. Use one that may do more."
+    return f"You are {role} here, and {this}. Ask a manager of the project."
 
 
 def _admit_without_project(person: Person, needed: Anyone, operation: str) -> None:

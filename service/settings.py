@@ -38,6 +38,11 @@ class Settings(BaseSettings):
         return self.storage_url or f"file://{self.data_dir.absolute()}/blobs"
 
     @property
+    def url_file(self) -> Path:
+        """Where `accrue serve` notes its address while it runs."""
+        return self.data_dir / "url"
+
+    @property
     def resolved_redis_url(self) -> str:
         if self.redis_url is None:
             raise ValueError(

@@ -326,3 +326,13 @@ def test_backup_and_restore_are_commands(new: New, tmp_path: Path) -> None:
     assert rows(after) == rows(before)
     again = CliRunner().invoke(app, ["restore", path, "--data-dir", str(after.data_dir)], env=env(after))
     assert again.exit_code == 1 and "is not empty" in again.output
+
+
+@pytest.mark.parametrize("command", [["backup", "x.tar"], ["verify"]])
+def test_where_no_installation_is_none_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, [*command, "--data-dir", "typo"])
+    assert done.exit_code == 1 and "There is no installation in typo." in done.output
+    assert list(tmp_path.iterdir()) == []

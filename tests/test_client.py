@@ -68,6 +68,48 @@ def test_the_context_can_be_seen_and_changed(client: Accrue) -> None:
     assert [each["id"] for each in client.context(label, include_removed=True)] == [entry["id"]]
 
 
+def test_work_is_reviewed_commented_and_withdrawn(client: Accrue, service: ServiceUnderTest) -> None:
+    project = client.create_project(f"client {uuid4()}")
+    client.change_project(project, review_every=1)
+    client.upload_images(project, [("1.png", png())])
+    label = client.add_label(project, "disc")
+    name = f"user {uuid4()}"
+    with Accrue(service.base_url, add_token(service.settings, name)) as author:
+        author.join(client.invite(project))
+        assert client.review_next(label) is None
+        held = author.next(label)
+        assert held is not None
+        author.submit(author.interact(held, [Click(32, 24)]))
+        under_review = client.review_next(label)
+        assert under_review is not None and under_review.annotation_id == held.annotation_id
+        client.send_back(under_review, "too small", remark="here", at=(10.5, 4.0))
+        author.comment(held.annotation_id, "better now?")
+        told = [(each["text"], each["x"]) for each in client.comments(held.annotation_id)]
+        assert told == [("here", 10.5), ("better now?", None)]
+        again = author.next(label)
+        assert again is not None
+        author.submit(again)
+    under_review = client.review_next(label)
+    assert under_review is not None
+    client.accept(under_review)
+    assert len(client.context(label)) == 1
+    assert client.withdraw(held.annotation_id, "the wrong structure")["state"] == "returned"
+    (left,) = client.context(label, include_removed=True)
+    assert left["why"].endswith("the wrong structure")
+    with pytest.raises(RefusedError, match="annotation_not_accepted"):
+        client.withdraw(held.annotation_id, "again")
+
+
+def test_gold_is_set_and_removed(client: Accrue) -> None:
+    project = client.create_project(f"client {uuid4()}")
+    (told,) = client.upload_images(project, [("1.png", png())])
+    label, image = client.add_label(project, "disc"), told["image"]["id"]
+    client.set_gold(label, image, np.ones((48, 64), dtype=np.bool_))
+    assert [each["image_id"] for each in client.gold(label)] == [image]
+    client.remove_gold(label, image)
+    assert client.gold(label) == []
+
+
 def test_a_mask_comes_whole_when_somebody_has_drawn_meanwhile(client: Accrue, api: httpx.Client) -> None:
     held = client.next(a_project(api, images=1).label_id)
     assert held is not None

@@ -132,6 +132,10 @@ def test_what_cannot_be_exported_is_said_in_a_sentence(
     assert run(service, "no such project", "--out", out)[0] == 1
     code, said = run(service, project[1], "--out", out, "--label", "ring")
     assert code == 1 and "has no label 'ring', only disc" in said
+    with Accrue(service.base_url, service.token) as client:
+        client.add_label(project[0], "empty")
+    code, said = run(service, project[1], "--out", out, "--label", "empty")
+    assert code == 1 and "Nothing is accepted yet" in said
     code, said = run(service, project[1], "--out", str(tmp_path / "nowhere" / "masks.zip"))
     assert code == 1 and "There is no folder" in said
     assert list(tmp_path.iterdir()) == []

@@ -66,7 +66,7 @@ def test_a_folder_goes_in_and_a_second_time_only_what_failed_is_sent(
     code, output = imported(folder, service, project)
     assert code == 1
     assert "6 files stored, 8 images in them, 2 refused, 4 masks accepted" in output, output
-    assert "broken.png" in output and "bad.png" in output and "1 left out" in output
+    assert "broken.png" in output and "bad.png" in output and "1 left out" in output and "notes.txt" in output
     code, output = imported(folder, service, project)
     assert "files stored" not in output and "masks accepted" not in output
     assert "6 there already" in output and "2 refused" in output, output
@@ -77,12 +77,27 @@ def test_a_folder_goes_in_and_a_second_time_only_what_failed_is_sent(
         (told,) = [each for each in client.projects() if each["name"] == project]
         images = list(client.images(told["id"]))
         assert len(images) == told["labels"][0]["images"] == 9
-        series = [image for image in images if image["name"].startswith("IM")]
+        series = [image for image in images if image["name"].startswith("series/IM")]
         assert len({image["series"] for image in series}) == 1
         scan = next(image for image in images if image["name"].startswith("scan"))
         assert client.source_file(scan["source_id"]) == FILES["scan.nii.gz"]
         assert len(list(client.images(told["id"], source_id=scan["source_id"]))) == 3
         assert told["labels"][0]["accepted"] == 4
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path: Path, service: ServiceUnderTest) -> None:
+    for patient in ("patient_01", "patient_02"):
+        (tmp_path / patient).mkdir()
+        (tmp_path / patient / "image.png").write_bytes(png())
+        (tmp_path / patient / "image_mask.png").write_bytes(png(pixels() > 128))
+    project = f"nest {uuid4()}"
+    code, output = imported(tmp_path, service, project)
+    assert code == 0 and "2 masks accepted" in output, output
+    with Accrue(service.base_url, service.token) as client:
+        (told,) = [each for each in client.projects() if each["name"] == project]
+        names = [image["name"] for image in client.images(told["id"])]
+        assert names == ["patient_01/image.png", "patient_02/image.png"]
+        assert told["labels"][0]["accepted"] == 2
 
 
 def test_what_cannot_begin_is_said_in_a_sentence(folder: Path, service: ServiceUnderTest) -> None:

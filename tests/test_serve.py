@@ -76,6 +76,8 @@ def test_it_starts_again_with_the_same_token_and_all_that_was_there(settings: Se
     with running_service(settings) as second:
         assert second.token == first.token
         projects = httpx.get(f"{second.url}/api/projects", headers=headers).json()
+        assert second.settings.url_file.read_text().strip() == second.url
+    assert not second.settings.url_file.exists()
     assert [project["name"] for project in projects] == ["kept"]
 
 

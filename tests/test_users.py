@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 import migrations
 from cli import app
+from commands.errors import CommandError
 from commands.serve import first_admin_link, machine_token
 from commands.users import Wish, add_token, change_user
 from service.accounts.queries import user_named, user_of_token
@@ -80,6 +81,12 @@ def test_who_is_disabled_gets_neither_token_nor_link(
     assert nobody.exit_code == 1 and "nobody" in nobody.output
 
 
+def test_a_person_is_not_made_where_no_installation_is(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="no installation"):
+        add_token(Settings(data_dir=tmp_path / "typo"), "ada")
+    assert not (tmp_path / "typo").exists()
+
+
 def test_links_lead_to_where_people_open_the_page(settings: Settings) -> None:
     link = change_user(settings, "ada", Wish(link=True))
     assert re.fullmatch(r"https://annotate\.example\.org/#invitation=[\w-]{43}", link)
@@ -109,7 +116,9 @@ def test_the_machine_is_nobody_who_could_sign_in_and_leaves_the_first_link_open(
 def test_with_a_link_of_the_command_line_one_signs_in_at_the_running_service(
     service: ServiceUnderTest,
 ) -> None:
-    secret = change_user(service.settings, "katherine", Wish(link=True)).partition("#invitation=")[2]
+    elsewhere = service.settings.model_copy(update={"port": 8000, "public_url": None})
+    page, _, secret = change_user(elsewhere, "katherine", Wish(link=True)).partition("/#invitation=")
+    assert page == service.base_url
     with httpx.Client(base_url=f"{service.base_url}/api", headers={"Origin": service.base_url}) as browser:
         told(browser.post("/invitations/accept", json={"secret": secret, "password": PASSWORD}))
         assert told(browser.get("/me"))["name"] == "katherine"

@@ -9,13 +9,14 @@ from sqlalchemy.orm import Session
 from models.prompts import Prompt, all_inside
 from service.annotations import queries
 from service.clock import now
+from service.context.queries import version_for
 from service.db import on_commit
 from service.errors import NothingToUndo, NotOpen, PromptOutside, VersionStale
 from service.jobs import Job, Jobs
 from service.metrics.actions import note_activity
 from service.queue.actions import extend, has_lease, require_lease
 from service.queue.queries import LIVE
-from service.tables import Annotation, Comment, Draft, Interaction, State
+from service.tables import Annotation, Comment, Draft, Interaction, Prediction, State
 
 
 def held(session: Session, annotation_id: int, user_id: int, token: str) -> Annotation:
@@ -81,10 +82,15 @@ def ask_for_missing(session: Session, jobs: Jobs, annotation: Annotation) -> boo
         on_commit(session, partial(jobs.send, Job.PREDICT, current.id))
         return True
     begun = standing.following is not None and standing.seen is not None
-    if begun or annotation.first_failure or queries.has_current_first(session, annotation):
+    if begun or annotation.first_failure or _is_current(standing.predictions, annotation):
         return False
     on_commit(session, partial(jobs.send, Job.PREDICT_FIRST, annotation.id, urgent=True))
     return True
+
+
+def _is_current(firsts: Sequence[Prediction], annotation: Annotation) -> bool:
+    """Whether the newest prediction without prompts was made with the context as it is now."""
+    return bool(firsts) and firsts[0].context_version >= version_for(annotation)
 
 
 def save_draft(

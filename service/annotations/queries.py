@@ -7,7 +7,6 @@ from sqlalchemy import Row, bindparam, func, select
 from sqlalchemy.orm import Session, contains_eager, joinedload
 
 from service.annotations.steps import Standing, following, path_to
-from service.context.queries import version_for
 from service.errors import NotFound
 from service.tables import (
     Annotation,
@@ -111,12 +110,6 @@ def standing(session: Session, subject: Annotation, *, at: int | None = None) ->
     return Standing(
         step, path, predictions_on(session, subject.id, path), following(steps, step, subject.tip)
     )
-
-
-def has_current_first(session: Session, subject: Annotation) -> bool:
-    """Whether there is a prediction without prompts, made with the context as it is now."""
-    first = predictions_on(session, subject.id, ())
-    return bool(first) and first[0].context_version >= version_for(subject)
 
 
 def newest_submission(session: Session, annotation_id: int) -> Submission | None:

@@ -113,6 +113,7 @@ class CommentOut(BaseModel):
 
     id: int
     user_id: int
+    user: str
     text: str
     x: float | None
     y: float | None

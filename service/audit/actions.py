@@ -15,12 +15,16 @@ UNTOLD = frozenset({"heartbeat", "save_draft", "delete_draft"})
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Who does what: the operation, the parameters of its path, and what else is worth telling."""
+    """Who does what: the operation, the parameters of its path, and what else is worth telling.
+
+    What the operation answers with is new when it ``creates``, else one of those that the path names.
+    """
 
     operation: str
     person: Person
     project_id: int | None
     named: Mapping[str, str]
+    creates: bool = False
     told: dict[str, Any] = field(default_factory=dict)
 
 
@@ -29,7 +33,7 @@ def record(session: Session, entry: Entry, *, answer_id: int | None) -> None:
     if entry.operation in UNTOLD:
         return
     subject: dict[str, Any] = {**entry.named, **entry.told}
-    if answer_id is not None:
+    if answer_id is not None and (entry.creates or str(answer_id) not in entry.named.values()):
         subject["id"] = answer_id
     person = entry.person
     note(

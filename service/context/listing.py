@@ -6,7 +6,8 @@ from typing import Any
 from sqlalchemy import CTE, Row, Select, and_, func, literal, null, or_, select, tuple_, union_all
 from sqlalchemy.orm import Session, aliased
 
-from service.tables import Annotation, ContextEntry, Image, Prediction, Submission, User
+from service.context.queries import left_until
+from service.tables import Annotation, ContextEntry, Image, Label, Prediction, Submission, User
 
 # An accepted mask deserves a second look when its quality is below the one, or the network was less
 # sure of it than the other.
@@ -47,13 +48,13 @@ def listed(
             tuple_(ContextEntry.added_version, ContextEntry.id) > tuple_(version, after)
         )
     page = statement.order_by(ContextEntry.added_version, ContextEntry.id).limit(limit).cte("page")
-    return session.execute(_with_effect(page, label_id)).all()
+    return session.execute(_complete(session, page, label_id)).all()
 
 
 def listed_entry(session: Session, label_id: int, entry_id: int) -> Listed:
     """One entry as it is listed."""
     page = _ENTRIES.where(ContextEntry.id == entry_id).cte("page")
-    return session.execute(_with_effect(page, label_id)).one()
+    return session.execute(_complete(session, page, label_id)).one()
 
 
 def pictured(session: Session, entry_id: int) -> tuple[Image, str]:
@@ -100,6 +101,14 @@ _ENTRIES: Select[*tuple[Any, ...]] = (
     .outerjoin(User, User.id == Annotation.accepted_by)
     .outerjoin(_Pinner, _Pinner.id == ContextEntry.pinned_by)
 )
+
+
+def _complete(session: Session, page: CTE, label_id: int) -> Select[*tuple[Any, ...]]:
+    """The entries of a page, with what they helped, and whether the label's limit leaves them out now."""
+    left = left_until(session, label_id, session.get_one(Label, label_id).context_version)
+    in_context, unpinned = page.c.removed_version.is_(None), page.c.pinned.is_(False)
+    over = and_(in_context, unpinned, page.c.added_version <= left)
+    return _with_effect(page, label_id).add_columns(over.label("over_limit"))
 
 
 def _with_effect(page: CTE, label_id: int) -> Select[*tuple[Any, ...]]:

@@ -75,26 +75,37 @@ def pairs(session: Session, label_id: int, version: int) -> tuple[ContextPair, .
     Of more than the label's limit, or ``LIMIT``, the oldest have left, but never a pinned one. Versions
     before an entry came back, a pin or the limit changed are not as they were: nobody predicts with them.
     """
-    then = and_(
+    statement = _PAIRS.where(_at(label_id, version)).order_by(ContextEntry.added_version)
+    if oldest := left_until(session, label_id, version):
+        statement = statement.where(or_(ContextEntry.pinned, ContextEntry.added_version > oldest))
+    return tuple(ContextPair(*row) for row in session.execute(statement))
+
+
+def left_until(session: Session, label_id: int, version: int) -> int:
+    """Entries added up to this version, unless pinned, have left at ``version`` for the limit; 0: none."""
+    then = _at(label_id, version)
+    limit = select(Label.context_limit).where(Label.id == label_id).scalar_subquery()
+    size, limited = session.execute(select(func.count(ContextEntry.id), limit).where(then)).one()
+    left = _left(size, LIMIT if limited is None else min(limited, LIMIT))
+    if not left:
+        return 0
+    last = session.scalar(
+        select(ContextEntry.added_version)
+        .where(then, ContextEntry.pinned.is_(False))
+        .order_by(ContextEntry.added_version)
+        .offset(left - 1)
+        .limit(1)
+    )
+    return version if last is None else last
+
+
+def _at(label_id: int, version: int) -> ColumnElement[bool]:
+    """That an entry is in the context of the label at ``version``."""
+    return and_(
         ContextEntry.label_id == label_id,
         ContextEntry.added_version <= version,
         or_(ContextEntry.removed_version.is_(None), ContextEntry.removed_version > version),
     )
-    statement = _PAIRS.where(then).order_by(ContextEntry.added_version)
-    limit = select(Label.context_limit).where(Label.id == label_id).scalar_subquery()
-    size, limited = session.execute(select(func.count(ContextEntry.id), limit).where(then)).one()
-    left = _left(size, LIMIT if limited is None else min(limited, LIMIT))
-    if left:
-        last = (
-            select(ContextEntry.added_version)
-            .where(then, ContextEntry.pinned.is_(False))
-            .order_by(ContextEntry.added_version)
-            .offset(left - 1)
-            .limit(1)
-            .scalar_subquery()
-        )
-        statement = statement.where(or_(ContextEntry.pinned, ContextEntry.added_version > last))
-    return tuple(ContextPair(*row) for row in session.execute(statement))
 
 
 _PAIRS = select(

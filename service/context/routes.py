@@ -71,9 +71,9 @@ def list_context(
     after: Annotated[int, Query(ge=0, le=LARGEST_ID)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> list[ContextEntryOut]:
-    """Oldest first, from behind the entry ``after``; those that deserve a second look have low quality, or
-    were unsure when accepted. Where several people annotate each image, those who do not review see their
-    own alone."""
+    """Oldest first, from behind the entry ``after``, with those that the limit leaves out. Those that deserve
+    a second look have low quality, or were unsure when accepted. Where several people annotate each image,
+    those who do not review see their own alone."""
     with reading(sessions) as session:
         blind = label(session, label_id).project.overlap > 1 and not reviews(admission.role)
         found = listing.listed(
@@ -100,6 +100,7 @@ def change_entry(
     """Pin an entry, so that every image reads it; exclude it; or take either back."""
 
     def effect(session: Session) -> ContextEntryOut:
+        transaction.mention(**change.model_dump(exclude_none=True))
         entry = actions.change_entry(
             session, entry_id, caller.id, caller.name, **change.model_dump(), if_match=if_match
         )
@@ -147,6 +148,7 @@ def withdraw_acceptance(
     """Take back an acceptance: the mask leaves the context, and its author gets it again with the reason."""
 
     def effect(session: Session) -> AnnotationOut:
+        transaction.mention(reason=body.reason)
         lock_label(session, annotation(session, annotation_id).label_id)
         subject = locked(session, annotation_id)
         require_version(subject, if_match)

@@ -16,6 +16,8 @@ Reason = Annotated[
 class ContextEntryOut(BaseModel):
     """An entry; ``quality`` in [0, 1] says how well it and the others explain each other, once checked.
 
+    ``over_limit``: it would be in, but the label's ``context_limit`` is reached and newer ones are shown.
+
     What it helped: the mean Dice with the final mask of the first masks that were made while it was in the
     context, ``helped_dice`` of ``helped_count``, beside those made before it, ``before_dice`` of
     ``before_count``. None where there are none.
@@ -39,6 +41,7 @@ class ContextEntryOut(BaseModel):
     quality: float | None
     uncertainty: float | None
     second_look: bool
+    over_limit: bool
     helped_dice: float | None
     helped_count: int
     before_dice: float | None
@@ -60,6 +63,8 @@ class ContextEntryOut(BaseModel):
         if self.removed_reason is not None:
             return self.removed_reason
         reason = self.added_reason or f"accepted by {self.accepted_by}"
+        if self.over_limit:
+            return f"{reason}, but left out: the context is full, and newer masks are shown"
         return f"{reason}, pinned by {self.pinned_by}" if self.pinned_by else reason
 
 

@@ -4,21 +4,23 @@ import re
 from collections.abc import Iterable
 
 _SUFFIX = re.compile(r"\.(png|jpe?g|tiff?|dcm|nii(\.gz)?)(?=$| #\d+$)", re.IGNORECASE)
+# A folder that ended like a file of an export could be in the place of one.
+_ENDING = re.compile(r"\.(?=(png|jpg|tif|bin|npy|gz)$)", re.IGNORECASE)
 _UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
-# Names of devices on Windows, whatever follows a dot.
-_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+# Names of devices on Windows, whatever follows a dot; and of the folders that an export makes itself.
+_TAKEN = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?|(replica|page)-\d+", re.IGNORECASE)
 LONGEST = 100
 
 
-def unique_stems(named: Iterable[tuple[int, str]]) -> dict[int, str]:
+def unique_stems(named: Iterable[tuple[int, str]], *, folders: bool = False) -> dict[int, str]:
     """A file name without its ending for each (id, name); one that is taken already has its id in it.
 
-    What is added later changes none of the earlier ones.
+    With ``folders`` a name keeps those that it is in. What is added later changes none of the earlier ones.
     """
     stems: dict[int, str] = {}
     taken: set[str] = set()
     for identity, name in named:
-        plain = safe_stem(name)
+        plain = safe_path(name) if folders else safe_stem(name)
         stem, tries = plain, 0
         while stem.casefold() in taken:
             tries += 1
@@ -28,7 +30,13 @@ def unique_stems(named: Iterable[tuple[int, str]]) -> dict[int, str]:
     return stems
 
 
+def safe_path(name: str) -> str:
+    """``a/b/name`` with every part made safe, so that it leads nowhere but down."""
+    *folders, last = name.split("/")
+    return "/".join([*(safe_stem(_ENDING.sub("_", folder)) for folder in folders), safe_stem(last)])
+
+
 def safe_stem(name: str) -> str:
     """``name`` without the ending of an image file and without what a file system could stumble over."""
     stem = _UNSAFE.sub("_", _SUFFIX.sub("", name))[:LONGEST].strip(" .")
-    return f"_{stem}" if not stem or _DEVICE.fullmatch(stem) else stem
+    return f"_{stem}" if not stem or _TAKEN.fullmatch(stem) else stem

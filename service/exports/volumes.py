@@ -31,7 +31,7 @@ def write_volume(making: Making, volume: Volume) -> None:
     name = making.stems[volume.sources[0].id]
     alone = volume.pictures[0].image
     if alone.series is None and alone.frame:  # a page of another size than the first
-        name = f"{name}/{alone.frame + 1}"
+        name = f"{name}/page-{alone.frame + 1}"
     if not making.scope.separate:
         data = _nifti(making, volume, _filled(making, volume, None))
         making.file(f"volumes/{name}.nii.gz", data)

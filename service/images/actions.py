@@ -158,7 +158,9 @@ def _images(kept: Source, file: StoredFile) -> list[Image]:
         Image(
             project_id=kept.project_id,
             source_id=kept.id,
-            name=f"{kept.name[: LONGEST_NAME - 6]} #{columns['frame'] + 1}" if several else kept.name,
+            name=f"{shortened(kept.name, LONGEST_NAME - 6)} #{columns['frame'] + 1}"
+            if several
+            else kept.name,
             **columns,
         )
         for columns in file.slices
@@ -173,7 +175,22 @@ def _put_in_order(images: list[Image]) -> None:
 
 
 def clean_name(filename: str) -> str:
-    """The last part of a path, without what cannot be shown."""
-    last = re.split(r"[/\\]", filename)[-1]
-    shown = "".join(sign for sign in last if sign.isprintable()).strip()
-    return shown[-LONGEST_NAME:] or "image"
+    """A file and the folders that it is in, as ``a/b/name``, without what cannot be shown.
+
+    Of a path that leads elsewhere, from a root, a drive or upwards, only the last part is kept.
+    """
+    parts = [_shown(part) for part in re.split(r"[/\\]", filename)]
+    if not parts[0] or parts[0].endswith(":") or ".." in parts:
+        parts = [part for part in parts[-1:] if part != ".."]
+    return shortened("/".join(part for part in parts if part not in ("", ".")), LONGEST_NAME) or "image"
+
+
+def shortened(name: str, longest: int) -> str:
+    """The end of a name: as many of its last folders as fit, whole."""
+    while len(name) > longest and "/" in name:
+        name = name.split("/", 1)[1]
+    return name[-longest:]
+
+
+def _shown(part: str) -> str:
+    return "".join(sign for sign in part if sign.isprintable()).strip()

@@ -7,7 +7,7 @@ import unicodedata
 import zipfile
 from collections.abc import Iterator
 
-from service.errors import ImageDamaged, ImageRefused, ImageTooLarge, ImageUnknown
+from service.errors import ImageDamaged, ImageRefused, ImageTooLarge, ImageUnknown, NameUnsafe
 from service.images.limits import PARSER_ERRORS
 
 MAGIC = b"PK\x03\x04"
@@ -53,7 +53,7 @@ def members(data: bytes) -> Iterator[tuple[str, bytes | ImageRefused]]:
 def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, seen: set[str]) -> bytes:
     name = unicodedata.normalize("NFC", entry.filename.replace("\\", "/")).casefold()
     if name.startswith("/") or re.match(r"[a-z]:", name) or ".." in name.split("/"):
-        raise ImageUnknown("The name of the file leads out of the archive.")
+        raise NameUnsafe("The name of the file leads out of the archive.")
     if name in seen:
         raise ImageUnknown("The archive has another file of that name.")
     seen.add(name)

@@ -197,7 +197,8 @@ def read_source_file(source_id: Id, _caller: Caller, sessions: Sessions, storage
     with reading(sessions) as session:
         source = queries.source(session, source_id)
     headers = _unchanging(source.digest)
-    headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(source.name, safe='')}"
+    name = source.name.rpartition("/")[2]
+    headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
     return Response(storage.get(source.digest), media_type=source.media_type, headers=headers)
 
 

@@ -21,7 +21,7 @@ from service.images.nifti import is_nifti
 from service.images.queries import images_of, source
 from service.imports import queries
 from service.imports.coco import Annotated, is_json, masks_of, read_coco
-from service.imports.reading import by_label, names_for, values_of
+from service.imports.reading import by_label, names_by_folder, values_of
 from service.jobs import Jobs
 from service.masks import Mask, to_png
 from service.projects.queries import lock_label
@@ -101,27 +101,43 @@ class MaskReception:
 
     def _home(self, name: str, *, whole: bool) -> tuple[Source, list[Image]]:
         """The image that a mask file is named after, or the ``whole`` file with all of its images."""
-        names = names_for(name)
+        levels = names_by_folder(name)
         with reading(self.sessions) as session:
-            named = {} if whole else queries.images_named(session, self.project_id, names)
-            image = _only(named, names)
-            if image is not None:
-                return source(session, image.source_id), [image]
-            home = _only(queries.sources_named(session, self.project_id, names), names)
-            if home is not None:
-                return home, images_of(session, {home.id})[home.id]
+            images = {} if whole else self._named(session, Image, levels)
+            files = self._named(session, Source, levels)
+            for names in levels:
+                if (image := _only(images, names)) is not None:
+                    return source(session, image.source_id), [image]
+                if (home := _only(files, names)) is not None:
+                    return home, images_of(session, {home.id})[home.id]
         raise MaskHomeless(
-            f"No image of the project is called like it. {names[0]!r} with an ending would be."
+            f"No image of the project is called like it. {levels[0][0]!r} with an ending would be."
         )
+
+    def _named(
+        self, session: Session, kind: type[queries.Named], *files: Sequence[Sequence[str]]
+    ) -> dict[str, list[queries.Named]]:
+        """What is called like one of ``files``, each by the names of its levels.
+
+        A file that comes without a folder is looked for in all of them.
+        """
+        every = {name for levels in files for names in levels for name in names}
+        found = queries.named(session, kind, self.project_id, every)
+        bare = {
+            name
+            for levels in files
+            if len(levels) == 1 and found.keys().isdisjoint(levels[0])
+            for name in levels[0]
+        }
+        return found | queries.below(session, kind, self.project_id, bare) if bare else found
 
     def _coco(self, data: bytes, missing: list[str]) -> Iterator[tuple[Image, int, Mask]]:
         told = read_coco(data, max_pixels=self.max_pixels)
-        named = {each.file_name: names_for(clean_name(each.file_name)) for each in told}
+        levels = {each.file_name: names_by_folder(clean_name(each.file_name)) for each in told}
         with reading(self.sessions) as session:
-            every = {name for names in named.values() for name in names}
-            there = queries.images_named(session, self.project_id, every)
+            there = self._named(session, Image, *levels.values())
         for each in told:
-            image = _only(there, named[each.file_name])
+            image = _only(there, [name for names in levels[each.file_name] for name in names])
             if image is None:
                 missing.append(each.file_name)
                 continue

@@ -16,25 +16,32 @@ Named = TypeVar("Named", Source, Image)
 BATCH = 500
 
 
-def sources_named(session: Session, project_id: int, names: Collection[str]) -> dict[str, list[Source]]:
-    """The files of a project that have one of ``names``, by name."""
-    found: dict[str, list[Source]] = {}
+def named(
+    session: Session, kind: type[Named], project_id: int, names: Collection[str]
+) -> dict[str, list[Named]]:
+    """The files or images of a project that have one of ``names``, by name."""
+    found: dict[str, list[Named]] = {}
     for batch in _batches(names):
-        for source in session.scalars(
-            select(Source).where(Source.project_id == project_id, Source.name.in_(batch))
-        ):
-            found.setdefault(source.name, []).append(source)
+        for each in session.scalars(select(kind).where(kind.project_id == project_id, kind.name.in_(batch))):
+            found.setdefault(each.name, []).append(each)
     return found
 
 
-def images_named(session: Session, project_id: int, names: Collection[str]) -> dict[str, list[Image]]:
-    """The images of a project that have one of ``names``, by name."""
-    found: dict[str, list[Image]] = {}
-    for batch in _batches(names):
-        for image in session.scalars(
-            select(Image).where(Image.project_id == project_id, Image.name.in_(batch))
-        ):
-            found.setdefault(image.name, []).append(image)
+def below(
+    session: Session, kind: type[Named], project_id: int, names: Collection[str]
+) -> dict[str, list[Named]]:
+    """What is in a folder, whichever, and called one of ``names`` there, by that name."""
+    ids: dict[int, str] = {}
+    for found_id, name in session.execute(
+        select(kind.id, kind.name).where(kind.project_id == project_id, kind.name.contains("/"))
+    ):
+        last = name.rpartition("/")[2]
+        if last in names:
+            ids[found_id] = last
+    found: dict[str, list[Named]] = {}
+    for batch in _batches(ids):
+        for each in session.scalars(select(kind).where(kind.id.in_(batch))):
+            found.setdefault(ids[each.id], []).append(each)
     return found
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from PIL import Image as Pillow
 
-from service.errors import ImageDamaged, ImageUnknown, MaskMismatch
+from service.errors import ImageUnknown, MaskMismatch, MaskUnlabelled
 from service.images.decode import FORMATS, media_type_of
 from service.images.files import PNG_SIGNATURE, open_image
 from service.images.geometry import slice_of
@@ -32,6 +32,15 @@ def names_for(filename: str) -> list[str]:
     return [
         stem + ending for stem in dict.fromkeys(stems) for ending in (*ENDINGS, *map(str.upper, ENDINGS[1:]))
     ]
+
+
+def names_by_folder(filename: str) -> list[list[str]]:
+    """The same for a file in folders: in all of them, then in ever fewer of the last ones, then in none.
+
+    The first folders may be of the archive that the masks came in.
+    """
+    parts = filename.split("/")
+    return [names_for("/".join(parts[n:])) for n in range(len(parts))]
 
 
 def values_of(
@@ -119,7 +128,7 @@ def by_label(
         return {labels[0].id: values != 0}
     unknown = [each for each in present if not 1 <= each <= len(labels)]
     if unknown:
-        raise ImageDamaged(
+        raise MaskUnlabelled(
             f"The mask has the value {unknown[0]}, and the project has {len(labels)} labels. "
             "Say which label it is of, in the field `label`."
         )

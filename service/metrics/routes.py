@@ -86,11 +86,11 @@ def project_metrics(
 ) -> Any:
     """How the project is going: in all, by label, annotator and day (UTC); as `text/csv` a row for each."""
     with reading(sessions) as session:
-        project(session, project_id)
+        name = project(session, project_id).name
         found = summary(session, project_id)
     manager = admission.role is not None and admission.role.covers(Role.MANAGER)
     metrics = presentation.told(found, project_id, gold=manager)
-    return _csv(_WorkRow, _work_rows(metrics)) if "text/csv" in accept else metrics
+    return _csv(_WorkRow, _work_rows(name, metrics)) if "text/csv" in accept else metrics
 
 
 def _existing(project_id: Id, _caller: Caller, sessions: Sessions) -> int:
@@ -122,13 +122,13 @@ class _WorkRow(Work):
     name: str
 
 
-def _work_rows(metrics: ProjectMetrics) -> Iterable[dict[str, Any]]:
-    parts = [("project", str(metrics.project_id), metrics.work)]
+def _work_rows(name: str, metrics: ProjectMetrics) -> Iterable[dict[str, Any]]:
+    parts = [("project", name, metrics.work)]
     parts += [("label", each.label, each.work) for each in metrics.labels]
     parts += [("annotator", each.name, each.work) for each in metrics.annotators]
     parts += [("day", each.day.isoformat(), each.work) for each in metrics.days]
-    for part, name, work in parts:
-        yield {"part": part, "name": name, **work.model_dump(mode="json")}
+    for part, called, work in parts:
+        yield {"part": part, "name": called, **work.model_dump(mode="json")}
 
 
 def _csv(shape: type[BaseModel], rows: Iterable[dict[str, Any]]) -> Response:

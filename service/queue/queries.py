@@ -236,11 +236,13 @@ _HAS_ANOTHER = exists().where(
     _other.id != Annotation.id,
     _other.author_id == _USER,
 )
+# The sum is for SQLite, which would use the label's index, and so go through all that are open, rather
+# than go from the user's leases to their annotations.
 _HELD = _one(
     select(Annotation)
     .join(Lease, Lease.annotation_id == Annotation.id)
     .where(
-        Annotation.label_id == _LABEL,
+        Annotation.label_id + 0 == _LABEL,
         Annotation.state.in_(bindparam("states", expanding=True)),
         Lease.user_id == _USER,
         live(_NOW),

@@ -3,13 +3,14 @@
 from datetime import datetime
 from random import random
 
-from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, text
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, select, text
+from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
 
 from models.prompts import Prompt
 from service.clock import now
 from service.tables.columns import Digest, Name, Origin, Sentence, State, Table, Text
 from service.tables.datasets import Image, Label
+from service.tables.people import User
 
 
 class Annotation(Table):
@@ -270,6 +271,8 @@ class Comment(Table):
     x: Mapped[float | None]
     y: Mapped[float | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
+    # Its author's name.
+    user: Mapped[str] = column_property(select(User.name).where(User.id == user_id).scalar_subquery())
 
 
 class ContextEntry(Table):

@@ -45,6 +45,7 @@ def test_hostile_members_are_refused_one_by_one() -> None:
     assert [name for name, detail in found.items() if not detail] == ["good.png"]
     assert "leads out" in found["../up.png"] and "leads out" in found["/etc/passwd"]
     assert "leads out" in found["c:/boot.ini"] and "leads out" in found["a\\..\\..\\b.png"]
+    assert dict(members(zipped({"../up.png": png()})))["../up.png"].code == "name_unsafe"  # type: ignore[union-attr]
     assert "another file" in found["GOOD.png"]
     assert "link" in found["link.png"] and "archive in an archive" in found["inner.zip"]
 

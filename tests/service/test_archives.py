@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from service.exports import archive
 from service.exports.archive import Piece, ending
-from service.exports.naming import safe_stem, unique_stems
+from service.exports.naming import safe_path, safe_stem, unique_stems
 
 NOON = datetime(2026, 11, 21, 12, 30, 42, tzinfo=UTC)
 
@@ -94,6 +94,21 @@ def test_a_file_of_four_gigabytes_is_refused(monkeypatch: pytest.MonkeyPatch) ->
 )
 def test_a_name_is_made_safe(name: str, stem: str) -> None:
     assert safe_stem(name) == stem
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("patient_01/image.nii.gz", "patient_01/image"),
+        ("a.png/b.png", "a_png/b"),
+        ("a.png.png/b", "a.png_png/b"),
+        ("con/x:y/z.png", "_con/x_y/z"),
+        ("replica-2/a.png", "_replica-2/a"),
+        ("../a", "_/a"),
+    ],
+)
+def test_folders_of_a_name_are_kept_and_lead_nowhere_else(name: str, path: str) -> None:
+    assert safe_path(name) == path
 
 
 @given(st.lists(st.sampled_from(["a.png", "A.jpg", "a", "a-3", "a-4.png", "b", "a-3'"]), max_size=9))

@@ -176,6 +176,8 @@ def test_comments_are_pinned_to_the_image_and_say_who_made_them(alone: Alone) ->
         ("look here", 64.0, 48.0, me(person)),
         ("I have", None, None, me(alone.api)),
     ]
+    names = [told(client.get("/me"))["name"] for client in (person, alone.api)]
+    assert [each["user"] for each in said] == names
 
 
 def test_an_archived_label_offers_nothing_but_what_is_open_can_be_submitted(alone: Alone) -> None:

@@ -36,11 +36,8 @@ def test_it_says_who_changed_what_newest_first(alone: Alone) -> None:
     found = lines(alone.api, f"/projects/{project.id}/audit")
     assert [each["action"] for each in found] == ["change_label", "upload", "create_label"]
     assert {each["who"] for each in found} == {"somebody"}
-    assert found[0]["subject"] == {
-        "label_id": str(project.label_id),
-        "id": project.label_id,
-        "strategy": "random",
-    }
+    assert found[0]["subject"] == {"label_id": str(project.label_id), "strategy": "random"}
+    assert found[2]["subject"] == {"project_id": str(project.id), "id": project.label_id}
     assert lines(alone.api)[3]["action"] == "create_project"
 
 

@@ -173,6 +173,17 @@ def test_what_is_pinned_is_in_the_context(alone: Alone, label_id: int) -> None:
     assert "not both" in told(refused, 422)["detail"]
 
 
+def test_the_audit_log_says_what_was_decided_about_an_entry(alone: Alone, label_id: int) -> None:
+    entry = context_of(alone, label_id)[0]["id"]
+    change(alone, entry, pinned=True)
+    change(alone, entry, excluded=True, pinned=False)
+    told_of = told(alone.api.get("/audit", params={"action": "change_entry"}))["entries"]
+    assert [each["subject"] for each in told_of] == [
+        {"entry_id": str(entry), "excluded": True, "pinned": False},
+        {"entry_id": str(entry), "pinned": True},
+    ]
+
+
 def test_a_change_names_the_version_that_was_seen(alone: Alone, label_id: int) -> None:
     entry = context_of(alone, label_id)[0]
     path, pin = f"/context/{entry['id']}", {"pinned": True}
@@ -225,6 +236,24 @@ def test_a_limit_is_kept_and_the_oldest_leave_together(alone: Alone) -> None:
     assert sizes == [1, 2, 3, 4, 5, 6, 7, 8, 7, 8, 7]
     assert len(set(firsts)) == 3
     assert len(context_of(alone, label_id)) == 11
+
+
+def test_the_list_tells_which_entries_the_limit_leaves_out(alone: Alone) -> None:
+    label_id = a_project(alone.api, images=8).label_id
+    for _ in range(7):
+        alone.accept(label_id)
+    with unit_of_work(alone.sessions) as session:
+        limit_context(session, lock_label(session, label_id), 3)
+    assert change(alone, context_of(alone, label_id)[1]["id"], pinned=True)["over_limit"] is False
+    with reading(alone.sessions) as session:
+        version = session.get_one(Label, label_id).context_version
+        shown = {pair.entry_id for pair in pairs(session, label_id, version)}
+    listed = context_of(alone, label_id)
+    assert {entry["id"] for entry in listed if not entry["over_limit"]} == shown
+    assert [entry["over_limit"] for entry in listed] == [True, False, True, True, True, False, False]
+    assert "the context is full" in listed[0]["why"] and "full" not in listed[1]["why"] + listed[6]["why"]
+    change(alone, listed[1]["id"], excluded=True)
+    assert not context_of(alone, label_id, include_removed=True)[1]["over_limit"]
 
 
 def test_an_entry_that_is_not_there_cannot_be_changed(alone: Alone) -> None:

@@ -117,6 +117,17 @@ def test_names_are_safe_and_none_is_given_twice(alone: Alone) -> None:
     }
 
 
+def test_images_of_one_name_stay_in_their_folders(alone: Alone) -> None:
+    project = a_project(alone.api, images=0)
+    for name in ("a/img.png", "b/img.png", "replica-2/a/img.png"):
+        put_mask(alone, project.label_id, an_image(alone, project.id, name), rectangle(0, 0, 5, 5))
+    assert set(files(alone, project.id, "png")) - {"labels.json"} == {
+        f"masks/disc/{name}.png" for name in ("a/img", "b/img", "_replica-2/a/img")
+    }
+    names = [each["file_name"] for each in document(alone, project.id, "coco")["images"]]
+    assert names == ["a/img.png", "b/img.png", "replica-2/a/img.png"]
+
+
 def test_what_further_annotators_drew_is_beside_the_first_ones(alone: Alone) -> None:
     project = a_project(alone.api, images=1)
     put_mask(alone, project.label_id, project.image_ids[0], rectangle(0, 0, 5, 5))

@@ -159,10 +159,16 @@ def test_a_picture_taken_sideways_is_seen_upright(api: httpx.Client) -> None:
     assert decode(data).shape == (60, 40) == shown(data).shape
 
 
-def test_a_name_is_the_last_part_without_what_cannot_be_shown(api: httpx.Client) -> None:
+def test_a_name_keeps_its_folders_without_what_cannot_be_shown_or_leads_elsewhere(api: httpx.Client) -> None:
     project = a_project(api, images=0)
     names = {
-        "../../etc/passwd": "passwd",
+        "a/img1.png": "a/img1.png",
+        "./b\\c//d\u200b/ img1.png": "b/c/d/img1.png",
+        "a/../../etc/passwd": "passwd",
+        "a/.\u200b./up.png": "up.png",
+        "/etc/shadow": "shadow",
+        "a/..": "image",
+        "y" * 200 + "/" + "z" * 200 + "/end.png": "z" * 200 + "/end.png",
         "C:\\scans\\täst 1.png": "täst 1.png",
         "line\u2028break\u202e.png": "linebreak.png",
         "x" * 300 + ".png": "x" * 251 + ".png",

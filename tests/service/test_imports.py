@@ -172,7 +172,8 @@ def test_a_value_that_no_label_has_is_refused(alone: Alone) -> None:
     project = a_project(alone.api, images=1)
     add_label(alone.api, project.id, "rim")
     problem = told(bring(alone.api, project.id, {"0.png": png(DISC.astype(np.uint8) * 255)}), 422)
-    assert "the field `label`" in problem["files"][0]["problem"]["detail"]
+    refused = problem["files"][0]["problem"]
+    assert refused["code"] == "mask_unlabelled" and "the field `label`" in refused["detail"]
     unknown = bring(alone.api, project.id, {"0.png": png(DISC)}, label="nobody's")
     assert told(unknown, 422)["code"] == "invalid"
 
@@ -268,11 +269,36 @@ def test_an_archive_of_masks_is_told_of_file_by_file(alone: Alone) -> None:
     archive = zipped({"masks/0.png": png(DISC), "masks/1_mask.png": png(DISC), "readme.txt": b"hello"})
     files = told(bring(alone.api, project.id, {"masks.zip": archive}, label="disc"), 201)["files"]
     assert [(file["filename"], file["status"]) for file in files] == [
-        ("0.png", "imported"),
-        ("1_mask.png", "imported"),
+        ("masks/0.png", "imported"),
+        ("masks/1_mask.png", "imported"),
         ("readme.txt", "refused"),
     ]
     assert len(accepted(alone, project.label_id)) == 2
+
+
+def test_masks_are_of_the_image_in_their_own_folder(alone: Alone) -> None:
+    project = a_project(alone.api, images=0)
+    volume = np.arange(9 * 8 * 3, dtype=np.int16).reshape(9, 8, 3)
+    images = {f"{folder}/img1.png": png() for folder in "ab"} | {"b/only.png": png()}
+    pack = zipped(images | {"v/scan.nii.gz": nifti(volume)})
+    sent = told(upload(alone.api, project.id, {"images.zip": pack}), 201)["images"]
+    ids = {file["filename"]: file["source"]["image_ids"][0] for file in sent}
+    masks = {
+        "b/img1_mask.png": png(DISC),
+        "export/a/img1.png": png(~DISC),
+        "only_mask.png": png(DISC),
+        "v/scan_mask.nii.gz": nifti((volume > 100).astype(np.uint8)),
+        "img1_mask.png": png(DISC),
+        "c/img1_mask.png": png(DISC),
+        "a/only_mask.png": png(DISC),
+    }
+    files = told(bring(alone.api, project.id, {"masks.zip": zipped(masks)}, label="disc"), 201)["files"]
+    assert [file["status"] for file in files] == ["imported"] * 4 + ["refused"] * 3, files
+    assert "2 images" in files[4]["problem"]["detail"]
+    found = accepted(alone, project.label_id)
+    assert np.array_equal(found[ids["b/img1.png"]], DISC) and np.array_equal(found[ids["a/img1.png"]], ~DISC)
+    assert np.array_equal(found[ids["b/only.png"]], DISC)
+    assert set(ids.values()) <= set(found)
 
 
 @settings(max_examples=200, deadline=None)

@@ -204,7 +204,7 @@ def test_the_same_rows_come_as_csv(alone: Alone, place: Place) -> None:
     answer = alone.api.get(f"/projects/{place.project.id}/metrics", headers={"Accept": "text/csv"})
     rows = list(csv.DictReader(io.StringIO(answer.text)))
     assert [(row["part"], row["name"], row["interactions"]) for row in rows] == [
-        ("project", str(place.project.id), "9"),
+        ("project", place.project.name, "9"),
         ("label", "disc", "9"),
         ("annotator", "anna", "3"),
         ("annotator", "ben", "6"),

@@ -167,6 +167,21 @@ def test_an_operation_without_a_row_is_refused(world: World, monkeypatch: pytest
     assert world.api.get("/projects").status_code == 500
 
 
+def test_a_refusal_says_whether_it_is_the_role_or_the_token(world: World) -> None:
+    path = f"/labels/{world.own['label_id']}/next"
+    said = {
+        caller.name: world.api.post(path, headers={"Authorization": f"Bearer {caller.token}"})
+        .json()
+        .get("detail")
+        for caller in world.callers
+        if caller.name in ("viewer", "owner as viewer")
+    }
+    assert (
+        said["viewer"] == "You are viewer here, and this is for an annotator. Ask a manager of the project."
+    )
+    assert said["owner as viewer"].startswith("This token is limited to the role viewer, and this is for an ")
+
+
 def test_everybody_may_exactly_what_the_table_says(world: World) -> None:
     wrong = []
     for name, method, path in operations(world.api):

@@ -238,7 +238,7 @@ def test_a_withdrawn_mask_leaves_the_context_and_a_trace(alone: Alone, accepted:
     assert (review.accepted, review.reason) == (False, "the wrong structure")
     assert (row.accepted_at, row.mask_digest) == (None, None)
     assert audited is not None and audited.action == "withdraw_acceptance"
-    assert audited.subject["annotation_id"] == str(accepted["id"])
+    assert audited.subject == {"annotation_id": str(accepted["id"]), "reason": "the wrong structure"}
     assert [job for job, *_ in alone.jobs.sent] == [Job.PREDICT_FIRST] * 2
 
 

@@ -1197,9 +1197,9 @@ export interface paths {
         };
         /**
          * List Context
-         * @description Oldest first, from behind the entry ``after``; those that deserve a second look have low quality, or
-         *     were unsure when accepted. Where several people annotate each image, those who do not review see their
-         *     own alone.
+         * @description Oldest first, from behind the entry ``after``, with those that the limit leaves out. Those that deserve
+         *     a second look have low quality, or were unsure when accepted. Where several people annotate each image,
+         *     those who do not review see their own alone.
          */
         get: operations["list_context_api_labels__label_id__context_get"];
         put?: never;
@@ -1805,6 +1805,8 @@ export interface components {
             id: number;
             /** User Id */
             user_id: number;
+            /** User */
+            user: string;
             /** Text */
             text: string;
             /** X */
@@ -1830,6 +1832,8 @@ export interface components {
         /**
          * ContextEntryOut
          * @description An entry; ``quality`` in [0, 1] says how well it and the others explain each other, once checked.
+         *
+         *     ``over_limit``: it would be in, but the label's ``context_limit`` is reached and newer ones are shown.
          *
          *     What it helped: the mean Dice with the final mask of the first masks that were made while it was in the
          *     context, ``helped_dice`` of ``helped_count``, beside those made before it, ``before_dice`` of
@@ -1868,6 +1872,8 @@ export interface components {
             uncertainty: number | null;
             /** Second Look */
             second_look: boolean;
+            /** Over Limit */
+            over_limit: boolean;
             /** Helped Dice */
             helped_dice: number | null;
             /** Helped Count */
