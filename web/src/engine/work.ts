@@ -1,0 +1,255 @@
+/**
+ * An annotation in hand: its mask, what is done to it by hand and by the model, and what is sent of it.
+ *
+ * It puts the journal (pixels) and the session (requests) together and asks a host for everything that needs
+ * a browser. Nothing that is done here waits for the service.
+ */
+
+import { type Change, decodeChange, isWhole, type Pixels, pack } from "./bits";
+import { type Box, everything, isEmpty, NOWHERE, type Size } from "./box";
+import type { Effect, Session, SessionEvent } from "./events";
+import type { Host } from "./host";
+import { Journal } from "./journal";
+import { Mask } from "./mask";
+import { type AnnotationOut, maskOf, type Order, type PredictionOut } from "./orders";
+import type { Prompt } from "./prompts";
+import { advance, keyOf, opened } from "./session";
+import { Sheet } from "./sheet";
+
+export class Work {
+  readonly #host: Host;
+  readonly #journal: Journal;
+  readonly #sheet: Sheet;
+  #session: Session;
+  /** What the annotation was when it was opened, or begun anew. */
+  #origin: AnnotationOut;
+  #arrivals: Promise<void> = Promise.resolve();
+
+  private constructor(mask: Mask, lease: string, annotation: AnnotationOut, host: Host) {
+    this.#host = host;
+    this.#journal = new Journal(mask, maskOf(annotation)?.mask_digest ?? null);
+    this.#sheet = new Sheet(mask);
+    this.#session = opened(lease, annotation);
+    this.#origin = annotation;
+  }
+
+  /** Takes up an annotation as `next` or `open` has answered it. */
+  static async open(
+    { annotation, lease }: { annotation: AnnotationOut; lease: { token: string } },
+    host: Host,
+  ): Promise<Work> {
+    const { width, height } = annotation.image;
+    const pixels = await wholeMask(annotation, annotation.image);
+    const work = new Work(new Mask(width, height, pixels?.values), lease.token, annotation, host);
+    work.take({ kind: "seen", key: null, annotation });
+    return work;
+  }
+
+  /** What is to be seen, with what is being painted just now. */
+  get mask(): Mask {
+    return this.#sheet.mask;
+  }
+
+  get session(): Session {
+    return this.#session;
+  }
+
+  /** All prompts that led to what is seen, the oldest first. */
+  get prompts(): readonly Prompt[] {
+    return [...this.#origin.interactions, ...this.#journal.path].flatMap((step) => step.prompts);
+  }
+
+  /** How many interactions led to what is seen. */
+  get interactions(): number {
+    return this.#origin.interactions.length + this.#journal.path.length;
+  }
+
+  get canUndo(): boolean {
+    return this.#journal.canUndo || (this.#origin.step > 0 && this.#session.orders.length === 0);
+  }
+
+  get canRedo(): boolean {
+    return this.#journal.canRedo || (this.#origin.can_redo && !this.#journal.canUndo);
+  }
+
+  // ---- by hand: as often as the pointer moves, and then `commit` or `cancel` once
+
+  /** Changes the mask that is seen: `work.paint((mask) => fillHoles(mask))`. */
+  paint(how: (mask: Mask) => Box): Box {
+    const box = this.#sheet.paint(how);
+    this.#host.changed(box);
+    return box;
+  }
+
+  /** What was painted becomes a step, which can be undone; none if no pixel has changed. */
+  commit(): void {
+    const box = this.#sheet.finish();
+    if (!isEmpty(box)) this.#edit(this.mask, box);
+  }
+
+  /** What was painted is as it was before. */
+  cancel(): void {
+    this.#host.changed(this.#sheet.cancel());
+  }
+
+  // ---- the model, back and forth, and the end
+
+  /** Sends prompts as one interaction. */
+  prompt(prompts: readonly Prompt[]): void {
+    if (prompts.length === 0) return;
+    const key = this.#host.key();
+    this.#journal.prompt(key, prompts);
+    this.#order({ kind: "prompts", key, prompts });
+  }
+
+  /** Takes the newest step back, or what is being painted. */
+  undo(): void {
+    if (this.#sheet.painting) {
+      this.cancel();
+      return;
+    }
+    if (!this.canUndo) return;
+    this.#show(this.#journal.undo());
+    this.#order({ kind: "undo", key: this.#host.key() });
+  }
+
+  redo(): void {
+    if (this.#sheet.painting || !this.canRedo) return;
+    this.#show(this.#journal.redo());
+    this.#order({ kind: "redo", key: this.#host.key() });
+  }
+
+  submit(): void {
+    this.#order({ kind: "submit", key: this.#host.key() });
+  }
+
+  skip(reason: string): void {
+    this.#order({ kind: "skip", key: this.#host.key(), reason });
+  }
+
+  /** What the host has to tell. */
+  take(event: SessionEvent): void {
+    const [session, effects] = advance(this.#session, event);
+    this.#session = session;
+    for (const effect of effects) this.#perform(effect);
+    this.#host.changed(NOWHERE);
+  }
+
+  /** Resolves when all masks that have come so far have been taken in. */
+  async quiet(): Promise<void> {
+    for (let last: Promise<void> | null = null; last !== this.#arrivals; await last) last = this.#arrivals;
+  }
+
+  #perform(effect: Effect): void {
+    if (effect.kind === "reply") this.#reply(effect.key, effect.prediction);
+    else if (effect.kind === "named") this.#name(effect.key, effect.digest, effect.base);
+    else if (effect.kind === "compare") this.#compare(effect.annotation);
+    else if (effect.kind === "restart") this.#restart(effect.annotation, effect.keep);
+    else this.#host.ask(effect);
+  }
+
+  #order(order: Order): void {
+    this.take({ kind: "ordered", order });
+  }
+
+  /** Unpacks masks one after the other, in the order they came, and takes none in while somebody paints. */
+  #arrive(wanted: () => Change | null | undefined, come: (pixels: Pixels | null) => void): void {
+    const taken = this.#arrivals.then(async () => {
+      const change = wanted();
+      const pixels = change ? await decodeChange(change, this.mask) : null;
+      await this.#sheet.still();
+      come(pixels);
+    });
+    this.#arrivals = taken.catch((error: unknown) => this.#host.broken(error));
+  }
+
+  #reply(key: string | null, { mask, base, mask_digest }: PredictionOut): void {
+    this.#arrive(
+      () => mask,
+      (pixels) => {
+        if (pixels === null || (key !== null && !this.#journal.takes(key))) return;
+        const stands = isWhole(pixels, this.mask) || (base ?? null) === this.#journal.digest;
+        if (!stands) this.take({ kind: "doubted" });
+        else if (key !== null) this.#show(this.#journal.answer(key, pixels, mask_digest));
+        else if (this.#origin.step === 0) this.#show(this.#journal.correct(null, pixels, mask_digest));
+      },
+    );
+  }
+
+  #name(key: string, digest: string, base: string | null): void {
+    this.#arrive(
+      () => null,
+      () => {
+        if (!this.#journal.name(key, digest, base)) this.take({ kind: "doubted" });
+      },
+    );
+  }
+
+  /** Shows what the service sees, if that is something else and nothing has been done since. */
+  #compare(annotation: AnnotationOut): void {
+    const seen = maskOf(annotation);
+    this.#arrive(
+      () => (this.#agrees(annotation) ? null : seen?.mask),
+      (pixels) => {
+        if (this.#agrees(annotation)) return;
+        if (annotation.step !== this.#step) this.#begin(annotation, pixels);
+        else if (seen && pixels) {
+          const key = keyOf(this.#session, seen.n) ?? null;
+          this.#show(this.#journal.correct(key, pixels, seen.mask_digest));
+        }
+      },
+    );
+  }
+
+  /** Whether the service sees what is shown here, or what it saw is out of date. */
+  #agrees(annotation: AnnotationOut): boolean {
+    const { orders, version } = this.#session;
+    if (orders.length > 0 || annotation.version < version) return true;
+    const digest = maskOf(annotation)?.mask_digest ?? null;
+    return annotation.step === this.#step && digest === this.#journal.digest;
+  }
+
+  /** The service's number of the step that is seen here; NaN of one that it has not numbered yet. */
+  get #step(): number {
+    const newest = this.#journal.path.at(-1);
+    return newest === undefined ? this.#origin.step : (this.#session.numbers.get(newest.key) ?? Number.NaN);
+  }
+
+  #restart(annotation: AnnotationOut, keep: "mine" | "theirs"): void {
+    this.#arrive(
+      () => maskOf(annotation)?.mask,
+      (pixels) => {
+        const mine = this.mask.clone();
+        this.#begin(annotation, pixels);
+        if (keep === "mine") {
+          this.#edit(mine, everything(mine));
+          this.#show(everything(mine));
+        }
+      },
+    );
+  }
+
+  /** Begins anew with what the service sees. */
+  #begin(annotation: AnnotationOut, pixels: Pixels | null): void {
+    this.#origin = annotation;
+    this.#show(this.#journal.restart(pixels, maskOf(annotation)?.mask_digest ?? null));
+  }
+
+  /** A step by hand. Where it is not certain what the service sees beneath it, the whole mask is sent. */
+  #edit(edited: Mask, box: Box): void {
+    const key = this.#host.key();
+    const sure = this.#journal.awaited === null;
+    const drawn = this.#journal.edit(key, edited, box);
+    this.#order({ kind: "edit", key, drawn: pack(edited, sure ? drawn : everything(edited)) });
+  }
+
+  #show(box: Box | null): void {
+    if (box !== null) this.#host.changed(this.#sheet.show(box));
+  }
+}
+
+/** The mask that is seen, all of it; null when there is none yet. */
+async function wholeMask(annotation: AnnotationOut, size: Size): Promise<Pixels | null> {
+  const change = maskOf(annotation)?.mask;
+  return change ? decodeChange(change, size) : null;
+}
