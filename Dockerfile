@@ -1,9 +1,17 @@
 # One image for the API, the workers and the migrations of docker-compose.yml; by itself it is a whole
 # installation in one folder: docker run --publish 127.0.0.1:8000:8000 --volume accrue:/data accrue
 
+FROM node:22-slim AS page
+WORKDIR /source
+COPY web/package.json web/package-lock.json ./
+RUN npm ci
+COPY web .
+RUN npm run build
+
 FROM python:3.11-slim AS build
 WORKDIR /source
 COPY . .
+COPY --from=page /source/dist web/dist
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheel . \
     && mkdir /dependencies \
     && python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \

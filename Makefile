@@ -1,25 +1,37 @@
-# Each target does its own set-up in .venv; all that is needed is Python 3.11 or newer and a shell.
+# Each target does its own set-up, in .venv and web/node_modules; all that is needed is Python 3.11 or newer,
+# Node 20.19 or newer and a shell.
 
 RUN := .venv/bin/python
 PYTHONS := $(PYTHON) python3.11 python3.12 python3.13 python3
+PAGE := web/dist/index.html
+MODULES := web/node_modules/.package-lock.json
+PAGE_SOURCES := $(shell find web \( -name node_modules -o -name dist -o -name tests -o -name bench \) -prune -o -type f -print)
+TYPES := web/src/api/schema.d.ts
 
-.PHONY: demo test check bench train
+.PHONY: demo test check types bench train
 .DELETE_ON_ERROR:
 
-demo: .venv/ready ## a running service with images, a plot and a sign-in link
+demo: .venv/ready $(PAGE) ## a running service with images, a plot and a sign-in link
 	@.venv/bin/accrue demo
 
-test: .venv/ready-dev .venv/ready-chromium ## every test
+test: .venv/ready-dev .venv/ready-chromium $(PAGE) ## every test
+	@npm --prefix web --silent test
 	@$(RUN) -m pytest
 
-check: .venv/ready-dev ## format, lint, types, imports and the house rules
+check: .venv/ready-dev $(MODULES) ## format, lint, types, imports and the house rules
+	@npm --prefix web run --silent check
+	@$(RUN) -m commands.openapi | npm --prefix web run --silent types | diff - $(TYPES) >/dev/null || \
+	    { echo "The API has changed and the page's types have not: run \`make types\`." >&2; exit 1; }
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m ruff check .
 	@$(RUN) -m mypy
 	@.venv/bin/lint-imports
 	@$(RUN) -m pytest -q tests/test_architecture.py
 
-bench: .venv/ready-dev ## what the networks cost, what the simulators draw, how long interactions, metrics and exports take, how much memory
+types: .venv/ready $(MODULES) ## the page's types, from the API as it is
+	@$(RUN) -m commands.openapi | npm --prefix web run --silent types > $(TYPES)
+
+bench: .venv/ready-dev .venv/ready-chromium $(MODULES) ## what the networks cost, what the simulators draw, how long interactions, metrics, exports and strokes take, how much memory
 	@$(RUN) -m benchmarks.ink
 	@$(RUN) -m benchmarks.generator
 	@$(RUN) -m benchmarks.decoder
@@ -28,9 +40,19 @@ bench: .venv/ready-dev ## what the networks cost, what the simulators draw, how 
 	@$(RUN) -m benchmarks.latency
 	@$(RUN) -m benchmarks.exports
 	@$(RUN) -m benchmarks.metrics
+	@$(RUN) -m benchmarks.canvas
 
 train: .venv/ready ## training in miniature: one minute, to see that all of it works
 	@.venv/bin/accrue train --minutes 1 --out runs/mini
+
+$(PAGE): $(MODULES) $(PAGE_SOURCES)
+	@npm --prefix web run --silent build
+
+$(MODULES): web/package.json web/package-lock.json
+	@node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' 2>/dev/null || \
+	    { echo 'Accrue needs Node 20.19 or newer with npm to build its page (https://nodejs.org).' >&2; exit 1; }
+	@npm --prefix web ci --silent
+	@touch $@
 
 .venv/bin/python:
 	@for python in $(PYTHONS); do \

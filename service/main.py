@@ -4,14 +4,10 @@ import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import redis
 from fastapi import APIRouter, Depends, FastAPI
-from fastapi.staticfiles import StaticFiles
 from sqlalchemy import Engine
-from starlette.routing import Match, Mount
-from starlette.types import Scope
 
 from service import errors, health, telemetry
 from service.accounts import routes as accounts
@@ -29,6 +25,7 @@ from service.imports import routes as imports
 from service.jobs import PULSE_KEY, CeleryJobs, Jobs
 from service.metrics import routes as metrics
 from service.middleware import BodyLimit, SafeHeaders
+from service.page import Page
 from service.projects import routes as projects
 from service.queue import routes as queue
 from service.review import routes as review
@@ -36,7 +33,6 @@ from service.settings import Settings
 from service.storage import Storage, open_storage
 from service.team import routes as team
 
-WEB = Path(__file__).parent.parent / "web"
 FEATURES = (
     accounts,
     team,
@@ -133,19 +129,9 @@ def assemble(
     app.include_router(api)
     app.include_router(health.router)
     app.include_router(telemetry.router)
-    if WEB.is_dir():
-        app.router.routes.append(Page("/", StaticFiles(directory=WEB, html=True)))
+    app.router.routes.append(Page())
     errors.install(app)
     app.add_middleware(BodyLimit, largest_upload=largest_upload)
     app.add_middleware(SafeHeaders)
     app.add_middleware(telemetry.RequestTimes, requests=measured.requests)
     return app
-
-
-class Page(Mount):
-    """The web page, at every path but the API's: there, a wrong method must stay a wrong method."""
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        if scope["path"].startswith("/api/"):
-            return Match.NONE, {}
-        return super().matches(scope)

@@ -55,7 +55,9 @@ def image_vectors() -> list[dict[str, Any]]:
         for channels in (1, 3, 4):
             pixels = noisy[..., :channels]
             # OpenCV has blue first.
-            done, file = cv2.imencode(".png", pixels[..., [2, 1, 0, 3][:channels]] if channels > 1 else pixels)
+            done, file = cv2.imencode(
+                ".png", pixels[..., [2, 1, 0, 3][:channels]] if channels > 1 else pixels
+            )
             assert done
             made.append(_image(file.tobytes(), pixels[..., : min(channels, 3)]))
     grey = Image.fromarray(noisy[..., 0].astype(np.uint8))

@@ -47,7 +47,6 @@ from service.errors import MaskRefused
 from service.masks import Change, Mask, apply_change, encode_change, from_png, read_mask, to_png
 from service.metrics.actions import announce
 from service.projects.queries import lock_label
-from service.storage import digest_of
 from service.tables import Annotation
 
 router = APIRouter(prefix="/annotations/{annotation_id}", tags=["annotations"])
@@ -120,6 +119,15 @@ def _answers(n: int, event: dict[str, Any]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Sheet:
+    """What is drawn upon: the step that is seen and its mask, empty and without a digest if there is none."""
+
+    step: int
+    digest: str | None
+    mask: Mask
+
+
+@dataclass(frozen=True, slots=True)
 class Hand:
     """Who draws on which annotation, and what they need for it."""
 
@@ -136,16 +144,17 @@ class Hand:
         """The annotation, locked, if the caller holds it."""
         return held(session, self.annotation_id, self.caller.id, self.token)
 
-    def mask_seen(self) -> tuple[int, Mask | None, tuple[int, int]]:
-        """The current step, the mask that is seen there if there is any, and the image's (H, W)."""
+    def sheet(self) -> Sheet:
+        """What the caller draws upon."""
         with reading(self.sessions) as session:
             annotation = queries.annotation(session, self.annotation_id)
             shown = queries.standing(session, annotation).seen
         shape = annotation.image.height, annotation.image.width
-        mask = from_png(self.storage.get(shown.mask_digest)) if shown else None
-        return annotation.step, mask, shape
+        if shown is None:
+            return Sheet(annotation.step, None, np.zeros(shape, dtype=np.bool_))
+        return Sheet(annotation.step, shown.mask_digest, from_png(self.storage.get(shown.mask_digest)))
 
-    def edit(self, kind: str, step: int, before: Mask | None, mask: Mask) -> InteractionAnswer:
+    def edit(self, kind: str, step: int, sheet: Sheet, mask: Mask) -> InteractionAnswer:
         """Add the mask as a step upon ``step``, which must be the one that is seen."""
         digest = self.storage.put(to_png(mask))
 
@@ -160,9 +169,13 @@ class Hand:
             )
 
         answer = self.transaction(effect, InteractionAnswer)
-        if answer.edited is not None:
-            answer.edited.base = digest_of(to_png(before)) if before is not None else None
-            answer.edited.mask = MaskChange(**encode_change(before, mask))
+        if self.transaction.repeated:  # what is seen now is not what was drawn upon
+            with reading(self.sessions) as session:
+                answer = presentation.answered(session, self.storage, self.annotation_id, answer)
+        elif answer.edited is not None:
+            answer.edited.base = sheet.digest
+            change = encode_change(sheet.mask if sheet.digest else None, mask)
+            answer.edited.mask = MaskChange(**change)
         self.response.headers["ETag"] = f'"{answer.version}"'
         return answer
 
@@ -196,8 +209,8 @@ def add_edit(new: NewEdit, hand: Drawing) -> InteractionAnswer:
 
     It is a step like any other, which undo takes back. It needs no model.
     """
-    _, before, shape = hand.mask_seen()
-    return hand.edit(new.kind, new.step, before, _edited(new, before, shape))
+    sheet = hand.sheet()
+    return hand.edit(new.kind, new.step, sheet, _edited(new, sheet.mask))
 
 
 @router.put("/mask", openapi_extra=PNG_BODY)
@@ -206,21 +219,20 @@ async def put_mask(request: Request, hand: Drawing) -> InteractionAnswer:
     data = await request.body()
 
     def put() -> InteractionAnswer:
-        step, before, shape = hand.mask_seen()
+        sheet = hand.sheet()
         try:
-            mask = read_mask(data, shape=shape)
+            mask = read_mask(data, shape=sheet.mask.shape)
         except ValueError as error:
             raise MaskRefused(f"{error}. Send a PNG of the image's size.") from error
-        return hand.edit("replace", step, before, mask)
+        return hand.edit("replace", sheet.step, sheet, mask)
 
     return await run_in_threadpool(put)
 
 
-def _edited(edit: NewEdit, before: Mask | None, shape: tuple[int, int]) -> Mask:
-    mask = before if before is not None else np.zeros(shape, dtype=np.bool_)
+def _edited(edit: NewEdit, mask: Mask) -> Mask:
     match edit:
         case Paint():
-            return _painted(mask, edit.change, shape)
+            return _painted(mask, edit.change, mask.shape)
         case FillHoles():
             return morphology.fill_holes(mask)
         case KeepLargest():

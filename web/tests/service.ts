@@ -266,23 +266,19 @@ export class Line implements Host {
     }
   }
 
-  /** The model replies: to the request that waits for it, over the event stream, or unheard. */
+  /** The model replies: over the event stream, and to the request that waits for it; or unheard. */
   async predict(how: "answer" | "event" | "unheard"): Promise<void> {
     const prediction = await this.service.predict();
-    if (!prediction) return;
+    if (!prediction || how === "unheard") return;
+    const { n } = prediction;
+    const { version } = this.service;
     const waiting = this.#parcels.find((parcel) => parcel.wait && parcel.answer);
-    if (how === "answer" && waiting?.answer) {
-      const body = waiting.answer.body as InteractionAnswer;
-      if (body.interaction?.n !== prediction.n) return;
-      waiting.answer = { status: 201, body: { ...body, prediction, version: this.service.version } };
-    } else if (how === "event") {
-      const { n } = prediction;
-      this.work.take({
-        kind: "told",
-        told: { kind: "predicted", n, version: this.service.version, prediction },
-      });
-      await this.work.quiet();
+    const body = waiting?.answer?.body as InteractionAnswer | undefined;
+    if (how === "answer" && waiting && body?.interaction?.n === n) {
+      waiting.answer = { status: 201, body: { ...body, prediction, version } };
     }
+    this.work.take({ kind: "told", told: { kind: "predicted", n, version, prediction } });
+    await this.work.quiet();
   }
 
   fireTimer(): void {

@@ -107,6 +107,24 @@ describe("an annotation in hand", () => {
     );
   }, 60_000);
 
+  it("needs no second look as long as everything is heard", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(doing, { maxLength: 60, size: "max" }), async (doings) => {
+        const line = await opened();
+        for (const what of doings) {
+          if (what.kind === "timer") continue;
+          const heard = {
+            lost: false,
+            how: what.kind === "predict" && what.how === "answer" ? "answer" : "event",
+          };
+          await perform(line, { ...what, ...heard } as Doing);
+        }
+        expect(line.asked.filter((effect) => effect.kind === "look")).toEqual([]);
+      }),
+      { numRuns: 300 },
+    );
+  }, 60_000);
+
   it("goes back to the first mask over prompts, edits and replies, and forth to the last", async () => {
     const line = await opened();
     const first = line.work.mask.clone();

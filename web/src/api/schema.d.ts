@@ -21,6 +21,337 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/auth/login": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Login
+         * @description Sign a browser in; the login is in the cookie that comes with the answer.
+         */
+        post: operations["login_api_auth_login_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/auth/token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Login With Token
+         * @description Put a personal token into the browser's cookie, so that the page works with it.
+         */
+        post: operations["login_with_token_api_auth_token_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/auth/logout": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Logout
+         * @description End this browser's login; a personal token stays good, and only leaves the cookie.
+         */
+        post: operations["logout_api_auth_logout_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/auth/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Change Password
+         * @description Choose another password; other browsers are signed out, personal tokens stay.
+         */
+        post: operations["change_password_api_auth_password_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List Tokens */
+        get: operations["list_tokens_api_tokens_get"];
+        put?: never;
+        /**
+         * Create Token
+         * @description A personal token for a script, shown this once.
+         */
+        post: operations["create_token_api_tokens_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tokens/{token_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Revoke Token */
+        delete: operations["revoke_token_api_tokens__token_id__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List Users */
+        get: operations["list_users_api_users_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/users/{user_id}/disable": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Disable User
+         * @description Nobody can be this person any more; what they did stays theirs.
+         */
+        post: operations["disable_user_api_users__user_id__disable_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/users/{user_id}/enable": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Enable User */
+        post: operations["enable_user_api_users__user_id__enable_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{project_id}/members": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List Members */
+        get: operations["list_members_api_projects__project_id__members_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{project_id}/members/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Leave Project
+         * @description Leave a project; its last owner cannot.
+         */
+        delete: operations["leave_project_api_projects__project_id__members_me_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{project_id}/members/{user_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Set Role
+         * @description Give a member another role; the administrator also adds members by it.
+         */
+        put: operations["set_role_api_projects__project_id__members__user_id__put"];
+        post?: never;
+        /** Remove Member */
+        delete: operations["remove_member_api_projects__project_id__members__user_id__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{project_id}/invitations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Invitations
+         * @description Those that can still be accepted.
+         */
+        get: operations["list_invitations_api_projects__project_id__invitations_get"];
+        put?: never;
+        /**
+         * Invite
+         * @description A link that makes whoever opens it first a member; it is shown this once.
+         */
+        post: operations["invite_api_projects__project_id__invitations_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{project_id}/invitations/{invitation_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Revoke Invitation */
+        delete: operations["revoke_invitation_api_projects__project_id__invitations__invitation_id__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/users/{user_id}/link": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make Password Link
+         * @description A link with which the person chooses a new password; it is shown this once.
+         */
+        post: operations["make_password_link_api_users__user_id__link_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/invitations/look": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Look At Invitation
+         * @description What a link is for, before it is accepted.
+         */
+        post: operations["look_at_invitation_api_invitations_look_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/invitations/accept": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Accept Invitation
+         * @description Accept as whoever is signed in, or with a name and password that are new; then one is signed in.
+         */
+        post: operations["accept_invitation_api_invitations_accept_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/models": {
         parameters: {
             query?: never;
@@ -45,7 +376,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List Projects */
+        /**
+         * List Projects
+         * @description Those that the caller is part of; with `deleted` the ones that can still be restored.
+         */
         get: operations["list_projects_api_projects_get"];
         put?: never;
         /** Create Project */
@@ -67,6 +401,31 @@ export interface paths {
         get: operations["read_project_api_projects__project_id__get"];
         put?: never;
         post?: never;
+        /**
+         * Delete Project
+         * @description Delete a project, by its name to be sure; for 30 days its managers can restore it.
+         */
+        delete: operations["delete_project_api_projects__project_id__delete"];
+        options?: never;
+        head?: never;
+        /**
+         * Change Project
+         * @description Change settings. A larger overlap adds work for each image; a smaller one drops what is untouched.
+         */
+        patch: operations["change_project_api_projects__project_id__patch"];
+        trace?: never;
+    };
+    "/api/projects/{project_id}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Restore Project */
+        post: operations["restore_project_api_projects__project_id__restore_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -98,15 +457,20 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** Read Label */
+        get: operations["read_label_api_labels__label_id__get"];
         put?: never;
         post?: never;
-        delete?: never;
+        /**
+         * Delete Label
+         * @description Delete a label that nobody has worked under; any other can be archived.
+         */
+        delete: operations["delete_label_api_labels__label_id__delete"];
         options?: never;
         head?: never;
         /**
          * Change Label
-         * @description Another order for what is still open; what people hold stays theirs.
+         * @description Another name, another order for what is still open, another limit; or into the archive and back.
          */
         patch: operations["change_label_api_labels__label_id__patch"];
         trace?: never;
@@ -118,11 +482,94 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List Images */
+        /**
+         * List Images
+         * @description Images in the order of their ids, all of them, or of one series or file.
+         */
         get: operations["list_images_api_projects__project_id__images_get"];
         put?: never;
-        /** Upload */
+        /**
+         * Upload
+         * @description Store files and make images of them, one for each slice; told is what became of each file.
+         */
         post: operations["upload_api_projects__project_id__images_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{project_id}/images/known": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Known Files
+         * @description Which of these files the project has, by their SHA-256: they need not be sent again.
+         */
+        post: operations["known_files_api_projects__project_id__images_known_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/images/{image_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read Image */
+        get: operations["read_image_api_images__image_id__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/sources/{source_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Source
+         * @description A file, with what puts masks of its slices back onto its voxels.
+         */
+        get: operations["read_source_api_sources__source_id__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/sources/{source_id}/file": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Source File
+         * @description The file as it was uploaded, to be saved and not shown.
+         */
+        get: operations["read_source_file_api_sources__source_id__file_get"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -138,7 +585,7 @@ export interface paths {
         };
         /**
          * Read Pixels
-         * @description The file as it was uploaded.
+         * @description The stored pixels as PNG of 8 or 16 bits, or the PNG or JPEG that was uploaded.
          */
         get: operations["read_pixels_api_images__image_id__pixels_get"];
         put?: never;
@@ -158,11 +605,31 @@ export interface paths {
         };
         /**
          * Read Thumbnail
-         * @description An 8-bit PNG with no side longer than ``size``: also how to show what browsers cannot.
+         * @description An 8-bit PNG with no side longer than ``size``, through the image's window.
          */
         get: operations["read_thumbnail_api_images__image_id__thumbnail_get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{project_id}/masks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import Masks
+         * @description Accept masks that were drawn elsewhere; what somebody works on or has settled stays as it is.
+         */
+        post: operations["import_masks_api_projects__project_id__masks_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -730,7 +1197,8 @@ export interface paths {
         };
         /**
          * List Context
-         * @description Oldest first; those that deserve a second look have low quality, or were unsure when accepted.
+         * @description Oldest first, from behind the entry ``after``; those that deserve a second look have low quality, or
+         *     were unsure when accepted.
          */
         get: operations["list_context_api_labels__label_id__context_get"];
         put?: never;
@@ -761,6 +1229,126 @@ export interface paths {
         patch: operations["change_entry_api_context__entry_id__patch"];
         trace?: never;
     };
+    "/api/context/{entry_id}/thumbnail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Entry Thumbnail
+         * @description The image with the mask on it, as a PNG with no side longer than ``size``.
+         *
+         *     Where several annotate each image, blind, it is for reviewers: it would show one's mask to the others.
+         */
+        get: operations["read_entry_thumbnail_api_context__entry_id__thumbnail_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/annotations/{annotation_id}/withdraw": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Withdraw Acceptance
+         * @description Take back an acceptance: the mask leaves the context, and its author gets it again with the reason.
+         */
+        post: operations["withdraw_acceptance_api_annotations__annotation_id__withdraw_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/labels/{label_id}/context/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export Context
+         * @description All that is in the context now, as a ZIP archive that another project can import.
+         */
+        get: operations["export_context_api_labels__label_id__context_export_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/labels/{label_id}/context/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import Context
+         * @description Add all pairs of an archive to the context, or none when one of them is not what it claims to be.
+         */
+        post: operations["import_context_api_labels__label_id__context_import_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/labels/{label_id}/gold": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List Gold */
+        get: operations["list_gold_api_labels__label_id__gold_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/labels/{label_id}/gold/{image_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Set Gold
+         * @description A PNG of the image's size: what is not black, or transparent, is of the structure.
+         */
+        put: operations["set_gold_api_labels__label_id__gold__image_id__put"];
+        post?: never;
+        /** Remove Gold */
+        delete: operations["remove_gold_api_labels__label_id__gold__image_id__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/labels/{label_id}/metrics/interactions-per-image": {
         parameters: {
             query?: never;
@@ -770,9 +1358,49 @@ export interface paths {
         };
         /**
          * Interactions Per Image
-         * @description Accepted images in order of acceptance, as JSON or as `text/csv`.
+         * @description Accepted images in order of acceptance: as JSON from behind position ``after``, as `text/csv` all.
          */
         get: operations["interactions_per_image_api_labels__label_id__metrics_interactions_per_image_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/labels/{label_id}/metrics/curve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Curve
+         * @description Interactions per image over the whole label, however many images it has, in few points.
+         */
+        get: operations["curve_api_labels__label_id__metrics_curve_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/labels/{label_id}/metrics/agreement": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Agreement
+         * @description The images on which two people agree least, worst first.
+         */
+        get: operations["agreement_api_labels__label_id__metrics_agreement_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -788,8 +1416,136 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Project Metrics */
+        /**
+         * Project Metrics
+         * @description How the project is going: in all, by label, annotator and day (UTC); as `text/csv` a row for each.
+         */
         get: operations["project_metrics_api_projects__project_id__metrics_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{project_id}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Stream Project
+         * @description What happens in the project from now on: ``submitted``, ``accepted``, ``returned`` and the like.
+         */
+        get: operations["stream_project_api_projects__project_id__events_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{project_id}/exports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Exports
+         * @description The exports of the project, newest first; they are kept for a week.
+         */
+        get: operations["list_exports_api_projects__project_id__exports_get"];
+        put?: never;
+        /**
+         * Create Export
+         * @description Begin an export; `Location` is where to look how far it is.
+         */
+        post: operations["create_export_api_projects__project_id__exports_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/exports/{export_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read Export */
+        get: operations["read_export_api_exports__export_id__get"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete Export
+         * @description Delete an export and its file; one that is being made is stopped.
+         */
+        delete: operations["delete_export_api_exports__export_id__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/exports/{export_id}/download": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Download Export
+         * @description The file; one range of its bytes with `Range`, so that a download can be resumed.
+         */
+        get: operations["download_export_api_exports__export_id__download_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{project_id}/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Project Audit
+         * @description Everything that was changed in the project, and by whom; `format=csv` or `ndjson` is all of it.
+         */
+        get: operations["project_audit_api_projects__project_id__audit_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Whole Audit
+         * @description The same for the whole installation, with sign-ins and what was done on the command line.
+         */
+        get: operations["whole_audit_api_audit_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -840,20 +1596,51 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
+         * Acceptance
+         * @description Without name and password whoever is signed in accepts.
+         */
+        Acceptance: {
+            /** Secret */
+            secret: string;
+            /** Name */
+            name?: string | null;
+            /** Password */
+            password?: string | null;
+        };
+        /**
          * AcceptedImage
          * @description One accepted annotation; ``position`` counts acceptances of the label from 1.
+         *
+         *     ``active_seconds`` are those in which somebody was at work on it, ``seconds`` those from its opening to
+         *     its acceptance; ``first_dice`` compares the first prediction with the accepted mask.
          */
         AcceptedImage: {
             /** Position */
             position: number;
+            /** Annotation Id */
+            annotation_id: number;
             /** Image Id */
             image_id: number;
             /** Image */
             image: string;
+            /** Annotator Id */
+            annotator_id: number | null;
+            /** Annotator */
+            annotator: string | null;
+            /** Control */
+            control: boolean;
             /** Interactions */
             interactions: number;
+            /** Edits */
+            edits: number;
+            /** Untouched */
+            untouched: boolean;
             /** Context Size */
-            context_size: number;
+            context_size: number | null;
+            /** First Dice */
+            first_dice: number | null;
+            /** Active Seconds */
+            active_seconds: number;
             /** Seconds */
             seconds: number | null;
             /**
@@ -904,6 +1691,14 @@ export interface components {
             /** Skip Reason */
             skip_reason: string | null;
         };
+        /** AnnotatorMetrics */
+        AnnotatorMetrics: {
+            /** User Id */
+            user_id: number;
+            /** Name */
+            name: string;
+            work: components["schemas"]["Work"];
+        };
         /** Assigned */
         Assigned: {
             /** Changed */
@@ -927,6 +1722,43 @@ export interface components {
             priority?: number | null;
             /** Annotation Ids */
             annotation_ids: number[];
+        };
+        /**
+         * AuditLine
+         * @description Who did what: ``action`` is an operation of the API, ``subject`` what it was about.
+         */
+        AuditLine: {
+            /** Id */
+            id: number;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** User Id */
+            user_id: number | null;
+            /** Who */
+            who: string;
+            /** Token Id */
+            token_id: number | null;
+            /** Project Id */
+            project_id: number | null;
+            /** Action */
+            action: string;
+            /** Subject */
+            subject: {
+                [key: string]: unknown;
+            };
+        };
+        /**
+         * AuditPage
+         * @description Newest first; ask again with ``before`` = ``next`` until that is null.
+         */
+        AuditPage: {
+            /** Entries */
+            entries: components["schemas"]["AuditLine"][];
+            /** Next */
+            next: number | null;
         };
         /**
          * Box
@@ -998,6 +1830,10 @@ export interface components {
         /**
          * ContextEntryOut
          * @description An entry; ``quality`` in [0, 1] says how well it and the others explain each other, once checked.
+         *
+         *     What it helped: the mean Dice with the final mask of the first masks that were made while it was in the
+         *     context, ``helped_dice`` of ``helped_count``, beside those made before it, ``before_dice`` of
+         *     ``before_count``. None where there are none.
          */
         ContextEntryOut: {
             /** Id */
@@ -1006,20 +1842,103 @@ export interface components {
             annotation_id: number;
             /** Image Id */
             image_id: number;
+            /** Image Name */
+            image_name: string;
             /** Added Version */
             added_version: number;
+            /** Added Reason */
+            added_reason: string | null;
             /** Removed Version */
             removed_version: number | null;
             /** Removed Reason */
             removed_reason: string | null;
+            /** Standby */
+            standby: boolean;
             /** Pinned */
             pinned: boolean;
+            /** Pinned By */
+            pinned_by: string | null;
+            /** Accepted By */
+            accepted_by: string | null;
+            /** Accepted At */
+            accepted_at: string | null;
             /** Quality */
             quality: number | null;
             /** Uncertainty */
             uncertainty: number | null;
             /** Second Look */
             second_look: boolean;
+            /** Helped Dice */
+            helped_dice: number | null;
+            /** Helped Count */
+            helped_count: number;
+            /** Before Dice */
+            before_dice: number | null;
+            /** Before Count */
+            before_count: number;
+            /**
+             * Version
+             * @description For If-Match.
+             */
+            readonly version: string;
+            /**
+             * Thumbnail
+             * @description The address of the image with the mask on it.
+             */
+            readonly thumbnail: string;
+            /**
+             * Why
+             * @description Why it is in the context, or why it is not.
+             */
+            readonly why: string;
+        };
+        /** Credentials */
+        Credentials: {
+            /** Name */
+            name: string;
+            /** Password */
+            password: string;
+        };
+        /**
+         * CurvePoint
+         * @description A piece of the curve: its last image, and the mean interactions of its images.
+         */
+        CurvePoint: {
+            /** Position */
+            position: number;
+            /**
+             * Accepted At
+             * Format: date-time
+             */
+            accepted_at: string;
+            /** Context Size */
+            context_size: number | null;
+            /** Running Mean */
+            running_mean: number;
+            /** Interactions */
+            interactions: number | null;
+            /** Control Interactions */
+            control_interactions: number | null;
+        };
+        /**
+         * DayMetrics
+         * @description A calendar day in UTC.
+         */
+        DayMetrics: {
+            /**
+             * Day
+             * Format: date
+             */
+            day: string;
+            work: components["schemas"]["Work"];
+        };
+        /**
+         * Digests
+         * @description SHA-256 digests of files, in hexadecimal.
+         */
+        Digests: {
+            /** Digests */
+            digests: string[];
         };
         /**
          * DraftIn
@@ -1059,6 +1978,49 @@ export interface components {
             base?: string | null;
             mask?: components["schemas"]["MaskChange"] | null;
         };
+        /**
+         * ExportOut
+         * @description An export; `download` is where its file is, once it is done, and `digest` the ETag of that.
+         */
+        ExportOut: {
+            /** Id */
+            id: number;
+            /** Project Id */
+            project_id: number;
+            format: components["schemas"]["FormatName"];
+            /** Labels */
+            labels: number[];
+            /** States */
+            states: components["schemas"]["State"][];
+            /** Images */
+            images: boolean;
+            /** Separate */
+            separate: boolean;
+            state: components["schemas"]["Progress"];
+            /** Done */
+            done: number;
+            /** Total */
+            total: number;
+            /** Percent */
+            percent: number;
+            /** Report */
+            report: components["schemas"]["ReportLine"][];
+            /** Failure */
+            failure: string | null;
+            /** Size */
+            size: number | null;
+            /** Digest */
+            digest: string | null;
+            /** Download */
+            download: string | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Finished At */
+            finished_at: string | null;
+        };
         /** FileProblem */
         FileProblem: {
             /** Code */
@@ -1080,6 +2042,34 @@ export interface components {
         Flag: {
             /** Reason */
             reason: string | null;
+        };
+        /**
+         * Format
+         * @description A page as JSON, or all of it as a file.
+         * @enum {string}
+         */
+        Format: "json" | "csv" | "ndjson";
+        /**
+         * FormatName
+         * @description What a project can be exported as.
+         * @enum {string}
+         */
+        FormatName: "png" | "labelmap" | "coco" | "nifti" | "numpy" | "csv" | "json";
+        /** GoldOut */
+        GoldOut: {
+            /** Image Id */
+            image_id: number;
+            /** Image Name */
+            image_name: string;
+            /** Mask Digest */
+            mask_digest: string;
+            /** Created By */
+            created_by: string;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
         };
         /** HTTPValidationError */
         HTTPValidationError: {
@@ -1111,12 +2101,41 @@ export interface components {
              */
             active: boolean;
         };
-        /** ImageOut */
-        ImageOut: {
+        /**
+         * ImageAgreement
+         * @description How well two people's newest masks of one image agree; ``hd95`` in pixels, null when one is empty.
+         */
+        ImageAgreement: {
+            /** Image Id */
+            image_id: number;
+            /** Image */
+            image: string;
+            /** First Annotation Id */
+            first_annotation_id: number;
+            /** First */
+            first: string;
+            /** Second Annotation Id */
+            second_annotation_id: number;
+            /** Second */
+            second: string;
+            /** Dice */
+            dice: number;
+            /** Hd95 */
+            hd95: number | null;
+        };
+        /**
+         * ImageDetail
+         * @description An image, and the ids of the images before and behind it in its series.
+         */
+        ImageDetail: {
             /** Id */
             id: number;
             /** Project Id */
             project_id: number;
+            /** Source Id */
+            source_id: number;
+            /** Frame */
+            frame: number;
             /** Name */
             name: string;
             /** Media Type */
@@ -1125,11 +2144,125 @@ export interface components {
             width: number;
             /** Height */
             height: number;
+            /** Scale */
+            scale: number;
+            /** Offset */
+            offset: number;
+            /** Window Low */
+            window_low: number | null;
+            /** Window High */
+            window_high: number | null;
+            /** Spacing */
+            spacing: number[] | null;
+            /** Series */
+            series: string | null;
+            /** Place */
+            place: number | null;
             /**
              * Created At
              * Format: date-time
              */
             created_at: string;
+            /** Before Id */
+            before_id: number | null;
+            /** Behind Id */
+            behind_id: number | null;
+            /** Series Count */
+            series_count: number;
+            /** Source Name */
+            source_name: string;
+            /** Source Media Type */
+            source_media_type: string;
+        };
+        /**
+         * ImageOut
+         * @description A pixel stands for ``stored * scale + offset``, shown from black at ``window_low`` to white at
+         *     ``window_high``; without a window it is shown as it is. ``spacing`` is millimetres between pixels, [x, y].
+         */
+        ImageOut: {
+            /** Id */
+            id: number;
+            /** Project Id */
+            project_id: number;
+            /** Source Id */
+            source_id: number;
+            /** Frame */
+            frame: number;
+            /** Name */
+            name: string;
+            /** Media Type */
+            media_type: string;
+            /** Width */
+            width: number;
+            /** Height */
+            height: number;
+            /** Scale */
+            scale: number;
+            /** Offset */
+            offset: number;
+            /** Window Low */
+            window_low: number | null;
+            /** Window High */
+            window_high: number | null;
+            /** Spacing */
+            spacing: number[] | null;
+            /** Series */
+            series: string | null;
+            /** Place */
+            place: number | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+        };
+        /**
+         * ImportedMasks
+         * @description ``accepted`` masks of a file, ``empty`` ones among them; ``missing`` are images that it names.
+         */
+        ImportedMasks: {
+            /** Filename */
+            filename: string;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "imported" | "refused";
+            /**
+             * Accepted
+             * @default 0
+             */
+            accepted: number;
+            /**
+             * Empty
+             * @default 0
+             */
+            empty: number;
+            /**
+             * Kept
+             * @default []
+             */
+            kept: components["schemas"]["Kept"][];
+            /**
+             * Missing
+             * @default []
+             */
+            missing: string[];
+            problem?: components["schemas"]["FileProblem"] | null;
+        };
+        /**
+         * ImportedPair
+         * @description What became of a pair: its new entry; or why there is none, because the project's own work stays.
+         */
+        ImportedPair: {
+            /** Name */
+            name: string;
+            /** Image Id */
+            image_id: number;
+            /** Entry Id */
+            entry_id: number | null;
+            /** Detail */
+            detail: string | null;
         };
         /**
          * InteractionAnswer
@@ -1158,6 +2291,61 @@ export interface components {
             /** Edit */
             edit: string | null;
         };
+        /**
+         * Interval
+         * @description An estimate with its 95 % interval.
+         */
+        Interval: {
+            /** Value */
+            value: number;
+            /** Low */
+            low: number;
+            /** High */
+            high: number;
+        };
+        /**
+         * InvitationMade
+         * @description With the link, this once: a repeated request is told all but that.
+         */
+        InvitationMade: {
+            /** Secret */
+            secret?: string | null;
+            /** Link */
+            link?: string | null;
+            /** Id */
+            id: number;
+            role: components["schemas"]["Role"];
+            /** Created By */
+            created_by: number | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Expires At
+             * Format: date-time
+             */
+            expires_at: string;
+        };
+        /** InvitationOut */
+        InvitationOut: {
+            /** Id */
+            id: number;
+            role: components["schemas"]["Role"];
+            /** Created By */
+            created_by: number | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Expires At
+             * Format: date-time
+             */
+            expires_at: string;
+        };
         /** KeepLargest */
         KeepLargest: {
             /**
@@ -1168,9 +2356,30 @@ export interface components {
             /** Step */
             step: number;
         };
-        /** LabelChange */
+        /**
+         * Kept
+         * @description An annotation that was left as it was, and why.
+         */
+        Kept: {
+            /** Image Id */
+            image_id: number;
+            /** Label Id */
+            label_id: number;
+            /** Reason */
+            reason: string;
+        };
+        /**
+         * LabelChange
+         * @description What is not sent stays as it is.
+         */
         LabelChange: {
-            strategy: components["schemas"]["Strategy"];
+            /** Name */
+            name?: string;
+            strategy?: components["schemas"]["Strategy"];
+            /** Context Limit */
+            context_limit?: number | null;
+            /** Archived */
+            archived?: boolean;
         };
         /** LabelMetrics */
         LabelMetrics: {
@@ -1182,28 +2391,31 @@ export interface components {
             context_version: number;
             /** Images */
             images: number;
-            /** Open */
-            open: number;
-            /** Accepted */
-            accepted: number;
-            /** Skipped */
-            skipped: number;
-            /** Interactions */
-            interactions: number;
-            /** Interactions Per Image */
-            interactions_per_image: number | null;
+            /** States */
+            states: {
+                [key: string]: number;
+            };
+            /** Imported */
+            imported: number;
+            work: components["schemas"]["Work"];
+            projection: components["schemas"]["Projection"];
+            savings: components["schemas"]["Savings"];
         };
         /** LabelOut */
         LabelOut: {
+            /** Name */
+            name: string;
+            strategy: components["schemas"]["Strategy"];
+            /** Context Limit */
+            context_limit: number | null;
+            /** Archived */
+            archived: boolean;
             /** Id */
             id: number;
             /** Project Id */
             project_id: number;
-            /** Name */
-            name: string;
             /** Context Version */
             context_version: number;
-            strategy: components["schemas"]["Strategy"];
         };
         /** LabelProgress */
         LabelProgress: {
@@ -1214,6 +2426,8 @@ export interface components {
             /** Context Version */
             context_version: number;
             strategy: components["schemas"]["Strategy"];
+            /** Archived */
+            archived: boolean;
             /** Images */
             images: number;
             /** Accepted */
@@ -1257,6 +2471,16 @@ export interface components {
             idle_at: string;
         };
         /**
+         * Link
+         * @description A link that works once; ``secret`` is what stands in it behind the #, which no server sees.
+         */
+        Link: {
+            /** Secret */
+            secret?: string | null;
+            /** Link */
+            link?: string | null;
+        };
+        /**
          * MaskChange
          * @description ``box`` = [x0, y0, x1, y1), ``bits`` = base64(zlib(packed bits of the box, unpadded)).
          */
@@ -1272,6 +2496,27 @@ export interface components {
             id: number;
             /** Name */
             name: string;
+            /** Admin */
+            admin: boolean;
+        };
+        /** MemberOut */
+        MemberOut: {
+            /** User Id */
+            user_id: number;
+            /** Name */
+            name: string;
+            role: components["schemas"]["Role"];
+            /**
+             * Since
+             * Format: date-time
+             */
+            since: string;
+            /** Disabled */
+            disabled: boolean;
+        };
+        /** MemberRole */
+        MemberRole: {
+            role: components["schemas"]["Role"];
         };
         /**
          * ModelOut
@@ -1300,10 +2545,49 @@ export interface components {
                 number
             ] | null;
         };
+        /**
+         * NewExport
+         * @description What to export: by default the accepted masks of all labels.
+         *
+         *     `images` puts the images beside the masks (png, labelmap, numpy); `separate` makes a volume for each label
+         *     (nifti) rather than one whose voxels have the labels' values.
+         */
+        NewExport: {
+            format: components["schemas"]["FormatName"];
+            /** Labels */
+            labels?: number[] | null;
+            /**
+             * States
+             * @default [
+             *       "accepted"
+             *     ]
+             */
+            states: ("submitted" | "accepted" | "returned")[];
+            /**
+             * Images
+             * @default false
+             */
+            images: boolean;
+            /**
+             * Separate
+             * @default false
+             */
+            separate: boolean;
+        };
         /** NewInteraction */
         NewInteraction: {
             /** Prompts */
             prompts: (components["schemas"]["Click"] | components["schemas"]["Scribble"] | components["schemas"]["Box"])[];
+        };
+        /** NewInvitation */
+        NewInvitation: {
+            /** @default annotator */
+            role: components["schemas"]["Role"];
+            /**
+             * Days
+             * @default 7
+             */
+            days: number;
         };
         /** NewLabel */
         NewLabel: {
@@ -1325,6 +2609,19 @@ export interface components {
             use_context: boolean;
         };
         /**
+         * NewToken
+         * @description A role or a project limits what the token may; without ``days`` it lasts until it is revoked.
+         */
+        NewToken: {
+            /** Name */
+            name: string;
+            role?: components["schemas"]["Role"] | null;
+            /** Project Id */
+            project_id?: number | null;
+            /** Days */
+            days?: number | null;
+        };
+        /**
          * Next
          * @description An annotation leased to the caller, with what they had drawn on it and not yet sent.
          */
@@ -1332,6 +2629,24 @@ export interface components {
             annotation: components["schemas"]["AnnotationOut"];
             lease: components["schemas"]["LeaseOut"];
             draft?: components["schemas"]["DraftOut"] | null;
+        };
+        /**
+         * OfferOut
+         * @description What a link is for: to join a project, to choose a new password, or to be the administrator.
+         */
+        OfferOut: {
+            /**
+             * Purpose
+             * @enum {string}
+             */
+            purpose: "join" | "password" | "first_admin";
+            /** Project */
+            project?: string | null;
+            role?: components["schemas"]["Role"] | null;
+            /** Invited By */
+            invited_by?: string | null;
+            /** Person */
+            person?: string | null;
         };
         /**
          * OpinionOut
@@ -1373,6 +2688,35 @@ export interface components {
             step: number;
             change: components["schemas"]["MaskChange"];
         };
+        /**
+         * PairMetrics
+         * @description How well two people agree on a label.
+         */
+        PairMetrics: {
+            /** Label Id */
+            label_id: number;
+            /** First Id */
+            first_id: number;
+            /** First */
+            first: string;
+            /** Second Id */
+            second_id: number;
+            /** Second */
+            second: string;
+            /** Images */
+            images: number;
+            /** Dice */
+            dice: number;
+            /** Hd95 */
+            hd95: number | null;
+        };
+        /** PasswordChange */
+        PasswordChange: {
+            /** Old */
+            old: string;
+            /** New */
+            new: string;
+        };
         /** PicturedImage */
         PicturedImage: {
             /** Id */
@@ -1383,6 +2727,11 @@ export interface components {
             width: number;
             /** Height */
             height: number;
+        };
+        /** PlainToken */
+        PlainToken: {
+            /** Token */
+            token: string;
         };
         /**
          * PredictionOut
@@ -1409,33 +2758,114 @@ export interface components {
             base?: string | null;
             mask?: components["schemas"]["MaskChange"] | null;
         };
+        /**
+         * Progress
+         * @description Where a long job stands.
+         * @enum {string}
+         */
+        Progress: "waiting" | "running" | "done" | "failed";
+        /**
+         * ProjectChange
+         * @description What is not sent stays as it is.
+         */
+        ProjectChange: {
+            /** Name */
+            name?: string;
+            /** Model */
+            model?: string;
+            /** Use Context */
+            use_context?: boolean;
+            /** Overlap */
+            overlap?: number;
+            /** Review Every */
+            review_every?: number;
+            /** Review Above */
+            review_above?: number | null;
+            /** Review Own */
+            review_own?: boolean;
+            /** Control Share */
+            control_share?: number;
+            /** Idle Seconds */
+            idle_seconds?: number;
+            /** Skip Reasons */
+            skip_reasons?: string[];
+        };
         /** ProjectMetrics */
         ProjectMetrics: {
             /** Project Id */
             project_id: number;
+            /** Images */
+            images: number;
+            /** States */
+            states: {
+                [key: string]: number;
+            };
+            /** Imported */
+            imported: number;
+            work: components["schemas"]["Work"];
+            projection: components["schemas"]["Projection"];
+            savings: components["schemas"]["Savings"];
             /** Labels */
             labels: components["schemas"]["LabelMetrics"][];
+            /** Annotators */
+            annotators: components["schemas"]["AnnotatorMetrics"][];
+            /** Days */
+            days: components["schemas"]["DayMetrics"][];
+            /** Pairs */
+            pairs: components["schemas"]["PairMetrics"][];
         };
-        /** ProjectOut */
+        /**
+         * ProjectOut
+         * @description With what the caller is in it, and since when it is deleted, if it is.
+         */
         ProjectOut: {
-            /** Id */
-            id: number;
             /** Name */
             name: string;
             /** Model */
             model: string;
             /** Use Context */
             use_context: boolean;
+            /** Overlap */
+            overlap: number;
+            /** Review Every */
+            review_every: number;
+            /** Review Above */
+            review_above: number | null;
+            /** Review Own */
+            review_own: boolean;
+            /** Control Share */
+            control_share: number;
+            /** Idle Seconds */
+            idle_seconds: number;
+            /** Skip Reasons */
+            skip_reasons: string[];
+            /** Id */
+            id: number;
             /**
              * Created At
              * Format: date-time
              */
             created_at: string;
+            /** Deleted At */
+            deleted_at: string | null;
+            role: components["schemas"]["Role"];
             /**
              * Labels
              * @default []
              */
             labels: components["schemas"]["LabelProgress"][];
+        };
+        /**
+         * Projection
+         * @description What the rest will take at the rate of the newest images; null when there is too little to go by.
+         */
+        Projection: {
+            /** Images */
+            images: number;
+            interactions: components["schemas"]["Interval"] | null;
+            hours: components["schemas"]["Interval"] | null;
+            /** Sentence */
+            sentence: string;
         };
         /**
          * QueuedOut
@@ -1479,6 +2909,16 @@ export interface components {
             accepted_at: string | null;
         };
         /**
+         * ReportLine
+         * @description An item that is not in the file, or not as one might think.
+         */
+        ReportLine: {
+            /** Item */
+            item: string;
+            /** What */
+            what: string;
+        };
+        /**
          * Return
          * @description Why it goes back; ``remark`` is told beside it, pinned to the point ``at`` (x, y) of the image.
          */
@@ -1492,6 +2932,27 @@ export interface components {
                 number,
                 number
             ] | null;
+        };
+        /**
+         * Role
+         * @description What somebody may do in a project; each may all that the ones before it may.
+         * @enum {string}
+         */
+        Role: "viewer" | "annotator" | "reviewer" | "manager" | "owner";
+        /**
+         * Savings
+         * @description What the context saves an image, against the images that were annotated without it.
+         */
+        Savings: {
+            /** Control Images */
+            control_images: number;
+            /** Context Images */
+            context_images: number;
+            interactions: components["schemas"]["Interval"] | null;
+            share: components["schemas"]["Interval"] | null;
+            seconds: components["schemas"]["Interval"] | null;
+            /** Sentence */
+            sentence: string;
         };
         /**
          * Scribble
@@ -1519,6 +2980,11 @@ export interface components {
              */
             kind: "scribble";
         };
+        /** Secret */
+        Secret: {
+            /** Secret */
+            secret: string;
+        };
         /** Skip */
         Skip: {
             /** Reason */
@@ -1540,6 +3006,35 @@ export interface components {
             radius: number;
         };
         /**
+         * SourceOut
+         * @description A file as it was uploaded; ``image_ids`` are of its slices, in order.
+         */
+        SourceOut: {
+            /** Id */
+            id: number;
+            /** Project Id */
+            project_id: number;
+            /** Name */
+            name: string;
+            /** Digest */
+            digest: string;
+            /** Media Type */
+            media_type: string;
+            /** Size */
+            size: number;
+            /** Geometry */
+            geometry: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Image Ids */
+            image_ids: number[];
+        };
+        /**
          * State
          * @description Where an annotation stands; only what is accepted is context.
          * @enum {string}
@@ -1551,12 +3046,58 @@ export interface components {
          * @enum {string}
          */
         Strategy: "in_order" | "random" | "most_uncertain" | "most_certain";
+        /**
+         * TokenMade
+         * @description With the token in plain, this once: a repeated request is told all but that.
+         */
+        TokenMade: {
+            /** Id */
+            id: number;
+            /** Name */
+            name: string;
+            role: components["schemas"]["Role"] | null;
+            /** Project Id */
+            project_id: number | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Expires At */
+            expires_at: string | null;
+            /** Used At */
+            used_at: string | null;
+            /** Token */
+            token?: string | null;
+        };
+        /** TokenOut */
+        TokenOut: {
+            /** Id */
+            id: number;
+            /** Name */
+            name: string;
+            role: components["schemas"]["Role"] | null;
+            /** Project Id */
+            project_id: number | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Expires At */
+            expires_at: string | null;
+            /** Used At */
+            used_at: string | null;
+        };
         /** Uploaded */
         Uploaded: {
             /** Images */
             images: components["schemas"]["UploadedFile"][];
         };
-        /** UploadedFile */
+        /**
+         * UploadedFile
+         * @description ``image`` is that of a file with one picture, ``source`` the file itself, with all of its images.
+         */
         UploadedFile: {
             /** Filename */
             filename: string;
@@ -1566,7 +3107,24 @@ export interface components {
              */
             status: "stored" | "duplicate" | "refused";
             image?: components["schemas"]["ImageOut"] | null;
+            source?: components["schemas"]["SourceOut"] | null;
             problem?: components["schemas"]["FileProblem"] | null;
+        };
+        /** UserOut */
+        UserOut: {
+            /** Id */
+            id: number;
+            /** Name */
+            name: string;
+            /** Admin */
+            admin: boolean;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Disabled At */
+            disabled_at: string | null;
         };
         /** ValidationError */
         ValidationError: {
@@ -1615,6 +3173,65 @@ export interface components {
             /** Reviewer */
             reviewer: string | null;
         };
+        /** Withdrawal */
+        Withdrawal: {
+            /** Reason */
+            reason: string;
+        };
+        /**
+         * Work
+         * @description What was done; what is null has nothing that it could be the mean of.
+         *
+         *     ``accepted`` images exclude imported ones. Gold is told to managers only.
+         */
+        Work: {
+            /** Accepted */
+            accepted: number;
+            /** Interactions */
+            interactions: number;
+            /** Edits */
+            edits: number;
+            /** Untouched */
+            untouched: number;
+            /** Active Seconds */
+            active_seconds: number;
+            /** Interactions Per Image */
+            interactions_per_image: number | null;
+            /** Untouched Share */
+            untouched_share: number | null;
+            /** Active Seconds Per Image */
+            active_seconds_per_image: number | null;
+            /** First Dice */
+            first_dice: number | null;
+            /** Reviewed */
+            reviewed: number;
+            /** Returned */
+            returned: number;
+            /** Return Share */
+            return_share: number | null;
+            /** Compared */
+            compared: number;
+            /** Agreement Dice */
+            agreement_dice: number | null;
+            /** Agreement Hd95 */
+            agreement_hd95: number | null;
+            /** Gold Checked */
+            gold_checked: number | null;
+            /** Gold Dice */
+            gold_dice: number | null;
+        };
+        /** Imported */
+        service__context__schemas__Imported: {
+            /** Source */
+            source: string;
+            /** Pairs */
+            pairs: components["schemas"]["ImportedPair"][];
+        };
+        /** Imported */
+        service__imports__schemas__Imported: {
+            /** Files */
+            files: components["schemas"]["ImportedMasks"][];
+        };
     };
     responses: never;
     parameters: never;
@@ -1644,6 +3261,637 @@ export interface operations {
             };
         };
     };
+    login_api_auth_login_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Credentials"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    login_with_token_api_auth_token_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PlainToken"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    logout_api_auth_logout_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    change_password_api_auth_password_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    list_tokens_api_tokens_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenOut"][];
+                };
+            };
+        };
+    };
+    create_token_api_tokens_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewToken"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenMade"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    revoke_token_api_tokens__token_id__delete: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                token_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    list_users_api_users_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserOut"][];
+                };
+            };
+        };
+    };
+    disable_user_api_users__user_id__disable_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                user_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserOut"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    enable_user_api_users__user_id__enable_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                user_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserOut"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    list_members_api_projects__project_id__members_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MemberOut"][];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    leave_project_api_projects__project_id__members_me_delete: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                project_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    set_role_api_projects__project_id__members__user_id__put: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                project_id: number;
+                user_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MemberRole"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MemberOut"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    remove_member_api_projects__project_id__members__user_id__delete: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                project_id: number;
+                user_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    list_invitations_api_projects__project_id__invitations_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvitationOut"][];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    invite_api_projects__project_id__invitations_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                project_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewInvitation"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvitationMade"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    revoke_invitation_api_projects__project_id__invitations__invitation_id__delete: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                project_id: number;
+                invitation_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    make_password_link_api_users__user_id__link_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                user_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Link"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    look_at_invitation_api_invitations_look_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Secret"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OfferOut"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    accept_invitation_api_invitations_accept_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Acceptance"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     list_models_api_models_get: {
         parameters: {
             query?: never;
@@ -1666,7 +3914,9 @@ export interface operations {
     };
     list_projects_api_projects_get: {
         parameters: {
-            query?: never;
+            query?: {
+                deleted?: boolean;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -1680,6 +3930,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ProjectOut"][];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
         };
@@ -1723,6 +3982,110 @@ export interface operations {
         parameters: {
             query?: never;
             header?: never;
+            path: {
+                project_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectOut"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    delete_project_api_projects__project_id__delete: {
+        parameters: {
+            query: {
+                name: string;
+            };
+            header?: {
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                project_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    change_project_api_projects__project_id__patch: {
+        parameters: {
+            query?: never;
+            header?: {
+                "If-Match"?: string | null;
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                project_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProjectChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectOut"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    restore_project_api_projects__project_id__restore_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string | null;
+            };
             path: {
                 project_id: number;
             };
@@ -1818,10 +4181,73 @@ export interface operations {
             };
         };
     };
+    read_label_api_labels__label_id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                label_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LabelOut"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    delete_label_api_labels__label_id__delete: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                label_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     change_label_api_labels__label_id__patch: {
         parameters: {
             query?: never;
             header?: {
+                "If-Match"?: string | null;
                 "Idempotency-Key"?: string | null;
             };
             path: {
@@ -1860,6 +4286,8 @@ export interface operations {
             query?: {
                 after?: number;
                 limit?: number;
+                series?: string | null;
+                source_id?: number | null;
             };
             header?: never;
             path: {
@@ -1903,7 +4331,13 @@ export interface operations {
         requestBody: {
             content: {
                 "multipart/form-data": {
+                    /** @description PNG, JPEG, TIFF, DICOM, NIfTI, or ZIP archives of them. */
                     files: string[];
+                    /**
+                     * @description The axis along which NIfTI volumes are cut into slices; by default that on which voxels lie furthest apart.
+                     * @enum {integer}
+                     */
+                    axis?: 0 | 1 | 2;
                 };
             };
         };
@@ -1915,6 +4349,134 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Uploaded"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    known_files_api_projects__project_id__images_known_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Digests"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Digests"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    read_image_api_images__image_id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                image_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImageDetail"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    read_source_api_sources__source_id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                source_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SourceOut"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    read_source_file_api_sources__source_id__file_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                source_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
                 };
             };
             /** @description Validation Error */
@@ -1979,6 +4541,50 @@ export interface operations {
                 };
                 content: {
                     "application/json": unknown;
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    import_masks_api_projects__project_id__masks_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                project_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": {
+                    /** @description PNG, TIFF or NIfTI masks named like their image, with or without `_mask`; COCO JSON; or ZIP archives of them. */
+                    files: string[];
+                    /** @description Name or id of the label that all masks are of. Without it a mask is a label map: value k is the k-th label of the project. */
+                    label?: string;
+                    /** @description The value in the masks that means `label`; by default all but 0. */
+                    value?: number;
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["service__imports__schemas__Imported"];
                 };
             };
             /** @description Validation Error */
@@ -3120,6 +5726,8 @@ export interface operations {
             query?: {
                 include_removed?: boolean;
                 second_look?: boolean;
+                after?: number;
+                limit?: number;
             };
             header?: never;
             path: {
@@ -3153,6 +5761,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                "If-Match"?: string | null;
                 "Idempotency-Key"?: string | null;
             };
             path: {
@@ -3186,9 +5795,249 @@ export interface operations {
             };
         };
     };
-    interactions_per_image_api_labels__label_id__metrics_interactions_per_image_get: {
+    read_entry_thumbnail_api_context__entry_id__thumbnail_get: {
+        parameters: {
+            query?: {
+                size?: number;
+            };
+            header?: never;
+            path: {
+                entry_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    withdraw_acceptance_api_annotations__annotation_id__withdraw_post: {
         parameters: {
             query?: never;
+            header?: {
+                "If-Match"?: string | null;
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                annotation_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Withdrawal"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnnotationOut"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    export_context_api_labels__label_id__context_export_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                label_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    import_context_api_labels__label_id__context_import_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                label_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": {
+                    /** Format: binary */
+                    file: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["service__context__schemas__Imported"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    list_gold_api_labels__label_id__gold_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                label_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GoldOut"][];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    set_gold_api_labels__label_id__gold__image_id__put: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                label_id: number;
+                image_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "image/png": string;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    remove_gold_api_labels__label_id__gold__image_id__delete: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                label_id: number;
+                image_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    interactions_per_image_api_labels__label_id__metrics_interactions_per_image_get: {
+        parameters: {
+            query?: {
+                after?: number;
+                limit?: number;
+            };
             header?: {
                 accept?: string;
             };
@@ -3220,7 +6069,107 @@ export interface operations {
             };
         };
     };
+    curve_api_labels__label_id__metrics_curve_get: {
+        parameters: {
+            query?: {
+                points?: number;
+            };
+            header?: never;
+            path: {
+                label_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CurvePoint"][];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    agreement_api_labels__label_id__metrics_agreement_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                label_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImageAgreement"][];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     project_metrics_api_projects__project_id__metrics_get: {
+        parameters: {
+            query?: never;
+            header?: {
+                accept?: string;
+            };
+            path: {
+                project_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectMetrics"];
+                    "text/csv": unknown;
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    stream_project_api_projects__project_id__events_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -3237,7 +6186,258 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ProjectMetrics"];
+                    "text/event-stream": unknown;
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    list_exports_api_projects__project_id__exports_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                project_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExportOut"][];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    create_export_api_projects__project_id__exports_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                project_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewExport"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExportOut"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    read_export_api_exports__export_id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                export_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExportOut"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    delete_export_api_exports__export_id__delete: {
+        parameters: {
+            query?: never;
+            header?: {
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                export_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    download_export_api_exports__export_id__download_get: {
+        parameters: {
+            query?: never;
+            header?: {
+                Range?: string | null;
+                "If-Range"?: string | null;
+            };
+            path: {
+                export_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": unknown;
+                };
+            };
+            /** @description Some of its bytes */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    project_audit_api_projects__project_id__audit_get: {
+        parameters: {
+            query?: {
+                before?: number | null;
+                limit?: number;
+                format?: components["schemas"]["Format"];
+                user_id?: number | null;
+                action?: string | null;
+                since?: string | null;
+                until?: string | null;
+            };
+            header?: never;
+            path: {
+                project_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditPage"];
+                    "text/csv": unknown;
+                    "application/x-ndjson": unknown;
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    whole_audit_api_audit_get: {
+        parameters: {
+            query?: {
+                before?: number | null;
+                limit?: number;
+                format?: components["schemas"]["Format"];
+                user_id?: number | null;
+                action?: string | null;
+                since?: string | null;
+                until?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditPage"];
+                    "text/csv": unknown;
+                    "application/x-ndjson": unknown;
                 };
             };
             /** @description Validation Error */

@@ -20,6 +20,8 @@ export interface Step {
   /** What the service calls the mask that is seen here; null as long as it has not said. */
   digest: string | null;
   patch: Patch;
+  /** Whether all of its mask was sent, so that it does not matter what the service saw before. */
+  readonly whole: boolean;
 }
 
 export class Journal {
@@ -63,14 +65,21 @@ export class Journal {
 
   /** A step of prompts, still without a mask. */
   prompt(key: string, prompts: readonly Prompt[]): void {
-    this.#add({ key, prompts, masked: false, digest: null, patch: UNCHANGED });
+    this.#add({ key, prompts, masked: false, digest: null, patch: UNCHANGED, whole: false });
   }
 
-  /** An edit by hand: what `edited` differs in from the mask, which is nothing outside of `box`. */
+  /**
+   * An edit by hand: what `edited` differs in from the mask, which is nothing outside of `box`.
+   *
+   * Returns the box to send. It is the whole mask while the model owes a reply, which the service may see by
+   * the time the edit comes, and else what has changed.
+   */
   edit(key: string, edited: Mask, box: Box): Box {
+    const whole = this.awaited !== null;
     const patch = difference(this.mask, edited, box);
-    this.#add({ key, prompts: [], masked: true, digest: null, patch });
-    return flip(this.mask, patch);
+    this.#add({ key, prompts: [], masked: true, digest: null, patch, whole });
+    const changed = flip(this.mask, patch);
+    return whole ? everything(this.mask) : changed;
   }
 
   /** Whether a step still takes the model's reply: not if it is undone, has its mask or is not the newest any more. */
@@ -96,12 +105,12 @@ export class Journal {
   /**
    * The service has said what it calls the mask of an edit, and the one `base` that it has put the edit upon.
    *
-   * Returns whether that is the one that was seen here; if not, it is not certain what the service sees.
+   * Returns whether it is certain that the service sees the same now.
    */
   name(key: string, digest: string, base: string | null): boolean {
     const at = this.#steps.findIndex((each) => each.key === key);
     if (at < 0) return true;
-    const certain = this.#digestAt(at) === base;
+    const certain = this.#steps[at].whole || this.#digestAt(at) === base;
     this.#steps[at].digest = certain ? digest : null;
     return certain;
   }

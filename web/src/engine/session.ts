@@ -98,7 +98,7 @@ function onward(session: Session): Next {
   const [order] = session.orders;
   if (session.flight !== "none" || session.trouble !== null) return [session, []];
   if (order === undefined) {
-    return session.doubted ? [{ ...session, doubted: false }, [{ kind: "look" }]] : [session, []];
+    return [session, session.doubted ? [{ kind: "look" }] : []];
   }
   const { lease, version, step } = session;
   const wait = order.kind === "prompts" && session.orders.length === 1;
@@ -151,7 +151,7 @@ function seen(session: Session, key: string, annotation: AnnotationOut): Next {
 
 /** What the service sees, looked up. */
 function looked(session: Session, annotation: AnnotationOut): Next {
-  if (annotation.version < session.version) return [session, []];
+  if (annotation.version < session.version) return onward(session); // it has changed meanwhile
   const { version, step } = annotation;
   if (session.purpose !== "compare") {
     const after: Session = { ...session, version, step, trouble: null, owed: null, purpose: "compare" };
@@ -170,7 +170,13 @@ function compared(session: Session, annotation: AnnotationOut): Next {
   const owed = failure === null && maskOf(annotation)?.n !== step ? step : null;
   const { attempts } = session;
   const again: Effect[] = owed === null ? [] : [{ kind: "later", ms: delay(attempts) }];
-  const after: Session = { ...session, owed, failure, attempts: owed === null ? 0 : attempts + 1 };
+  const after: Session = {
+    ...session,
+    owed,
+    failure,
+    doubted: false,
+    attempts: owed === null ? 0 : attempts + 1,
+  };
   return [after, [{ kind: "compare", annotation }, ...again]];
 }
 
@@ -226,6 +232,10 @@ export function keyOf({ numbers }: Session, n: number): string | null | undefine
 function retried(session: Session): Next {
   if (session.trouble === "offline") return onward({ ...session, trouble: null });
   if (session.orders.length > 0) return onward(session);
-  const unsure = session.owed !== null || session.trouble === "checking" || session.purpose !== "compare";
+  const unsure =
+    session.owed !== null ||
+    session.doubted ||
+    session.trouble === "checking" ||
+    session.purpose !== "compare";
   return [session, unsure ? [{ kind: "look" }] : []];
 }

@@ -235,12 +235,10 @@ export class Work {
     this.#show(this.#journal.restart(pixels, maskOf(annotation)?.mask_digest ?? null));
   }
 
-  /** A step by hand. Where it is not certain what the service sees beneath it, the whole mask is sent. */
   #edit(edited: Mask, box: Box): void {
     const key = this.#host.key();
-    const sure = this.#journal.awaited === null;
-    const drawn = this.#journal.edit(key, edited, box);
-    this.#order({ kind: "edit", key, drawn: pack(edited, sure ? drawn : everything(edited)) });
+    const wanted = this.#journal.edit(key, edited, box);
+    this.#order({ kind: "edit", key, drawn: pack(edited, wanted) });
   }
 
   #show(box: Box | null): void {

@@ -1,0 +1,48 @@
+"""The web page as Vite built it: files that never change under their names, and one page at every address."""
+
+from pathlib import Path
+
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Match, Mount
+from starlette.types import Scope
+
+BUILT = Path(__file__).parent.parent / "web" / "dist"
+
+INDEX = "index.html"
+# Their names change with their content.
+UNCHANGING = {"Cache-Control": "public, max-age=31536000, immutable"}
+
+
+class Page(Mount):
+    """The page, at every path but the API's: there, a wrong method must stay a wrong method."""
+
+    def __init__(self, folder: Path = BUILT) -> None:
+        super().__init__("/", PageFiles(directory=folder, check_dir=False))
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if scope["path"] == "/api" or scope["path"].startswith("/api/"):
+            return Match.NONE, {}
+        return super().matches(scope)
+
+
+class PageFiles(StaticFiles):
+    """The files of the page; what is no file but could be an address in it is answered with the page itself."""
+
+    async def check_config(self) -> None:
+        """Nothing: that the folder is not there is told to whoever asks for the page."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        if path.startswith("assets/"):
+            response = await super().get_response(path, scope)
+            response.headers.update(UNCHANGING)
+            return response
+        if "." in path.removeprefix("."):
+            return await super().get_response(path, scope)
+        try:
+            return await super().get_response(INDEX, scope)
+        except HTTPException as error:
+            if error.status_code == 404:
+                raise HTTPException(404, "The page is not built: run `make web/dist/index.html`.") from error
+            raise

@@ -1,0 +1,170 @@
+import { describe, expect, it } from "vitest";
+import type { Effect, Session, SessionEvent } from "../src/engine/events";
+import { type Request, requestOf } from "../src/engine/host";
+import type { AnnotationOut, InteractionAnswer, Order, Problem } from "../src/engine/orders";
+import { advance, opened, settled, thinking } from "../src/engine/session";
+
+const CLICK = { kind: "click", x: 1, y: 2, positive: true } as const;
+
+function annotation(more: Partial<AnnotationOut> = {}): AnnotationOut {
+  const prediction = { n: 0, mask_digest: "first" };
+  return {
+    version: 3,
+    step: 0,
+    failure: null,
+    prediction,
+    edited: null,
+    interactions: [],
+    ...more,
+  } as AnnotationOut;
+}
+
+function prompts(key: string): Order {
+  return { kind: "prompts", key, prompts: [CLICK] };
+}
+
+function answer(n: number, more: Partial<InteractionAnswer> = {}): InteractionAnswer {
+  const interaction = { n, parent: n - 1, prompts: [], edit: null };
+  return { interaction, prediction: null, edited: null, failure: null, version: 3 + n, ...more };
+}
+
+function problem(status: number, code = ""): Problem {
+  return { status, code, detail: "what to do" };
+}
+
+/** A session after some events, and what it wanted done at the last of them. */
+function upon(...events: SessionEvent[]): { session: Session; effects: readonly Effect[] } {
+  let session = opened("lease", annotation());
+  let effects: readonly Effect[] = [];
+  for (const event of events) [session, effects] = advance(session, event);
+  return { session, effects };
+}
+
+const ORDERED: SessionEvent = { kind: "ordered", order: prompts("a") };
+
+function refused(status: number, code?: string): SessionEvent {
+  return { kind: "refused", key: "a", problem: problem(status, code) };
+}
+
+describe("a session", () => {
+  it("sends one order at a time, in the order they were given", () => {
+    const { effects } = upon(ORDERED, { kind: "ordered", order: { kind: "undo", key: "b" } });
+    expect(effects.map((effect) => effect.kind)).toEqual(["abandon", "send"]);
+    const next = upon(
+      ORDERED,
+      { kind: "ordered", order: { kind: "undo", key: "b" } },
+      { kind: "answered", key: "a", answer: answer(1) },
+    );
+    expect(next.effects).toMatchObject([
+      { kind: "send", order: { key: "b" }, step: 1, version: 4, wait: false },
+    ]);
+  });
+
+  it("thinks until the mask of the newest step has come, has failed, or is not wanted any more", () => {
+    expect(thinking(upon(ORDERED).session)).toBe(true);
+    const owed = [ORDERED, { kind: "answered", key: "a", answer: answer(1) } as SessionEvent];
+    expect(upon(...owed).effects).toEqual([{ kind: "later", ms: 1000 }]);
+    expect(thinking(upon(...owed).session)).toBe(true);
+    const failed = upon(...owed, { kind: "told", told: { kind: "failed", n: 1, detail: "out of memory" } });
+    expect(thinking(failed.session)).toBe(false);
+    expect(failed.session.failure).toBe("out of memory");
+    const edit: Order = {
+      kind: "edit",
+      key: "b",
+      drawn: { box: { x0: 0, y0: 0, x1: 0, y1: 0 }, bits: new Uint8Array() },
+    };
+    expect(thinking(upon(...owed, { kind: "ordered", order: edit }).session)).toBe(false);
+  });
+
+  it("asks again and again, ever more rarely, while the service cannot be reached, and loses nothing", () => {
+    const waits: number[] = [];
+    let session = upon(ORDERED).session;
+    for (let i = 0; i < 8; i++) {
+      const [down, effects] = advance(session, refused(i % 2 ? 0 : 503));
+      waits.push(...effects.map((effect) => (effect.kind === "later" ? effect.ms : Number.NaN)));
+      expect(down.trouble).toBe("offline");
+      [session] = advance(down, { kind: "retry" });
+      expect(session.flight).toBe("waiting");
+    }
+    expect(waits).toEqual([1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]);
+    expect(session.orders).toEqual([prompts("a")]);
+  });
+
+  it.each([
+    [401, "not_authenticated", "signed-out", { kind: "signed-in" }],
+    [410, "lease_expired", "lease-lost", { kind: "leased", lease: "another", annotation: annotation() }],
+    [409, "lease_lost", "lease-lost", { kind: "leased", lease: "another", annotation: annotation() }],
+  ] as const)("keeps what is to be sent over %s %s, and then sends it", (status, code, trouble, way) => {
+    const stopped = upon(ORDERED, refused(status, code));
+    expect(stopped.session.trouble).toBe(trouble);
+    const { session, effects } = upon(ORDERED, refused(status, code), way);
+    expect(session.trouble).toBeNull();
+    expect(effects).toMatchObject([{ kind: "send", order: { key: "a" }, lease: session.lease }]);
+  });
+
+  it("looks whether a stale version is a conflict, and sends again if the steps are the same", () => {
+    const stale = refused(412, "version_stale");
+    expect(upon(ORDERED, stale).effects).toEqual([{ kind: "look" }]);
+    const same = upon(ORDERED, stale, { kind: "seen", key: null, annotation: annotation({ version: 9 }) });
+    expect(same.effects).toMatchObject([{ kind: "send", version: 9 }]);
+    const other = upon(ORDERED, stale, {
+      kind: "seen",
+      key: null,
+      annotation: annotation({ version: 9, step: 5 }),
+    });
+    expect(other.session.trouble).toBe("conflict");
+    expect(settled(other.session)).toBe(false);
+  });
+
+  it("goes back to what the service sees when it refuses an order for good, and says why", () => {
+    const wrong = refused(422, "prompt_outside");
+    const { effects } = upon(ORDERED, wrong);
+    expect(effects).toEqual([{ kind: "tell", problem: problem(422, "prompt_outside") }, { kind: "look" }]);
+    const back = upon(ORDERED, wrong, { kind: "seen", key: null, annotation: annotation() });
+    expect(back.effects).toMatchObject([{ kind: "restart", keep: "theirs" }]);
+    expect(settled(back.session)).toBe(true);
+  });
+
+  it("is over with what ends it", () => {
+    const end: Order = { kind: "submit", key: "z" };
+    const accepted = annotation({ state: "accepted", version: 8 });
+    const { session, effects } = upon(
+      { kind: "ordered", order: end },
+      { kind: "seen", key: "z", annotation: accepted },
+    );
+    expect(effects).toEqual([{ kind: "finished", annotation: accepted }]);
+    expect(advance(session, ORDERED)[1]).toEqual([]);
+    expect(upon(ORDERED, refused(409, "annotation_not_open")).session.trouble).toBe("closed");
+    expect(upon({ kind: "told", told: { kind: "released" } }).session.trouble).toBe("lease-lost");
+  });
+});
+
+describe("a request", () => {
+  async function request(order: Order): Promise<Request & { json: unknown }> {
+    const [, effects] = advance(opened("lease", annotation({ step: 4 })), { kind: "ordered", order });
+    const made = await requestOf(7, effects[0] as Extract<Effect, { kind: "send" }>);
+    return { ...made, json: JSON.parse(made.body) };
+  }
+
+  it("names the lease and can be repeated; the end of the work names the version", async () => {
+    const prompted = await request(prompts("a"));
+    expect(prompted.path).toBe("/api/annotations/7/interactions");
+    expect(prompted.headers).toMatchObject({
+      "Idempotency-Key": "a",
+      "Lease-Token": "lease",
+      Prefer: "wait=5",
+    });
+    expect(prompted.headers["If-Match"]).toBeUndefined();
+    expect(prompted.json).toEqual({ prompts: [CLICK] });
+    const skipped = await request({ kind: "skip", key: "b", reason: "blurred" });
+    expect(skipped).toMatchObject({ headers: { "If-Match": '"3"' }, json: { reason: "blurred" } });
+    expect(skipped.headers.Prefer).toBeUndefined();
+  });
+
+  it("says upon which step an edit was drawn", async () => {
+    const drawn = { box: { x0: 1, y0: 2, x1: 3, y1: 4 }, bits: Uint8Array.of(0xf0) };
+    const edited = await request({ kind: "edit", key: "c", drawn });
+    expect(edited.path).toBe("/api/annotations/7/edits");
+    expect(edited.json).toMatchObject({ kind: "paint", step: 4, change: { box: [1, 2, 3, 4] } });
+  });
+});
