@@ -1,9 +1,13 @@
 // Every text of the page, in English. A translation is another object of this shape.
 
+import { annotate, review } from "./annotate/texts";
+
 const s = (count: number, one: string, many = `${one}s`) =>
   `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 
 export const texts = {
+  annotate,
+  review,
   brand: "Accrue",
   skip: "Skip to the content",
   loading: "Loading …",

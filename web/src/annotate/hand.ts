@@ -140,6 +140,11 @@ export class Hand {
     }
   }
 
+  /** The pointer has left. */
+  hover(): void {
+    if (this.#doing.kind === "nothing") this.#easel.hover(null);
+  }
+
   /** The browser took the pointer, or the person wants the stroke gone. */
   cancel(): boolean {
     const drawing = this.drawing;

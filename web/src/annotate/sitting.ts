@@ -11,7 +11,7 @@ import { type Box, everything, isEmpty } from "../engine/box";
 import type { Asked, Host } from "../engine/host";
 import { requestOf } from "../engine/host";
 import { Mask } from "../engine/mask";
-import type { AnnotationOut, InteractionAnswer, Problem, Told } from "../engine/orders";
+import type { AnnotationOut, InteractionAnswer, PredictionOut, Problem, Told } from "../engine/orders";
 import { difference } from "../engine/patch";
 import { type Held, type HoldEvent, hold, NONE_HELD, type Prompt } from "../engine/prompts";
 import { NOTHING_TO_SAVE, type SaveState, type Saving, type SavingEvent, save, saveState, wouldLose } from "../engine/saving";
@@ -52,6 +52,7 @@ export class Sitting implements Host {
   readonly #timers = new Set<ReturnType<typeof setTimeout>>();
   #work: Work | null = null;
   #annotation: AnnotationOut;
+  #origin: PredictionOut | null;
   #held: Held = NONE_HELD;
   #saving: Saving = NOTHING_TO_SAVE;
   #drafted: boolean;
@@ -62,6 +63,7 @@ export class Sitting implements Host {
   private constructor(opened: Opened, parts: Parts) {
     this.id = opened.annotation.id;
     this.#annotation = opened.annotation;
+    this.#origin = opened.annotation.prediction;
     this.#drafted = opened.draft != null;
     this.#parts = parts;
   }
@@ -85,6 +87,11 @@ export class Sitting implements Host {
   /** The annotation as the service told it last. */
   get annotation(): AnnotationOut {
     return this.#annotation;
+  }
+
+  /** The prediction that it opened with, or the first one that came. */
+  get origin(): PredictionOut | null {
+    return this.#origin;
   }
 
   get held(): Held {
@@ -188,14 +195,13 @@ export class Sitting implements Host {
     return answer;
   }
 
-  /** Gives the annotation back, unless it is finished, and ends everything. */
+  /** Ends everything; an annotation that nothing was done to goes back to the queue. */
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#stream?.close();
-    for (const timer of this.#timers) clearTimeout(timer);
+    this.#quit();
     const { trouble, lease } = this.work.session;
-    if (trouble === null && !this.atRisk) {
+    if (trouble === null && this.work.interactions === 0 && this.#held.prompts.length === 0) {
       const headers = { "Lease-Token": lease, "Idempotency-Key": newKey() };
       void fetch(`/api/annotations/${this.id}/release`, { method: "POST", headers, keepalive: true }).catch(() => {});
     }
@@ -220,8 +226,7 @@ export class Sitting implements Host {
         return;
       case "finished":
         this.#ended = true;
-        this.#stream?.close();
-        for (const timer of this.#timers) clearTimeout(timer);
+        this.#quit();
         void this.#parts.drafts.delete(this.id).catch(() => {});
         this.#parts.ends.finished(effect.annotation);
         return;
@@ -268,6 +273,7 @@ export class Sitting implements Host {
     if (!answer.ok) this.work.take({ kind: "refused", key: null, problem: answer.problem });
     else {
       this.#annotation = answer.data;
+      this.#origin ??= answer.data.prediction;
       this.work.take({ kind: "seen", key: null, annotation: answer.data });
     }
   }
@@ -277,7 +283,9 @@ export class Sitting implements Host {
     this.#stream = stream;
     for (const kind of ["predicted", "failed", "released"] as const) {
       stream.addEventListener(kind, (event) => {
-        this.work.take({ kind: "told", told: JSON.parse((event as MessageEvent<string>).data) as Told });
+        const told = JSON.parse((event as MessageEvent<string>).data) as Told;
+        if (told.kind === "predicted") this.#origin ??= told.prediction ?? null;
+        this.work.take({ kind: "told", told });
       });
     }
     let before = false;
@@ -391,6 +399,11 @@ export class Sitting implements Host {
       this.#parts.ends.restored();
     }
     if (kept || draft) this.#save({ kind: "changed" });
+  }
+
+  #quit(): void {
+    this.#stream?.close();
+    for (const timer of this.#timers) clearTimeout(timer);
   }
 
   #post(body: object = {}) {
