@@ -57,7 +57,7 @@ export const annotate = {
   ready: "Prediction ready",
   origin: "First mask",
   waiting: "The first mask is on its way. You can begin without it.",
-  made: (size: number) => (size === 0 ? "made without examples" : `made from ${n(size, "accepted image")}`),
+  made: (size: number) => (size === 0 ? "Made without examples" : `Made from ${n(size, "accepted image")}`),
   version: (version: number) => `context ${version}`,
   control: "This image is annotated without examples, to measure what they save.",
   uncertainty: (share: number) => `uncertainty ${percent(share)}`,
