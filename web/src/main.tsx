@@ -16,6 +16,7 @@ import "./style/tokens.css";
 import "./style/base.css";
 import "./style/parts.css";
 import "./style/frame.css";
+import "./style/pages.css";
 
 const CANVAS = new Set(["annotate", "annotation", "review"]);
 

@@ -119,12 +119,27 @@ export async function tagged<T>(asked: Promise<Answer<T>>): Promise<{ data: T; e
   return { data: data as T, etag: response.headers.get("ETag") ?? "" };
 }
 
-/** Sends one file in a multipart field and tells how much of it has left, from 0 to 1. */
-export function send<T>(path: string, form: FormData, progress: (share: number) => void): Promise<T> {
+/** Sends a form and tells how much of it has left, from 0 to 1; asks to sign in again when it must. */
+export async function send<T>(path: string, form: FormData, progress: (share: number) => void): Promise<T> {
+  const key = newKey();
+  try {
+    return await sendOnce(path, form, key, progress);
+  } catch (problem) {
+    if (!(problem instanceof Problem) || problem.status !== 401 || !(await signInAgain())) throw problem;
+    return await sendOnce(path, form, key, progress);
+  }
+}
+
+function sendOnce<T>(
+  path: string,
+  form: FormData,
+  key: string,
+  progress: (share: number) => void,
+): Promise<T> {
   return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest();
+    const request = new XMLHttpRequest(); // fetch tells nothing about what it has sent
     request.open("POST", path);
-    request.setRequestHeader("Idempotency-Key", newKey());
+    request.setRequestHeader("Idempotency-Key", key);
     request.responseType = "json";
     request.upload.onprogress = (event) => event.lengthComputable && progress(event.loaded / event.total);
     request.onload = () =>

@@ -1,6 +1,10 @@
 // Which component an address shows. Annotating, reviewing and plots are loaded when they are first opened.
 
 import type { ComponentType } from "preact";
+import { Account } from "../pages/account";
+import { NewProject } from "../pages/new";
+import { ProjectPage } from "../pages/project-page";
+import { Projects } from "../pages/projects";
 import { lazily } from "../parts/loaded";
 import { Empty } from "../parts/look";
 import { texts } from "../texts";
@@ -40,6 +44,14 @@ function Missing() {
 export function Place() {
   const at = route.value;
   switch (at.page) {
+    case "projects":
+      return <Projects />;
+    case "new":
+      return <NewProject />;
+    case "account":
+      return <Account />;
+    case "project":
+      return <ProjectPage key={at.id} id={at.id} part={at.part} />;
     case "annotate":
       return <Annotate key={at.labelId} labelId={at.labelId} />;
     case "annotation":
