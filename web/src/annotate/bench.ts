@@ -30,6 +30,8 @@ export class Bench implements Easel {
   /** Whether arrow keys move the pointer: then it is drawn as cross hairs. */
   #hairs = false;
   #pointer: ScreenPoint | null = null;
+  /** Called with the place that was pointed at while nothing can be drawn upon. */
+  pointed: (at: ImagePoint) => void = () => {};
   /** Called when a stroke has ended in a step. */
   drew: () => void = () => {};
 
@@ -66,7 +68,8 @@ export class Bench implements Easel {
     if (tool.value === "window") {
       const { window } = this.#stage;
       this.#dragged = window && { from: at.at, window };
-    } else if (sitting) {
+    } else if (!sitting) this.pointed(point);
+    else {
       if (isPromptTool(tool.value)) this.#beginGesture(point, sign);
       else if (tool.value === "fill") this.#fill(sitting, point, sign);
       else this.#beginStroke(sitting, at, point, (tool.value === "brush") === sign);

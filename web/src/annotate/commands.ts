@@ -25,7 +25,12 @@ export type Action =
   | "hide"
   | "before"
   | "behind"
-  | "home";
+  | "home"
+  | "accept"
+  | "return"
+  | "edit"
+  | "toggle"
+  | "side";
 
 interface Row {
   readonly group: string;
@@ -34,6 +39,7 @@ interface Row {
 }
 
 const { groups, tools, ...words } = texts.annotate;
+const { review } = texts;
 const row = (group: string, text: string, ...keys: string[]): Row => ({ group, text, keys });
 
 export const ACTIONS: Readonly<Record<Action, Row>> = {
@@ -64,6 +70,11 @@ export const ACTIONS: Readonly<Record<Action, Row>> = {
   skip: row(groups.work, words.skip, "X"),
   flag: row(groups.work, words.flag, "M"),
   comment: row(groups.work, words.comment, "C"),
+  accept: row(groups.work, review.accept, "Ctrl+Enter"),
+  return: row(groups.work, review.return, "Ctrl+Backspace"),
+  edit: row(groups.work, review.edit, "I"),
+  toggle: row(groups.view, review.toggle, "V"),
+  side: row(groups.view, review.side, "D"),
 };
 
 export type Does = Readonly<Partial<Record<Action, (event?: KeyboardEvent) => void>>>;

@@ -195,6 +195,22 @@ export class Sitting implements Host {
     return answer;
   }
 
+  /** A review's decision: the annotation leaves the person's hands. What was drawn goes out before. */
+  async decide(path: "accept" | "return", body: object): Promise<Problem | null> {
+    while (this.work.session.orders.length > 0 && this.work.session.trouble === null) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    const { lease, version } = this.work.session;
+    const headers = { "Lease-Token": lease, "If-Match": `"${version}"`, "Idempotency-Key": newKey() };
+    const init = { method: "POST", headers, body: JSON.stringify(body) };
+    const answer = await this.#parts.remote.ask<AnnotationOut>(`/api/annotations/${this.id}/${path}`, init);
+    if (!answer.ok) return answer.problem;
+    this.#ended = true;
+    this.#quit();
+    this.#parts.ends.finished(answer.data);
+    return null;
+  }
+
   /** Ends everything; an annotation that nothing was done to goes back to the queue. */
   end(): void {
     if (this.#ended) return;

@@ -41,6 +41,8 @@ export class Stage {
   /** What is to be drawn anew: the grey values, the colours of the mask, or only where it all is. */
   #stale = { values: false, colours: false, place: false };
   #frame = 0;
+  /** Told when the image is looked at from elsewhere. */
+  looked: (view: View) => void = () => {};
   /** Told after each drawing, with the milliseconds that it took. */
   drawn: (ms: number) => void = () => {};
 
@@ -111,6 +113,7 @@ export class Stage {
     this.marks.look(view);
     this.#stale.place = true;
     this.#soon();
+    this.looked(view);
   }
 
   fit(): void {

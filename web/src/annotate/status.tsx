@@ -20,6 +20,7 @@ interface Props {
 export function Status({ desk, sitting, thinking }: Props) {
   const detail = (desk.peek.value?.picture ?? desk.picture.value)?.detail;
   const project = desk.project.value;
+  sitting?.tick.value; // the line follows whatever is done
   const state = sitting?.state ?? "saved";
   const held = sitting?.held.prompts.length ?? 0;
   const failure = sitting?.work.session.failure ?? null;

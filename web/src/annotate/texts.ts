@@ -117,6 +117,7 @@ export const review = {
   accept: "Accept and next",
   return: "Return",
   edit: "Edit",
+  look: "Only look",
   editing: "You are editing. Accept keeps your mask as a new version.",
   views: "What is shown",
   submitted: "Submitted",
@@ -127,7 +128,6 @@ export const review = {
   toggle: "Next mask",
   by: (who: string) => `by ${who}`,
   dice: (value: number) => `Dice ${value.toFixed(3)}`,
-  interactions: annotate.interactions,
   returning: {
     title: "Return to its author",
     why: "Why?",
@@ -136,10 +136,8 @@ export const review = {
     pinned: (x: number, y: number) => `Pinned at ${Math.round(x)}, ${Math.round(y)}`,
     submit: "Return and next",
   },
-  pin: "Pin",
-  history: "Versions",
-  returned: "returned",
-  accepted: "accepted",
+  crosshair:
+    "Image. A click pins a remark to that place; so does Enter, at the cross hairs that the arrow keys move.",
   empty: {
     title: "Nothing waits for a review",
     text: "All that is submitted has been reviewed, or is your own work.",
