@@ -5,12 +5,11 @@ import { newKey } from "../api/client";
 import type { components } from "../api/schema";
 import { Mask } from "../engine/mask";
 import type { AnnotationOut, Problem } from "../engine/orders";
-import { decodePng } from "../engine/png";
 import { me } from "../shell/person";
 import { say } from "../shell/toasts";
 import { texts } from "../texts";
 import { type Drafts, draftsOf, NO_DRAFTS } from "./drafts";
-import { Album, type Picture } from "./picture";
+import { Album, decoded, type Picture } from "./picture";
 import { type Answer, overHttp, Refused, type Remote, read } from "./remote";
 import { type Ends, type Opened, Sitting } from "./sitting";
 import type { Stage } from "./stage";
@@ -172,10 +171,10 @@ export class Desk implements Ends {
 
   /** The mask in a PNG of the service's. */
   async maskAt(path: string): Promise<Mask> {
-    const decoded = await decodePng(await this.remote.bytes(path));
-    if (!decoded) throw new RangeError("The mask is no PNG.");
-    const { width, height, values } = decoded;
-    return new Mask(width, height, Uint8Array.from(values, (value) => (value > 0 ? 1 : 0)));
+    const { width, height, channels, values } = await decoded(await this.remote.bytes(path));
+    const mask = new Mask(width, height);
+    for (let i = 0; i < mask.pixels.length; i++) mask.pixels[i] = values[i * channels] > 0 ? 1 : 0;
+    return mask;
   }
 
   /** The annotation of another label for the image that is shown, if there is one to work on. */

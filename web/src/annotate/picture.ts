@@ -20,12 +20,17 @@ export async function loadPicture(remote: Remote, id: number): Promise<Picture> 
     read<ImageDetail>(remote, `/api/images/${id}`),
     remote.bytes(`/api/images/${id}/pixels`),
   ]);
-  const image = (await decodePng(file)) ?? (await drawn(file));
+  const image = await decoded(file);
   const meaning = detail.scale === 1 && detail.offset === 0 ? AS_STORED : detail;
   const { window_low: low, window_high: high } = detail;
   const window =
     low !== null && high !== null ? { low, high, inverted: false } : defaultWindow(image, meaning);
   return { detail, image, meaning, window };
+}
+
+/** An image file's values: of a PNG as they are stored, else as the browser would show them. */
+export async function decoded(file: Uint8Array<ArrayBuffer>): Promise<Image> {
+  return (await decodePng(file)) ?? (await drawn(file));
 }
 
 /** What the browser makes of a file that is no PNG we read ourselves: 8 bits, RGB. */
