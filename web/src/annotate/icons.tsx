@@ -20,6 +20,7 @@ const PATHS: Readonly<Partial<Record<Action, string>>> = {
   flag: "M6 21V4h11l-2 4 2 4H6",
   comment: "M4 5h16v11H10l-5 4v-4H4z",
   skip: "M5 5l9 7-9 7zM18 5v14",
+  return: "M9 14 4 9l5-5M4 9h10a6 6 0 0 1 0 12h-3",
   before: "M6 14l6-6 6 6",
   behind: "M6 10l6 6 6-6",
 };

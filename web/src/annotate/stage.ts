@@ -123,14 +123,14 @@ export class Stage {
   /** The viewport has another size, in CSS pixels, `ratio` device pixels to each. */
   resize(width: number, height: number, ratio: number): void {
     const screen = { width: Math.max(1, width), height: Math.max(1, height) };
-    const first = this.#view.screen === NO_SIZE;
+    const fits = fitted(this.#view.image, this.#view.screen, this.#view.ratio);
+    const whole = (["scale", "x", "y"] as const).every((each) => fits[each] === this.#view[each]);
     for (const canvas of Object.values(this.#canvases) as HTMLCanvasElement[]) {
       canvas.width = Math.round(screen.width * ratio);
       canvas.height = Math.round(screen.height * ratio);
     }
     this.marks.resize(screen, ratio);
-    const whole = fitted(this.#view.image, screen, ratio);
-    this.look(first ? whole : resized(this.#view, screen, ratio));
+    this.look(whole ? fitted(this.#view.image, screen, ratio) : resized(this.#view, screen, ratio));
     this.draw(); // a canvas of another size is empty
   }
 
