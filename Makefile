@@ -8,11 +8,13 @@ MODULES := web/node_modules/.package-lock.json
 PAGE_SOURCES := $(shell find web \( -name node_modules -o -name dist -o -name tests -o -name bench \) -prune -o -type f -print)
 TYPES := web/src/api/schema.d.ts
 
-.PHONY: demo test check types bench train
+.PHONY: demo page test check types bench train
 .DELETE_ON_ERROR:
 
 demo: .venv/ready $(PAGE) ## a running service with images, a plot and a sign-in link
 	@.venv/bin/accrue demo
+
+page: $(PAGE) ## the web page, built: `pip install .` packs it
 
 test: .venv/ready-dev .venv/ready-chromium $(PAGE) ## every test
 	@npm --prefix web --silent test

@@ -236,6 +236,33 @@ FRAMEWORK_CODES = {
 }
 
 
+# What every operation may answer, for the API's description of itself.
+ANSWERS: dict[int | str, dict[str, Any]] = {
+    kind: {
+        "description": description,
+        "content": {
+            "application/problem+json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["type", "title", "status", "detail", "code"],
+                    "properties": {
+                        "type": {"type": "string"},
+                        "title": {"type": "string"},
+                        "status": {"type": "integer"},
+                        "detail": {"type": "string"},
+                        "code": {"type": "string"},
+                    },
+                }
+            }
+        },
+    }
+    for kind, description in (
+        ("4XX", "The request cannot be answered; `detail` says what to do, `code` is for programs."),
+        ("5XX", "Something is wrong on our side, and nothing was changed."),
+    )
+}
+
+
 def problem(
     status: int, code: str, title: str, detail: str, extra: Mapping[str, Any] | None = None
 ) -> JSONResponse:

@@ -24,12 +24,13 @@ class Job(StrEnum):
 
 
 # In the order in which a worker looks into them: a prompt never waits for what a machine asked for.
-QUEUES = ("prompt", "next", "io", "batch")
+# Checks come last: one takes seconds, and nobody waits for what it finds.
+QUEUES = ("prompt", "next", "io", "batch", "check")
 QUEUE_OF = {
     Job.PREDICT: "prompt",
     Job.PREDICT_FIRST: "next",
     Job.SWEEP: "io",
-    Job.CHECK: "batch",
+    Job.CHECK: "check",
     Job.EXPORT: "batch",
     Job.MEASURE: "batch",
 }

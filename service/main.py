@@ -123,7 +123,7 @@ def assemble(
     app.state.rules = rules
     app.state.metrics_token = metrics_token
     app.state.telemetry = measured = telemetry.Telemetry(app.state.sessions, ports.broker)
-    api = APIRouter(prefix="/api", dependencies=[Depends(admitted)])
+    api = APIRouter(prefix="/api", dependencies=[Depends(admitted)], responses=errors.ANSWERS)
     for feature in FEATURES:
         api.include_router(feature.router)
     app.include_router(api)

@@ -69,7 +69,7 @@ def _inflated(bits: str, size: int) -> bytes:
         data = inflate.decompress(base64.b64decode(bits, validate=True), size + 1)
     except (binascii.Error, zlib.error) as error:
         raise ValueError(f"the bits cannot be read ({error})") from error
-    if len(data) != size:
+    if len(data) != size or not inflate.eof:
         raise ValueError(f"the box needs {size} bytes of bits")
     return data
 

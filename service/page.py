@@ -28,7 +28,7 @@ class Page(Mount):
 
 
 class PageFiles(StaticFiles):
-    """The files of the page; what is no file but could be an address in it is answered with the page itself."""
+    """The files of the page; what is no file but could be an address in it is the page itself."""
 
     async def check_config(self) -> None:
         """Nothing: that the folder is not there is told to whoever asks for the page."""
@@ -44,5 +44,5 @@ class PageFiles(StaticFiles):
             return await super().get_response(INDEX, scope)
         except HTTPException as error:
             if error.status_code == 404:
-                raise HTTPException(404, "The page is not built: run `make web/dist/index.html`.") from error
+                raise HTTPException(404, "The page is not built: run `make page`.") from error
             raise

@@ -174,7 +174,9 @@ PROJECT_OF: dict[str, Select[int, datetime | None, int | None]] = {
     "prediction_id": _PRIVATE.join(Prediction, Prediction.annotation_id == Annotation.id).where(
         Prediction.id == _NAMED
     ),
-    "entry_id": select(*_PUBLIC).join(Label).join(ContextEntry).where(ContextEntry.id == _NAMED),
+    "entry_id": _PRIVATE.join(ContextEntry, ContextEntry.annotation_id == Annotation.id).where(
+        ContextEntry.id == _NAMED
+    ),
 }
 
 

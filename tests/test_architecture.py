@@ -1,6 +1,7 @@
 """The house rules that a machine can check: sizes, names, imports, and lists that must be complete."""
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -86,6 +87,12 @@ def test_no_file_is_longer_than_four_hundred_lines() -> None:
 
 def test_nine_files_in_ten_stay_within_two_hundred_and_fifty_lines() -> None:
     assert np.percentile([lines(path) for path in code()], 90) <= USUAL_FILE
+
+
+def test_no_file_of_the_page_is_longer_than_four_hundred_lines() -> None:
+    written = [path for path in FILES if path.suffix in (".ts", ".tsx") and not path.name.endswith(".d.ts")]
+    assert written
+    assert {str(p): lines(p) for p in written if lines(p) > LARGEST_FILE} == {}
 
 
 def test_no_function_is_longer_than_sixty_lines() -> None:
@@ -228,6 +235,15 @@ def test_every_dependency_says_why_it_is_here() -> None:
     for dependency in [*project["dependencies"], *extras]:
         line = next(line for line in text.splitlines() if line.strip().startswith(f'"{dependency}"'))
         assert re.search(r'",\s+# \w.{4,}', line), line
+
+
+def test_every_package_of_the_page_says_why_it_is_here_and_is_pinned() -> None:
+    package = json.loads((ROOT / "web/package.json").read_text())
+    wanted = package["dependencies"] | package["devDependencies"]
+    told = (ROOT / "web/README.md").read_text().split("## What it depends on", 1)[1]
+    reasons = dict(re.findall(r"^\| `(.+?)` \| (.+) \|$", told, re.M))
+    assert reasons.keys() == wanted.keys()
+    assert [name for name, version in wanted.items() if not re.fullmatch(r"[\d.]+", version)] == []
 
 
 # ---- the documents

@@ -331,6 +331,7 @@ def _annotations() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("fence", sa.Integer(), nullable=False),
         sa.Column("step", sa.Integer(), nullable=False),
+        sa.Column("tip", sa.Integer(), nullable=True),
         sa.Column("control", sa.Boolean()),
         sa.Column("flag", sa.String(length=500)),
         sa.Column("mask_digest", sa.String(length=64)),

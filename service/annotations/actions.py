@@ -13,15 +13,17 @@ from service.db import on_commit
 from service.errors import NothingToUndo, NotOpen, PromptOutside, VersionStale
 from service.jobs import Job, Jobs
 from service.metrics.actions import note_activity
-from service.queue.actions import extend, require_lease
+from service.queue.actions import extend, has_lease, require_lease
 from service.queue.queries import LIVE
-from service.tables import Annotation, Comment, Draft, Interaction
+from service.tables import Annotation, Comment, Draft, Interaction, State
 
 
 def held(session: Session, annotation_id: int, user_id: int, token: str) -> Annotation:
     """The annotation: locked, at work, and leased to the user, who shows by this that they are active."""
     annotation = queries.locked(session, annotation_id)
     require_live(annotation)
+    if annotation.state is State.SUBMITTED and not has_lease(session, annotation_id, user_id):
+        raise NotOpen("The annotation is submitted. It can be changed when a reviewer has returned it.")
     lease = require_lease(session, annotation_id, user_id, token)
     extend(lease, active=True)
     note_activity(session, annotation_id, user_id)
@@ -59,7 +61,7 @@ def undo(session: Session, jobs: Jobs, annotation: Annotation) -> None:
 
 
 def redo(session: Session, jobs: Jobs, annotation: Annotation) -> None:
-    """On to the newest step that was made upon the current one."""
+    """On to the step that was undone last."""
     following = queries.standing(session, annotation).following
     if following is None:
         raise NothingToUndo("Nothing has been undone here, so there is nothing to redo.")
@@ -133,7 +135,7 @@ def comment(
 
 def require_version(annotation: Annotation, if_match: str) -> None:
     """That the caller has seen the annotation as it is now."""
-    if if_match.strip().strip('"') != str(annotation.version):
+    if if_match.strip() not in ("*", f'"{annotation.version}"', str(annotation.version)):
         raise VersionStale(
             f"You saw {if_match}, it is at version {annotation.version} now. Look at it again.",
             version=annotation.version,
@@ -171,7 +173,7 @@ def _add_step(session: Session, annotation: Annotation, step: Interaction) -> In
     step.n = queries.newest_n(session, annotation.id) + 1
     step.parent = annotation.step
     session.add(step)
-    annotation.step = step.n
+    annotation.step = annotation.tip = step.n
     annotation.version += 1
     session.flush()
     return step

@@ -28,7 +28,7 @@ def submit(session: Session, jobs: Jobs, annotation: Annotation, user_id: int, *
     submission = _declare(session, annotation, user_id, Origin.SUBMITTED)
     measure(session, jobs, submission.id)
     annotation.submitted_at, annotation.submitted_by = now(), user_id
-    if not (returned or _is_reviewed(session, annotation, submission)):
+    if not (returned or is_reviewed(session, annotation, submission)):
         accept(session, jobs, annotation, user_id, submission, predict_ahead=predict_ahead)
         return
     annotation.state = State.SUBMITTED
@@ -153,7 +153,7 @@ def _what_is_missing(standing: Standing) -> str:
     return "There is no mask yet. Wait for the prediction, or add a prompt."
 
 
-def _is_reviewed(session: Session, annotation: Annotation, submission: Submission) -> bool:
+def is_reviewed(session: Session, annotation: Annotation, submission: Submission) -> bool:
     """Whether a first submission goes to review: by lot, one in ``review_every``; or as uncertain."""
     project = annotation.label.project
     # The later digits of the lot, because the first ones say who is in the control group.

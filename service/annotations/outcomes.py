@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from service.annotations import queries
@@ -97,6 +97,7 @@ def record_prediction(session: Session, work: Work, outcome: Outcome, *, events:
     if session.scalar(_LOCK, {"annotation_id": work.annotation_id}) not in LIVE:
         return None
     if _too_late(session, work):
+        _forgive_attempts(session, work)
         return None
     prediction = Prediction(
         annotation_id=work.annotation_id,
@@ -139,6 +140,7 @@ _PREDICTED = (
 _PREDICTED_FIRST = _PREDICTED.values(first_uncertainty=bindparam("uncertainty"))
 _STANDING = select(
     select(Annotation.step).where(Annotation.id == bindparam("annotation_id")).scalar_subquery(),
+    exists().where(Interaction.annotation_id == bindparam("annotation_id")),
     select(func.max(Prediction.context_version))
     .where(Prediction.annotation_id == bindparam("annotation_id"), Prediction.n == bindparam("n"))
     .scalar_subquery(),
@@ -173,13 +175,23 @@ def _told(prediction: Prediction) -> dict[str, Any]:
 def _too_late(session: Session, work: Work) -> bool:
     """Whether somebody has drawn or undone since, or the prediction is there already, or a newer one is.
 
-    A first mask that somebody has opened is not replaced either, under the eyes that judge it.
+    A first mask that somebody has opened is not replaced either, under the eyes that judge it; nor one
+    that somebody has begun with, so that undo leads back to it.
     """
     standing = {"annotation_id": work.annotation_id, "n": work.n, "now": now()}
-    step, version, opened = session.execute(_STANDING, standing).one()
+    step, drawn_upon, version, opened = session.execute(_STANDING, standing).one()
     if step != work.n:
         return True
     if version is None:
         return False
     wanted = work.context_version if opened is None else min(opened, work.context_version)
-    return work.n > 0 or version >= wanted
+    return bool(drawn_upon or version >= wanted)
+
+
+def _forgive_attempts(session: Session, work: Work) -> None:
+    """The network has answered, only too late: that is no failure, and redo may ask for it again."""
+    if work.n == 0:
+        session.get_one(Annotation, work.annotation_id).first_attempts = 0
+        return
+    step = update(Interaction).where(Interaction.annotation_id == work.annotation_id, Interaction.n == work.n)
+    session.execute(step.values(attempts=0))

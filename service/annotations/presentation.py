@@ -15,12 +15,13 @@ from service.annotations.schemas import (
     MaskChange,
     PicturedImage,
     PredictionOut,
+    ReturnedOut,
 )
 from service.annotations.steps import Seen
 from service.context.queries import version_for
 from service.masks import Mask, encode_change, from_png
 from service.storage import Storage
-from service.tables import Annotation, Draft, Interaction
+from service.tables import Annotation, Draft, Interaction, State
 
 
 def seen(session: Session, annotation: Annotation) -> AnnotationOut:
@@ -51,7 +52,15 @@ def seen(session: Session, annotation: Annotation) -> AnnotationOut:
         priority=-annotation.rank,
         flag=annotation.flag,
         skip_reason=annotation.skip_reason,
+        returned=_returned(session, annotation),
     )
+
+
+def _returned(session: Session, annotation: Annotation) -> ReturnedOut | None:
+    if annotation.state is not State.RETURNED:
+        return None
+    review = queries.newest_return(session, annotation.id)
+    return ReturnedOut.model_validate(review) if review else None
 
 
 def with_mask(annotation: AnnotationOut, storage: Storage) -> AnnotationOut:

@@ -1,14 +1,25 @@
 """Reads about annotations: one with all that belongs to it, and lists of them."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import Row, bindparam, func, select
 from sqlalchemy.orm import Session, contains_eager, joinedload
 
 from service.annotations.steps import Standing, following, path_to
 from service.context.queries import version_for
 from service.errors import NotFound
-from service.tables import Annotation, Comment, Draft, Interaction, Label, Prediction, Submission
+from service.tables import (
+    Annotation,
+    Comment,
+    Draft,
+    Interaction,
+    Label,
+    Prediction,
+    Review,
+    Submission,
+    User,
+)
 
 
 def channel_of(annotation_id: int) -> str:
@@ -97,7 +108,9 @@ def standing(session: Session, subject: Annotation, *, at: int | None = None) ->
     steps = interactions(session, subject.id)
     step = subject.step if at is None else at
     path = path_to(steps, step)
-    return Standing(step, path, predictions_on(session, subject.id, path), following(steps, step))
+    return Standing(
+        step, path, predictions_on(session, subject.id, path), following(steps, step, subject.tip)
+    )
 
 
 def has_current_first(session: Session, subject: Annotation) -> bool:
@@ -112,6 +125,17 @@ def newest_submission(session: Session, annotation_id: int) -> Submission | None
         select(Submission)
         .where(Submission.annotation_id == annotation_id)
         .order_by(Submission.id.desc())
+        .limit(1)
+    ).first()
+
+
+def newest_return(session: Session, annotation_id: int) -> Row[str | None, str, datetime] | None:
+    """The reason, reviewer and time of the last review that returned the annotation."""
+    return session.execute(
+        select(Review.reason, User.name.label("reviewer"), Review.created_at.label("at"))
+        .join(User, User.id == Review.user_id)
+        .where(Review.annotation_id == annotation_id, Review.accepted.is_(False))
+        .order_by(Review.id.desc())
         .limit(1)
     ).first()
 

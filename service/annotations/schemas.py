@@ -165,6 +165,16 @@ class PicturedImage(BaseModel):
     height: int
 
 
+class ReturnedOut(BaseModel):
+    """Why an annotation came back from its review, and who returned it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    reason: str | None
+    reviewer: str
+    at: datetime
+
+
 class AnnotationOut(BaseModel):
     """An annotation with the steps that lead to the current one; what was undone is not among them.
 
@@ -189,6 +199,7 @@ class AnnotationOut(BaseModel):
     priority: int
     flag: str | None
     skip_reason: str | None
+    returned: ReturnedOut | None
 
 
 class InteractionAnswer(BaseModel):

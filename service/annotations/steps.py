@@ -48,9 +48,10 @@ def path_to(steps: Sequence[Interaction], n: int) -> tuple[Interaction, ...]:
     return tuple(reversed(backwards))
 
 
-def following(steps: Sequence[Interaction], n: int) -> int | None:
-    """Where redo leads from step ``n``: to the newest step that was made upon it."""
-    return max((step.n for step in steps if step.parent == n), default=None)
+def following(steps: Sequence[Interaction], n: int, tip: int | None) -> int | None:
+    """Where redo leads from step ``n``: towards ``tip``, and otherwise to the newest step upon it."""
+    towards = (step.n for step in path_to(steps, tip or 0) if step.parent == n)
+    return next(towards, None) or max((step.n for step in steps if step.parent == n), default=None)
 
 
 def seen_on(path: Sequence[Interaction], predictions: Sequence[Prediction]) -> Seen | None:

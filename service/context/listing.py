@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import CTE, Row, Select, and_, func, literal, null, or_, select, tuple_, union_all
 from sqlalchemy.orm import Session, aliased
 
-from service.tables import Annotation, ContextEntry, Image, Prediction, Project, Submission, User
+from service.tables import Annotation, ContextEntry, Image, Prediction, Submission, User
 
 # An accepted mask deserves a second look when its quality is below the one, or the network was less
 # sure of it than the other.
@@ -23,6 +23,7 @@ def listed(
     session: Session,
     label_id: int,
     *,
+    author_id: int | None = None,
     include_removed: bool = False,
     second_look: bool = False,
     after: int = 0,
@@ -30,9 +31,12 @@ def listed(
 ) -> Sequence[Listed]:
     """The entries that are in the context now, oldest first, and on demand those that are not.
 
-    From behind the entry ``after``, at most ``limit``. ``second_look`` leaves those that deserve one.
+    From behind the entry ``after``, at most ``limit``; with ``author_id`` what that user annotated.
+    ``second_look`` leaves those that deserve one.
     """
     statement = _ENTRIES.where(ContextEntry.label_id == label_id)
+    if author_id is not None:
+        statement = statement.where(Annotation.author_id == author_id)
     if not include_removed:
         statement = statement.where(ContextEntry.removed_version.is_(None))
     if second_look:
@@ -52,16 +56,14 @@ def listed_entry(session: Session, label_id: int, entry_id: int) -> Listed:
     return session.execute(_with_effect(page, label_id)).one()
 
 
-def pictured(session: Session, entry_id: int) -> tuple[Image, str, int]:
-    """The entry's image, the digest of its mask, and how many annotate each image of its project."""
+def pictured(session: Session, entry_id: int) -> tuple[Image, str]:
+    """The entry's image, and the digest of its mask."""
     found = session.execute(
-        select(Image, ContextEntry.mask_digest, Project.overlap)
-        .select_from(ContextEntry)
-        .join(Image, Image.id == ContextEntry.image_id)
-        .join(Project, Project.id == Image.project_id)
+        select(Image, ContextEntry.mask_digest)
+        .join(ContextEntry, ContextEntry.image_id == Image.id)
         .where(ContextEntry.id == entry_id)
     ).one()
-    return found[0], found[1], found[2]
+    return found[0], found[1]
 
 
 # One that somebody has pinned has had its second look.

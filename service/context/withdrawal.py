@@ -32,7 +32,7 @@ def withdraw(
     session.add(Review(annotation_id=annotation.id, **decision))
     annotation.state = State.OPEN if annotation.imported else State.RETURNED
     annotation.imported = False
-    annotation.step = final.step
+    annotation.step = annotation.tip = final.step
     annotation.mask_digest = annotation.accepted_prediction_id = None
     annotation.accepted_at = annotation.accepted_by = None
     closing.close(session, annotation)

@@ -32,8 +32,12 @@ LONGEST_PAUSE = timedelta(seconds=30)
 # ---- the clock of activity
 
 
-def note_activity(session: Session, annotation_id: int, user_id: int, at: datetime | None = None) -> None:
+def note_activity(
+    session: Session, annotation_id: int, user_id: int, at: datetime | None = None, *, opening: bool = False
+) -> None:
     """Somebody did something on an annotation, now or ``at`` a time of the server's clock.
+
+    What went before the ``opening`` of an annotation is no work on it.
 
     A person has one timeline, however many pages they have open: the time since whatever they did last, if
     it was at most 30 seconds ago, went into what they do now. Stretches of one person never overlap.
@@ -44,8 +48,9 @@ def note_activity(session: Session, annotation_id: int, user_id: int, at: dateti
     last = session.execute(_LAST, {"user_id": user_id}).first()
     if last is not None and at <= last.ended_at:
         return
-    paused = last is None or at - last.ended_at > LONGEST_PAUSE
-    if last is not None and not paused and last.annotation_id == annotation_id:
+    same = last is not None and last.annotation_id == annotation_id
+    paused = last is None or at - last.ended_at > LONGEST_PAUSE or (opening and not same)
+    if last is not None and same and not paused:
         session.execute(_EXTEND, {"stretch_id": last.id, "at": at})
         return
     began = at if last is None or paused else last.ended_at

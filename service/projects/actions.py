@@ -1,5 +1,6 @@
 """The rules of projects and labels; every image has as many annotations per label as the overlap, always."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,16 @@ from service.tables import Image, Label, Membership, Project, Role, Strategy
 
 
 def create_project(
-    session: Session, name: str, user_id: int, *, model: str, use_context: bool, weights_dir: Path | None
+    session: Session, user_id: int, settings: Mapping[str, Any], *, weights_dir: Path | None
 ) -> Project:
-    """A new, empty project, whose owner the user is; its model must be one that is installed here."""
-    require_installed(model, weights_dir)
-    project = Project(name=name, model=model, use_context=use_context, created_by=user_id)
+    """A new, empty project, whose owner the user is; its model must be one that is installed here.
+
+    ``settings`` name at least the project and its model.
+    """
+    require_installed(settings["model"], weights_dir)
+    project = Project(**{"use_context": True, **settings}, created_by=user_id)
     session.add(project)
-    _require_free_name(session, f"There is a project {name!r} already.")
+    _require_free_name(session, f"There is a project {project.name!r} already.")
     session.add(Membership(project_id=project.id, user_id=user_id, role=Role.OWNER))
     session.flush()
     return project

@@ -45,12 +45,7 @@ def create_project(
 ) -> ProjectOut:
     def effect(session: Session) -> ProjectOut:
         project = actions.create_project(
-            session,
-            new.name,
-            caller.id,
-            model=new.model or rules.model,
-            use_context=new.use_context,
-            weights_dir=rules.weights_dir,
+            session, caller.id, {"model": rules.model, **new}, weights_dir=rules.weights_dir
         )
         return _project(project, Role.OWNER, [])
 
@@ -126,7 +121,9 @@ def list_labels(project_id: Id, sessions: Sessions) -> list[LabelOut]:
 @router.post("/projects/{project_id}/labels", status_code=201)
 def create_label(project_id: Id, new: NewLabel, response: Response, transaction: Transaction) -> LabelOut:
     def effect(session: Session) -> LabelOut:
-        return _label(actions.create_label(session, project_id, new.name, new.strategy))
+        label = actions.create_label(session, project_id, new.name, new.strategy)
+        label.context_limit = new.context_limit
+        return _label(label)
 
     return _tagged(response, transaction(effect, LabelOut))
 

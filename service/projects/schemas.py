@@ -1,7 +1,7 @@
 """Wire shapes of projects and their labels."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Required
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from typing_extensions import TypedDict
@@ -15,12 +15,6 @@ ShortName = Annotated[
 ]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 NOTHING_ELSE = ConfigDict(extra="forbid")
-
-
-class NewProject(BaseModel):
-    name: ShortName
-    model: ShortName | None = None
-    use_context: bool = True
 
 
 class ModelOut(BaseModel):
@@ -70,9 +64,20 @@ class ProjectChange(TypedDict, total=False):
     skip_reasons: Annotated[list[ShortName], Field(max_length=50)]
 
 
+class NewProject(ProjectChange):
+    """A name, and whatever is to differ from what is usual."""
+
+    __pydantic_config__ = NOTHING_ELSE  # type: ignore[misc]
+
+    name: Required[ShortName]  # type: ignore[misc]  # here it cannot be left out
+
+
 class NewLabel(BaseModel):
+    model_config = NOTHING_ELSE
+
     name: ShortName
     strategy: Strategy = Strategy.IN_ORDER
+    context_limit: Annotated[int, Field(ge=1, le=100_000)] | None = None
 
 
 class LabelSettings(BaseModel):

@@ -44,7 +44,8 @@ def take_next(
     lock on its row. Passing over locked annotations instead would pass over those to which a worker is
     just writing a prediction, so over the very ones that were predicted ahead.
     """
-    label = _unarchived(session, label_id)
+    label = lock_label(session, label_id)
+    _require_unarchived(label)
     annotation = (
         queries.held(session, label_id, user_id, WORKABLE)
         or queries.returned_to(session, label_id, user_id)
@@ -60,7 +61,8 @@ def take_for_review(
     session: Session, label_id: int, user_id: int, *, seconds: float
 ) -> tuple[Annotation, Granted] | None:
     """The submitted annotation that the user reviews next, with a lease on it; None when there is none."""
-    label = _unarchived(session, label_id)
+    label = lock_label(session, label_id)
+    _require_unarchived(label)
     annotation = queries.held(session, label_id, user_id, (State.SUBMITTED,)) or queries.to_review(
         session, label, user_id
     )
@@ -72,6 +74,7 @@ def take(session: Session, annotation: Annotation, user_id: int, *, seconds: flo
 
     Needs its row and that of its label locked, and ``annotation.label.project`` loaded.
     """
+    _require_unarchived(annotation.label)
     if annotation.state not in WORKABLE:
         raise NotOpen(f"The annotation is {annotation.state}. Only open and returned ones can be opened.")
     if annotation.assigned_to not in (None, user_id):
@@ -84,11 +87,9 @@ def take(session: Session, annotation: Annotation, user_id: int, *, seconds: flo
     return _open_for_work(session, annotation, user_id, seconds)
 
 
-def _unarchived(session: Session, label_id: int) -> Label:
-    label = lock_label(session, label_id)
+def _require_unarchived(label: Label) -> None:
     if label.archived_at is not None:
         raise Archived(f"The label {label.name!r} is archived. A manager of the project can restore it.")
-    return label
 
 
 def _open_for_work(session: Session, annotation: Annotation, user_id: int, seconds: float) -> Granted:
@@ -148,6 +149,12 @@ def require_lease(session: Session, annotation_id: int, user_id: int, token: str
     return lease
 
 
+def has_lease(session: Session, annotation_id: int, user_id: int) -> bool:
+    """Whether the annotation's lease is the user's, live or ended."""
+    lease = session.get(Lease, annotation_id)
+    return lease is not None and lease.user_id == user_id
+
+
 def extend(lease: Lease, *, active: bool) -> None:
     """The holder's page lives, and they themselves are ``active`` or not: the clocks begin again."""
     moment = now()
@@ -175,6 +182,13 @@ def assign(session: Session, annotations: Sequence[Annotation], user_id: int | N
             raise Invalid(f"User {user_id} is no member of the project. Invite them first.")
         annotation.assigned_to = user_id
         annotation.version += 1
+    if user_id is not None:
+        session.flush()
+        image_id = queries.twice_on(session, annotations[0].label_id, user_id)
+        if image_id is not None:
+            raise Invalid(
+                f"User {user_id} would annotate image {image_id} twice. Assign it to somebody else."
+            )
 
 
 def prioritise(annotations: Sequence[Annotation], priority: int) -> None:

@@ -45,7 +45,7 @@ class Opener:
             subject, granted = taken
             missing = ask_for_missing(session, self.jobs, subject)
             session.flush()
-            note_activity(session, subject.id, self.caller.id)
+            note_activity(session, subject.id, self.caller.id, opening=True)
             found = Next(
                 annotation=presentation.seen(session, subject), lease=LeaseOut.model_validate(granted)
             )

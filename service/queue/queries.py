@@ -15,6 +15,7 @@ from sqlalchemy import (
     bindparam,
     desc,
     exists,
+    func,
     or_,
     select,
 )
@@ -44,7 +45,7 @@ def held(session: Session, label_id: int, user_id: int, states: Sequence[State])
 
 
 def returned_to(session: Session, label_id: int, user_id: int) -> Annotation | None:
-    """What came back to the user from a review, the oldest first; its row is locked."""
+    """What came back from a review to the user, or was given to them then; its row is locked."""
     return session.scalars(_RETURNED, _named(label_id, user_id)).first()
 
 
@@ -70,6 +71,20 @@ def has_another(session: Session, subject: Annotation, user_id: int) -> bool:
     """Whether the user has worked on another replica of the annotation's image."""
     asked = select(_HAS_ANOTHER).where(Annotation.id == subject.id)
     return bool(session.scalar(asked, {"user_id": user_id}))
+
+
+def twice_on(session: Session, label_id: int, user_id: int) -> int | None:
+    """An image of which the user has worked on a replica, or is to, and is to work on another."""
+    given = exists().where(
+        _other.label_id == Annotation.label_id,
+        _other.image_id == Annotation.image_id,
+        _other.id != Annotation.id,
+        or_(_other.assigned_to == user_id, _other.author_id == user_id),
+    )
+    assigned = select(Annotation.image_id).where(
+        Annotation.label_id == label_id, Annotation.state.in_(WORKABLE), Annotation.assigned_to == user_id
+    )
+    return session.scalars(assigned.where(given).limit(1)).first()
 
 
 def to_review(session: Session, label: Label, user_id: int) -> Annotation | None:
@@ -234,10 +249,7 @@ _HELD = _one(
 )
 _RETURNED = _one(
     _free(State.RETURNED)
-    .where(
-        Annotation.author_id == _USER,
-        or_(Annotation.assigned_to.is_(None), Annotation.assigned_to == _USER),
-    )
+    .where(func.coalesce(Annotation.assigned_to, Annotation.author_id) == _USER)
     .order_by(Annotation.id)
 )
 _ASSIGNED = _one(_in_order(_given_to_user()))

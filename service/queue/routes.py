@@ -15,7 +15,7 @@ from service.db import on_commit, reading
 from service.dependencies import Admission, Caller, Events, Id, IfMatch, LeaseToken, Sessions, Transaction
 from service.metrics.actions import note_activity
 from service.permissions import LARGEST_ID, reviews
-from service.projects.queries import label
+from service.projects.queries import label, lock_label
 from service.queue import actions, listing
 from service.queue.actions import extend, require_lease
 from service.queue.opening import Opening
@@ -45,6 +45,7 @@ async def open_annotation(annotation_id: Id, opening: Opening) -> Next:
     """This very annotation, leased to the caller; an error when it is in other hands."""
 
     def take(session: Session) -> Any:
+        lock_label(session, annotations.annotation(session, annotation_id).label_id)
         annotation = annotations.locked(session, annotation_id)
         seconds = opening.rules.lease_seconds
         return annotation, actions.take(session, annotation, opening.caller.id, seconds=seconds)

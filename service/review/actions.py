@@ -43,7 +43,7 @@ def send_back(
     submitted = _under_review(session, annotation, user_id)
     review = _decide(session, annotation, submitted, user_id, accepted=False, reason=reason)
     annotation.state = State.RETURNED
-    annotation.step = submitted.step
+    annotation.step = annotation.tip = submitted.step
     if remark is not None:
         comment(session, annotation, user_id, remark, at)
     closing.close(session, annotation)

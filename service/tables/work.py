@@ -66,6 +66,8 @@ class Annotation(Table):
     fence: Mapped[int] = mapped_column(default=0)
     # The interaction that is seen: undo and redo move it.
     step: Mapped[int] = mapped_column(default=0)
+    # The step that redo leads to, before it leads to the newest one.
+    tip: Mapped[int | None]
     # Whether it is predicted without the context, to measure what that saves; settled when it is opened.
     control: Mapped[bool | None]
     flag: Mapped[Sentence | None]

@@ -73,7 +73,7 @@ def test_accepting_sends_for_the_next_images_with_the_new_context(alone: Alone) 
         entry = session.scalars(select(ContextEntry.id)).one()
     ahead = [(Job.PREDICT_FIRST, each, "next") for each in queue[1:3]]
     sent = [each for each in alone.jobs.sent if each[0] is not Job.MEASURE]
-    assert sent == [*ahead, (Job.CHECK, entry, "batch")]
+    assert sent == [*ahead, (Job.CHECK, entry, "check")]
 
 
 def test_people_who_accept_at_the_same_time_get_versions_without_a_gap(

@@ -144,7 +144,7 @@ def test_where_work_is_blind_an_annotator_sees_no_mask_of_another(alone: Alone, 
     assert annotator.get(path).status_code == 200
     with unit_of_work(alone.sessions) as session:
         session.get_one(Project, project_id).overlap = 2
-    assert told(annotator.get(path), 403)["code"] == "not_allowed"
+    assert told(annotator.get(path), 404)["code"] == "not_found"
     assert reviewer.get(path).status_code == 200
 
 

@@ -173,7 +173,7 @@ def test_submit_and_next_opens_with_the_mask_of_the_context(
     assert drawing.pixels > 0
     with service.sessions() as session:
         states = session.query(Annotation.state).filter_by(label_id=project.label_id).order_by(Annotation.id)
-        assert [state for (state,) in states][0] is State.ACCEPTED
+        assert next(state for (state,) in states) is State.ACCEPTED
 
 
 def test_an_image_is_skipped_with_a_reason_and_an_empty_queue_says_so(

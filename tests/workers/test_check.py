@@ -120,7 +120,7 @@ def test_a_check_gives_way_to_a_person_and_is_made_later(place: Workplace) -> No
     place.jobs.waiting = True
     check_entry(place.bench, newest)
     assert (place.predictor.images, place.predictor.contexts) == ([], [])
-    assert place.jobs.sent == [(Job.CHECK, newest, "batch")]
+    assert place.jobs.sent == [(Job.CHECK, newest, "check")]
     place.jobs.waiting = False
     check_entry(place.bench, newest)
     assert place.entry(newest).quality == 1.0

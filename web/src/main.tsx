@@ -13,7 +13,7 @@ import { Place } from "./shell/places";
 import { route, startRouter } from "./shell/router";
 import { startTheme } from "./shell/theme";
 import "./style/tokens.css";
-import "./style/base.css";
+import "./style/elements.css";
 import "./style/parts.css";
 import "./style/frame.css";
 import "./style/pages.css";

@@ -174,6 +174,22 @@ describe("an annotation in hand", () => {
     expect(line.work.mask.count()).toBe(0);
   });
 
+  it("notices from the next reply that it has missed one", async () => {
+    const line = await opened();
+    line.work.prompt([click(5, 5)]);
+    await line.arrive();
+    await line.predict("unheard");
+    line.work.prompt([click(15, 10)]);
+    for (let i = 0; i < 2; i++) {
+      await line.arrive();
+      await line.comeBack(0, false);
+    }
+    await line.predict("event");
+    expect(line.asked.at(-1)).toEqual({ kind: "look" });
+    await line.settle();
+    expectAgreement(line);
+  });
+
   it("takes no reply in while somebody paints, and then does", async () => {
     const line = await opened();
     line.work.prompt([click(5, 5)]);

@@ -1,9 +1,9 @@
 /** What the hand draws on: gestures become prompts, brushes change the mask, the window follows a drag. */
 
-import { floodFill } from "../engine/region";
 import { paint } from "../engine/brush";
 import type { Bit } from "../engine/mask";
 import { Gesture } from "../engine/prompts";
+import { floodFill } from "../engine/region";
 import { type ImagePoint, onImage, panBy, type ScreenPoint, toImage, zoomAt } from "../engine/transform";
 import { levelAndWidth, type Window, withLevel } from "../engine/window";
 import type { Easel, Touch } from "./hand";
@@ -49,7 +49,9 @@ export class Bench implements Easel {
   size(of: Tool = tool.value): number {
     const { image } = this.#stage.view;
     const { pen, brush } = sizes.value;
-    return (of === "scribble" || of === "lasso" ? pen : brush || 3 * suitablePen(image)) || suitablePen(image);
+    return (
+      (of === "scribble" || of === "lasso" ? pen : brush || 3 * suitablePen(image)) || suitablePen(image)
+    );
   }
 
   grow(steps: number): void {

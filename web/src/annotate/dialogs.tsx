@@ -25,7 +25,14 @@ interface Props {
 }
 
 /** One of the project's reasons, or another in words. */
-function Why({ reasons, title, why, submit, done, close }: {
+function Why({
+  reasons,
+  title,
+  why,
+  submit,
+  done,
+  close,
+}: {
   reasons: readonly string[];
   title: string;
   why: string;

@@ -4,9 +4,9 @@ import type { Signal } from "@preact/signals";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Desk } from "./desk";
 import { hashOf, type Probe } from "./probe";
-import { isPromptTool } from "./tools";
 import { tool } from "./settings";
 import type { Sitting } from "./sitting";
+import { isPromptTool } from "./tools";
 import type { Easels } from "./viewport";
 
 /** Prompts that are drawn while Ctrl (or Command) is held go out together when it is let go. */
@@ -22,13 +22,16 @@ export function useCtrl(desk: Desk): void {
       "keydown",
       (event) => {
         const sitting = desk.sitting.value;
-        if (isCtrl(event) && !event.repeat && sitting && !sitting.held.holding) sitting.hold({ kind: "hold" });
+        if (isCtrl(event) && !event.repeat && sitting && !sitting.held.holding)
+          sitting.hold({ kind: "hold" });
       },
       { signal: gone.signal },
     );
     addEventListener("keyup", (event) => isCtrl(event) && release(), { signal: gone.signal });
     addEventListener("blur", release, { signal: gone.signal });
-    addEventListener("online", () => desk.sitting.value?.work.take({ kind: "retry" }), { signal: gone.signal });
+    addEventListener("online", () => desk.sitting.value?.work.take({ kind: "retry" }), {
+      signal: gone.signal,
+    });
     return () => gone.abort();
   }, []);
 }

@@ -35,7 +35,12 @@ export interface Easel {
 
 type Doing =
   | { readonly kind: "nothing" }
-  | { readonly kind: "drawing"; readonly id: number; readonly type: Touch["type"]; readonly from: ScreenPoint }
+  | {
+      readonly kind: "drawing";
+      readonly id: number;
+      readonly type: Touch["type"];
+      readonly from: ScreenPoint;
+    }
   | { readonly kind: "panning"; readonly id: number; readonly last: ScreenPoint }
   | { readonly kind: "pinching"; readonly a: Touch; readonly b: Touch }
   /** Fingers that are still down after a pinch, or a palm: nothing until all are lifted. */

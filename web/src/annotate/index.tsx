@@ -5,8 +5,8 @@ import { useEffect, useMemo } from "preact/hooks";
 import { PALETTE } from "../engine/overlay";
 import { fillHoles, keepLargest } from "../engine/region";
 import type { Window } from "../engine/window";
-import { go, stayWhile } from "../shell/router";
 import { useCommands } from "../shell/keys";
+import { go, stayWhile } from "../shell/router";
 import { say } from "../shell/toasts";
 import { texts } from "../texts";
 import { commandsFor, type Does } from "./commands";
@@ -50,7 +50,10 @@ function Bureau({ desk }: { desk: Desk }) {
   sitting?.tick.value; // the page follows whatever is done
   const open = () => (desk.peek.value ? null : desk.sitting.value);
   const labels = desk.project.value?.labels.filter((label) => !label.archived) ?? [];
-  const index = Math.max(0, labels.findIndex(({ id }) => id === sitting?.annotation.label_id));
+  const index = Math.max(
+    0,
+    labels.findIndex(({ id }) => id === sitting?.annotation.label_id),
+  );
 
   useEffect(() => {
     const leaving = (event: BeforeUnloadEvent) => desk.atRisk && event.preventDefault();
@@ -156,9 +159,15 @@ function Bureau({ desk }: { desk: Desk }) {
           />
           <section class="work">
             <div class="actions">
-              <Act of="skip" run={does.skip!}>{words.skip}</Act>
-              <Act of="flag" run={does.flag!}>{sitting.annotation.flag ? words.flagged : words.flag}</Act>
-              <Act of="comment" run={does.comment!}>{words.comment}</Act>
+              <Act of="skip" run={does.skip!}>
+                {words.skip}
+              </Act>
+              <Act of="flag" run={does.flag!}>
+                {sitting.annotation.flag ? words.flagged : words.flag}
+              </Act>
+              <Act of="comment" run={does.comment!}>
+                {words.comment}
+              </Act>
             </div>
             <Next submit={does.submit!} />
           </section>

@@ -14,13 +14,20 @@ import { look } from "./settings";
 const words = texts.annotate;
 
 /** Which model and context made the mask that the image opened with. */
-export function Origin({ prediction, control }: { prediction: PredictionOut | null; control: boolean | null }) {
+export function Origin({
+  prediction,
+  control,
+}: {
+  prediction: PredictionOut | null;
+  control: boolean | null;
+}) {
   return (
     <section class="origin">
       <h3>{words.origin}</h3>
       {prediction ? (
         <p>
-          {words.made(prediction.context_size)} <span class="quiet">({words.version(prediction.context_version)})</span>
+          {words.made(prediction.context_size)}{" "}
+          <span class="quiet">({words.version(prediction.context_version)})</span>
           <br />
           <span class="quiet">{words.uncertainty(prediction.uncertainty)}</span>
         </p>
@@ -145,7 +152,12 @@ function WindowLevel({ window, opened, windowed }: Omit<DisplayProps, "grey"> & 
 }
 
 /** A button of an action, with its picture and its name. */
-export function Act({ of, run, children, disabled = false }: {
+export function Act({
+  of,
+  run,
+  children,
+  disabled = false,
+}: {
   of: Action;
   run: () => void;
   children?: ComponentChildren;

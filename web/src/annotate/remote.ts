@@ -11,7 +11,9 @@ export interface Ask {
 }
 
 /** What a request came to; `data` is null where the service had nothing to say (204). */
-export type Answer<T> = { readonly ok: true; readonly data: T } | { readonly ok: false; readonly problem: Problem };
+export type Answer<T> =
+  | { readonly ok: true; readonly data: T }
+  | { readonly ok: false; readonly problem: Problem };
 
 export interface Remote {
   ask<T>(path: string, ask?: Ask): Promise<Answer<T>>;

@@ -6,6 +6,7 @@
 
 import { signal } from "@preact/signals";
 import { newKey } from "../api/client";
+import type { components } from "../api/schema";
 import { decodeChange, encodeChange, type Packed, pack, unpack } from "../engine/bits";
 import { type Box, everything, isEmpty } from "../engine/box";
 import type { Asked, Host } from "../engine/host";
@@ -14,10 +15,17 @@ import { Mask } from "../engine/mask";
 import type { AnnotationOut, InteractionAnswer, PredictionOut, Problem, Told } from "../engine/orders";
 import { difference } from "../engine/patch";
 import { type Held, type HoldEvent, hold, NONE_HELD, type Prompt } from "../engine/prompts";
-import { NOTHING_TO_SAVE, type SaveState, type Saving, type SavingEvent, save, saveState, wouldLose } from "../engine/saving";
+import {
+  NOTHING_TO_SAVE,
+  type SaveState,
+  type Saving,
+  type SavingEvent,
+  save,
+  saveState,
+  wouldLose,
+} from "../engine/saving";
 import { thinking } from "../engine/session";
 import { Work } from "../engine/work";
-import type { components } from "../api/schema";
 import type { Draft, Drafts } from "./drafts";
 import type { Remote } from "./remote";
 
@@ -219,7 +227,9 @@ export class Sitting implements Host {
     const { trouble, lease } = this.work.session;
     if (trouble === null && this.work.interactions === 0 && this.#held.prompts.length === 0) {
       const headers = { "Lease-Token": lease, "Idempotency-Key": newKey() };
-      void fetch(`/api/annotations/${this.id}/release`, { method: "POST", headers, keepalive: true }).catch(() => {});
+      void fetch(`/api/annotations/${this.id}/release`, { method: "POST", headers, keepalive: true }).catch(
+        () => {},
+      );
     }
   }
 
@@ -276,7 +286,8 @@ export class Sitting implements Host {
     if (flight.signal.aborted) return;
     this.#flights.delete(key);
     if (!answer.ok) this.work.take({ kind: "refused", key, problem: answer.problem });
-    else if (kind === "prompts" || kind === "edit") this.work.take({ kind: "answered", key, answer: answer.data });
+    else if (kind === "prompts" || kind === "edit")
+      this.work.take({ kind: "answered", key, answer: answer.data });
     else {
       this.#annotation = answer.data;
       this.work.take({ kind: "seen", key, annotation: answer.data });
@@ -316,7 +327,10 @@ export class Sitting implements Host {
     if (trouble === "lease-lost" || trouble === "closed") return;
     const active = this.#active;
     this.#active = false;
-    const init = { ...this.#post({ active }), headers: { "Lease-Token": lease, "Idempotency-Key": newKey() } };
+    const init = {
+      ...this.#post({ active }),
+      headers: { "Lease-Token": lease, "Idempotency-Key": newKey() },
+    };
     const answer = await this.#parts.remote.ask(`/api/annotations/${this.id}/heartbeat`, init);
     if (!answer.ok && (answer.problem.status === 409 || answer.problem.status === 410)) {
       this.work.take({ kind: "told", told: { kind: "released" } });
@@ -333,7 +347,8 @@ export class Sitting implements Host {
 
   /** When everything has arrived there is nothing to keep. */
   #settle(): void {
-    if (this.#unsent.length === 0 && this.#held.prompts.length === 0 && !this.#ended) this.#save({ kind: "due" });
+    if (this.#unsent.length === 0 && this.#held.prompts.length === 0 && !this.#ended)
+      this.#save({ kind: "due" });
   }
 
   get #unsent(): readonly { readonly kind: string }[] {

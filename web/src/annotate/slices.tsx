@@ -2,8 +2,8 @@
 
 import { Button } from "../parts/button";
 import { texts } from "../texts";
-import { Act } from "./panel";
 import type { Desk } from "./desk";
+import { Act } from "./panel";
 
 const words = texts.annotate;
 

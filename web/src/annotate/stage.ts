@@ -158,7 +158,8 @@ export class Stage {
 
   #drawImage({ picture: { image, meaning }, pixels, window }: Scene): void {
     const { values, place } = this.#stale;
-    if (values) pixels.put(everything(image), render(image, greys(window, image, meaning), everything(image)));
+    if (values)
+      pixels.put(everything(image), render(image, greys(window, image, meaning), everything(image)));
     if (place) cleared(this.#image);
     if (values || place) pixels.draw(this.#image, this.#view);
   }

@@ -108,7 +108,11 @@ export const annotate = {
     keepMine: "Keep mine",
     takeTheirs: "Take theirs",
   },
-  signedOut: { title: "You have been signed out", text: "What you drew is kept in this browser.", again: "Go on" },
+  signedOut: {
+    title: "You have been signed out",
+    text: "What you drew is kept in this browser.",
+    again: "Go on",
+  },
   restored: "What had not reached the service was brought back. Undo takes it away.",
 } as const;
 

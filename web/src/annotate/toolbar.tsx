@@ -1,12 +1,12 @@
 /** The tools, at the image's edge: each with its picture, its name and its key. */
 
+import { PROMPT_TOOLS } from "../engine/prompts";
 import { texts } from "../texts";
 import type { Bench } from "./bench";
 import { ACTIONS, type Action, type Does, titleOf } from "./commands";
 import { Icon } from "./icons";
 import { positive, sizes, tool } from "./settings";
 import { hasSign, hasSize, PAINT_TOOLS, type Tool } from "./tools";
-import { PROMPT_TOOLS } from "../engine/prompts";
 
 const words = texts.annotate;
 
@@ -31,9 +31,17 @@ export function Toolbar({ does, bench, canUndo, canRedo }: Props) {
   );
   return (
     <div class="toolbar" role="toolbar" aria-label={words.groups.tools} aria-orientation="vertical">
-      <div class="group">{PROMPT_TOOLS.map((each) => <Choice key={each} of={each} />)}</div>
+      <div class="group">
+        {PROMPT_TOOLS.map((each) => (
+          <Choice key={each} of={each} />
+        ))}
+      </div>
       <Sign />
-      <div class="group">{PAINT_TOOLS.map((each) => <Choice key={each} of={each} />)}</div>
+      <div class="group">
+        {PAINT_TOOLS.map((each) => (
+          <Choice key={each} of={each} />
+        ))}
+      </div>
       <Width bench={bench} />
       <div class="group">
         {act("fill-holes")}

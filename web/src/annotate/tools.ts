@@ -28,7 +28,8 @@ export const LARGEST = 400;
 export function resizedPen(size: number, steps: number): number {
   let next = size;
   for (let i = 0; i < Math.abs(steps); i++) {
-    next = steps > 0 ? Math.max(next + 1, Math.round(next * 1.2)) : Math.min(next - 1, Math.round(next / 1.2));
+    next =
+      steps > 0 ? Math.max(next + 1, Math.round(next * 1.2)) : Math.min(next - 1, Math.round(next / 1.2));
   }
   return Math.max(SMALLEST, Math.min(LARGEST, next));
 }

@@ -4,12 +4,12 @@ import { useEffect, useRef } from "preact/hooks";
 import { everything } from "../engine/box";
 import type { ScreenPoint } from "../engine/transform";
 import { toScreen } from "../engine/transform";
-import { Hand, type Touch } from "./hand";
+import type { Window } from "../engine/window";
 import { Bench } from "./bench";
-import { Stage } from "./stage";
+import { Hand, type Touch } from "./hand";
 import { tool } from "./settings";
 import type { Sitting } from "./sitting";
-import type { Window } from "../engine/window";
+import { Stage } from "./stage";
 
 export interface Easels {
   readonly stage: Stage;
@@ -81,7 +81,12 @@ function mount(box: HTMLDivElement, props: { readonly current: Props }): () => v
   };
 }
 
-function pointers(box: HTMLElement, hand: Hand, props: { readonly current: Props }, signal: AbortSignal): void {
+function pointers(
+  box: HTMLElement,
+  hand: Hand,
+  props: { readonly current: Props },
+  signal: AbortSignal,
+): void {
   let corner = { x: 0, y: 0 };
   const touch = (event: PointerEvent): Touch => ({
     id: event.pointerId,
@@ -123,12 +128,20 @@ function pointers(box: HTMLElement, hand: Hand, props: { readonly current: Props
   box.addEventListener("contextmenu", (event) => event.preventDefault(), { signal });
 }
 
-function wheel(box: HTMLElement, bench: Bench, props: { readonly current: Props }, signal: AbortSignal): void {
+function wheel(
+  box: HTMLElement,
+  bench: Bench,
+  props: { readonly current: Props },
+  signal: AbortSignal,
+): void {
   function turned(event: WheelEvent): void {
     event.preventDefault();
     const delta = event.deltaY || event.deltaX; // with Shift some browsers turn the wheel sideways
-    if (event.shiftKey) return bench.grow(delta < 0 ? 1 : -1);
-    if (event.altKey) return props.current.browse?.(delta < 0 ? -1 : 1);
+    if (event.shiftKey) bench.grow(delta < 0 ? 1 : -1);
+    else if (event.altKey) props.current.browse?.(delta < 0 ? -1 : 1);
+    else zoom(event, delta);
+  }
+  function zoom(event: WheelEvent, delta: number): void {
     const { left, top } = box.getBoundingClientRect();
     const at: ScreenPoint = { x: event.clientX - left, y: event.clientY - top };
     const lines = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 16 : 1;
@@ -153,7 +166,10 @@ function keyboard(box: HTMLElement, { stage, bench, hand }: Easels, signal: Abor
     bench.point(at);
   }
   function enter(): void {
-    if (hand.drawing) return hand.up(KEYS);
+    if (hand.drawing) {
+      hand.up(KEYS);
+      return;
+    }
     const at = here();
     hand.down({ ...touch(at), button: 0, alt: false });
     if (tool.value === "click" || tool.value === "fill") hand.up(KEYS);

@@ -17,6 +17,15 @@ export class Problem extends Error {
     super(detail);
     this.name = "Problem";
   }
+
+  get detail(): string {
+    return this.message;
+  }
+}
+
+/** The service could not be reached at all. */
+export function unreachable(): Problem {
+  return new Problem(0, "unreachable", "The service cannot be reached.");
 }
 
 /** Whether the service cannot be reached at the moment; requests are being repeated. */
@@ -58,7 +67,7 @@ async function patiently(request: Request, patience: readonly number[]): Promise
     } catch (error) {
       if (request.signal.aborted) throw error;
       away.value = true;
-      if (last) throw new Problem(0, "unreachable", "The service cannot be reached.");
+      if (last) throw unreachable();
     }
     await new Promise((resume) => setTimeout(resume, patience[attempt]));
   }
@@ -146,7 +155,7 @@ function sendOnce<T>(
       request.status < 300
         ? resolve(request.response as T)
         : reject(problemOf(request.status, request.response));
-    request.onerror = () => reject(new Problem(0, "unreachable", "The service cannot be reached."));
+    request.onerror = () => reject(unreachable());
     request.send(form);
   });
 }

@@ -57,7 +57,7 @@ export function pack(mask: Mask, box: Box): Packed {
   let n = 0;
   for (let y = box.y0; y < box.y1; y++) {
     for (let i = y * mask.width + box.x0, end = i + box.x1 - box.x0; i < end; i++, n++) {
-      bits[n >> 3] |= mask.pixels[i] << (7 - (n & 7));
+      if (mask.pixels[i]) bits[n >> 3] |= 0x80 >> (n & 7);
     }
   }
   return { box, bits };
@@ -65,7 +65,11 @@ export function pack(mask: Mask, box: Box): Packed {
 
 export function unpack(packed: Uint8Array, count: number): Uint8Array<ArrayBuffer> {
   const values = new Uint8Array(count);
-  for (let n = 0; n < count; n++) values[n] = (packed[n >> 3] >> (7 - (n & 7))) & 1;
+  for (let at = 0; at < packed.length; at++) {
+    if (packed[at] === 0) continue; // as most of a mask is
+    const end = Math.min(8 * at + 8, count);
+    for (let n = 8 * at; n < end; n++) values[n] = (packed[at] >> (7 - (n & 7))) & 1;
+  }
   return values;
 }
 

@@ -161,7 +161,7 @@ function looked(session: Session, annotation: AnnotationOut): Next {
     if (step !== session.step) return [{ ...session, trouble: "conflict" }, []];
     return followed({ ...session, version, trouble: null }, []);
   }
-  if (session.orders.length > 0) return [{ ...session, doubted: true }, []];
+  if (session.orders.length > 0) return [session, []]; // it is out of date as soon as they have arrived
   return compared({ ...session, version, step }, annotation);
 }
 

@@ -122,6 +122,7 @@ function Tokens() {
                   <td class="number">
                     <Button
                       kind="danger"
+                      sure={texts.sure(t.revokeOf(token.name))}
                       aria-label={t.revokeOf(token.name)}
                       onPress={() => revoke(token.id)}
                     >
@@ -225,14 +226,16 @@ export function Account() {
       </header>
       <div class="stack">
         <Card title={t.looks}>
-          <Choice
-            label={t.theme}
-            value={theme.value}
-            options={themes}
-            onChoice={(value) => {
-              theme.value = value;
-            }}
-          />
+          <div class="short">
+            <Choice
+              label={t.theme}
+              value={theme.value}
+              options={themes}
+              onChoice={(value) => {
+                theme.value = value;
+              }}
+            />
+          </div>
         </Card>
         <Password />
         <Tokens />

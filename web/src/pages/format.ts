@@ -48,10 +48,12 @@ export interface Interval {
   high: number;
 }
 
-/** An estimate with its bounds: 212 (180–240). */
-export function interval(estimate: Interval | null | undefined, digits = 1): string {
-  if (!estimate) return texts.nothing;
-  return `${number(estimate.value, digits)} (${number(estimate.low, digits)}–${number(estimate.high, digits)})`;
+/** The bounds of an estimate: 180 – 240. */
+export function bounds(
+  estimate: Interval | null | undefined,
+  told: (value: number) => string = (value) => number(value, 0),
+): string {
+  return estimate ? `${told(estimate.low)} – ${told(estimate.high)}` : texts.nothing;
 }
 
 /** A word of the service's as the start of a sentence: in_order → In order. */

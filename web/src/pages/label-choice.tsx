@@ -13,10 +13,11 @@ export function useLabel(): Schemas["LabelProgress"] | undefined {
   return labels.find((label) => label.id === named) ?? labels[0];
 }
 
-/** Another one. */
+/** Another one, where there are several. */
 export function LabelChoice() {
   const labels = inUse(useProject().project);
   const label = useLabel();
+  if (labels.length < 2) return null;
   return (
     <Choice
       label={texts.label}

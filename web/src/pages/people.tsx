@@ -34,6 +34,7 @@ export function CopyLink({ link }: { link: string }) {
 function MemberRow({ member, again }: { member: Schemas["MemberOut"]; again: () => Promise<void> }) {
   const { project, may } = useProject();
   const own = member.user_id === me.value?.id;
+  const what = own ? t.leave : `${texts.remove} ${member.name}`;
   const path = { project_id: project.id, user_id: member.user_id };
   async function give(role: Role): Promise<void> {
     const params = { path };
@@ -60,11 +61,7 @@ function MemberRow({ member, again }: { member: Schemas["MemberOut"]; again: () 
       <td>{day(member.since)}</td>
       <td class="number">
         {(may("manager") || own) && (
-          <Button
-            kind="danger"
-            aria-label={own ? t.leave : `${texts.remove} ${member.name}`}
-            onPress={remove}
-          >
+          <Button kind="danger" aria-label={what} sure={texts.sure(what)} onPress={remove}>
             {own ? t.leave : texts.remove}
           </Button>
         )}

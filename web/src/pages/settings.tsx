@@ -323,7 +323,12 @@ function LabelRow({ labelId, done }: { labelId: number; done: () => Promise<void
           <Button onPress={() => change({ archived: !label.archived })}>
             {label.archived ? t.unarchive : t.archive}
           </Button>
-          <Button kind="danger" aria-label={`${texts.remove} ${label.name}`} onPress={remove}>
+          <Button
+            kind="danger"
+            sure={texts.sure(`${texts.remove} ${label.name}`)}
+            aria-label={`${texts.remove} ${label.name}`}
+            onPress={remove}
+          >
             {texts.remove}
           </Button>
         </div>
@@ -356,7 +361,7 @@ function Removal() {
   }
   return (
     <Card title={t.removal}>
-      <Form class="line" submit={t.removeProject} onSend={remove} disabled={name !== project.name}>
+      <Form class="line" minor submit={t.removeProject} onSend={remove} disabled={name !== project.name}>
         <TextField
           label={t.removalName}
           hint={t.removalHint}

@@ -36,7 +36,7 @@ export function Drop({ label, hint, onFiles }: DropProps) {
     event.currentTarget.value = "";
   }
   return (
-    <section
+    <fieldset
       class={over ? "drop over" : "drop"}
       aria-label={label}
       onDragOver={(event) => {
@@ -60,7 +60,7 @@ export function Drop({ label, hint, onFiles }: DropProps) {
         onChange={pick}
         {...{ webkitdirectory: true }}
       />
-    </section>
+    </fieldset>
   );
 }
 

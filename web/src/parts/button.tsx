@@ -9,6 +9,8 @@ interface Props
   kind?: "primary" | "danger" | "plain" | "normal";
   disabled?: boolean;
   onPress?: () => unknown;
+  /** What to ask before it is done. */
+  sure?: string;
   children?: ComponentChildren;
 }
 
@@ -16,6 +18,7 @@ interface Props
 export function Button({
   kind = "normal",
   onPress,
+  sure,
   disabled = false,
   children,
   class: className,
@@ -23,7 +26,7 @@ export function Button({
 }: Props) {
   const [busy, setBusy] = useState(false);
   async function press(): Promise<void> {
-    if (busy) return;
+    if (busy || (sure && !confirm(sure))) return;
     setBusy(true);
     try {
       await onPress?.();

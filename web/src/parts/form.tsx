@@ -104,10 +104,19 @@ interface FormProps {
   class?: string;
   disabled?: boolean;
   beside?: ComponentChildren;
+  minor?: boolean;
 }
 
 /** A form that is sent once at a time. */
-export function Form({ onSend, submit, children, class: name = "", disabled = false, beside }: FormProps) {
+export function Form({
+  onSend,
+  submit,
+  children,
+  class: name = "",
+  disabled = false,
+  beside,
+  minor = false,
+}: FormProps) {
   const [refusal, setRefusal] = useState("");
   const [busy, setBusy] = useState(false);
   async function sendIt(event: Event): Promise<void> {
@@ -131,7 +140,7 @@ export function Form({ onSend, submit, children, class: name = "", disabled = fa
         {refusal}
       </p>
       <div class="actions">
-        <button type="submit" class="primary" disabled={disabled} aria-busy={busy}>
+        <button type="submit" class={minor ? "normal" : "primary"} disabled={disabled} aria-busy={busy}>
           {submit}
         </button>
         {beside}

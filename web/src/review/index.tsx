@@ -222,7 +222,10 @@ function compare(desk: Desk, { easels, beside, masks, chosen, side }: Compared):
     main.looked = (view) => second.look({ ...view, screen: second.view.screen });
   }
   seen?.load?.().then((mask) => {
-    if (desk.sitting.value === sitting && masks.value[second ? Math.max(1, chosen.value) : chosen.value] === seen)
+    if (
+      desk.sitting.value === sitting &&
+      masks.value[second ? Math.max(1, chosen.value) : chosen.value] === seen
+    )
       target.setMask(mask);
   }, complain);
 }

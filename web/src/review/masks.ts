@@ -1,8 +1,8 @@
 /** The masks that a reviewer compares: as it stands, the model's first one, what was submitted, second opinions. */
 
-import type { components } from "../api/schema";
 import type { Desk } from "../annotate/desk";
 import { read } from "../annotate/remote";
+import type { components } from "../api/schema";
 import type { Mask } from "../engine/mask";
 import { texts } from "../texts";
 

@@ -33,10 +33,13 @@ const Review = fromFolder("review", "Review");
 
 function Missing() {
   return (
-    <Empty title={texts.missing.title}>
+    <section class="stack">
+      <h1>{texts.missing.title}</h1>
       <p>{texts.missing.text}</p>
-      <a href="/">{texts.missing.back}</a>
-    </Empty>
+      <p>
+        <a href="/">{texts.missing.back}</a>
+      </p>
+    </section>
   );
 }
 

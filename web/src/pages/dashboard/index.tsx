@@ -5,7 +5,7 @@ import { api, type Schemas, told } from "../../api/client";
 import { Shown, useRead } from "../../parts/loaded";
 import { Card, Empty, Table } from "../../parts/look";
 import { texts } from "../../texts";
-import { duration, interval, number, percent } from "../format";
+import { bounds, duration, number, percent } from "../format";
 import { LabelChoice, useLabel } from "../label-choice";
 import { useLive } from "../live";
 import { readMetrics, useProject } from "../project";
@@ -34,8 +34,16 @@ function Figures({ of }: { of: OfLabel }) {
   return (
     <dl class="figures">
       <Figure name={t.rate} value={number(work.interactions_per_image)} hint={t.accepted(work.accepted)} />
-      <Figure name={t.left} value={interval(projection.interactions, 0)} hint={t.images(projection.images)} />
-      <Figure name={t.hours} value={interval(projection.hours)} hint={t.interval} />
+      <Figure
+        name={t.left}
+        value={number(projection.interactions?.value, 0)}
+        hint={t.between(bounds(projection.interactions), projection.images)}
+      />
+      <Figure
+        name={t.hours}
+        value={projection.hours ? duration(3600 * projection.hours.value) : texts.nothing}
+        hint={t.interval(bounds(projection.hours, (hours) => duration(3600 * hours)))}
+      />
       <Figure
         name={t.saved}
         value={savings.share ? percent(savings.share.value) : texts.nothing}
@@ -139,11 +147,7 @@ function Curve({ labelId, of }: { labelId: number; of: OfLabel }) {
 export function Dashboard() {
   const { project } = useProject();
   const label = useLabel();
-  const params = { path: { project_id: project.id } };
-  const metrics = useRead(
-    () => told(api.GET("/api/projects/{project_id}/metrics", { params })),
-    [project.id],
-  );
+  const metrics = useRead(() => readMetrics(project.id), [project.id]);
   const { again } = metrics;
   useLive(
     project.id,
@@ -168,7 +172,7 @@ export function Dashboard() {
               </p>
             )}
             {of && <Curve labelId={label.id} of={of} />}
-            {found.days.length > 0 && (
+            {found.days.length > 1 && (
               <Plot
                 title={t.days}
                 summary={t.daysSummary(found.days.length)}

@@ -52,7 +52,7 @@ function drawn(series: Series, colour: string): uPlot.Series {
       points: { show: true, size: 6, fill: colour },
     };
   }
-  const dash = series.look === "dashed" ? { dash: [5, 4], scale: "right" } : {};
+  const dash = series.look === "dashed" ? { dash: [5, 4], scale: "right", points: { show: false } } : {};
   return {
     label: series.name,
     stroke: colour,
@@ -65,6 +65,7 @@ function drawn(series: Series, colour: string): uPlot.Series {
 
 function options(element: HTMLElement, { x, y, right, series }: Props): uPlot.Options {
   const [ink, rule] = [colourOf(element, "--quiet"), colourOf(element, "--rule")];
+  const colours = series.map((each) => colourOf(element, each.colour));
   const axis = {
     stroke: ink,
     font: FONT,
@@ -77,20 +78,20 @@ function options(element: HTMLElement, { x, y, right, series }: Props): uPlot.Op
   return {
     width: Math.max(280, element.clientWidth),
     height: HEIGHT,
-    legend: { live: true },
+    legend: { live: false, markers: { fill: (_u: uPlot, index: number) => colours[index - 1] ?? ink } },
     scales: {
       x: { time: !!x.dates },
       y: { range: (_u, _low, high) => [0, Math.max(1, high * 1.1)] },
       ...(right && { right: { range: (_u, _low, high) => [0, Math.max(1, high * 1.1)] } }),
     },
     axes: [
-      { ...axis, label: x.name, ...(!x.dates && { values: whole }) },
+      { ...axis, label: x.name, size: 32, labelSize: 22, ...(!x.dates && { values: whole }) },
       { ...axis, label: y, size: 48 },
       ...(right
         ? [{ ...axis, side: 1 as const, scale: "right", label: right, grid: { show: false }, size: 48 }]
         : []),
     ],
-    series: [{ label: x.name }, ...series.map((each) => drawn(each, colourOf(element, each.colour)))],
+    series: [{ label: x.name }, ...series.map((each, index) => drawn(each, colours[index] ?? ink))],
   };
 }
 

@@ -11,6 +11,11 @@ interface Columns {
   series: Series[];
 }
 
+/** That of the control group is nothing, which says nothing about the others. */
+function contextSize(point: Schemas["CurvePoint"]): number | null {
+  return point.interactions === null ? null : point.context_size;
+}
+
 /** Interactions per image in the order of acceptance: pieces, their running mean, control group, context. */
 export function curveSeries(points: readonly Schemas["CurvePoint"][]): Columns {
   const series: Series[] = [
@@ -20,7 +25,7 @@ export function curveSeries(points: readonly Schemas["CurvePoint"][]): Columns {
       name: t.contextSize,
       colour: "--series-3",
       look: "dashed",
-      values: points.map((each) => each.context_size),
+      values: points.map(contextSize),
     },
   ];
   const control = points.map((each) => each.control_interactions);
