@@ -58,11 +58,11 @@ def test_a_reviewer_mends_the_mask_and_accepts_it_as_a_new_version(
     desk: Desk, api: httpx.Client, submitted: AProject
 ) -> None:
     desk.open(f"/labels/{submitted.label_id}/review")
-    before = desk.hash
-    desk.stroke((0.2, 0.2), (0.25, 0.25))
+    before, across = desk.hash, ((0.1, 0.1), (0.9, 0.9))
+    desk.stroke(*across)
     assert desk.hash == before
     desk.press("i", "b")
-    desk.stroke((0.2, 0.2), (0.25, 0.25))
+    desk.stroke(*across)
     desk.painted(before)
     first = desk.page.locator(".where .name").inner_text()
     desk.press("Control+Enter")

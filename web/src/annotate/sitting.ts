@@ -141,9 +141,11 @@ export class Sitting implements Host {
   }
 
   undo(): void {
-    if (this.#held.prompts.length > 0) return this.hold({ kind: "take-back" });
-    this.work.undo();
-    this.touched();
+    if (this.#held.prompts.length > 0) this.hold({ kind: "take-back" });
+    else {
+      this.work.undo();
+      this.touched();
+    }
   }
 
   redo(): void {

@@ -47,6 +47,7 @@ export function Viewport(props: Props) {
   newest.current = props;
   useEffect(() => mount(box.current!, newest), []);
   return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: it is drawn on by keyboard, too
     <div ref={box} class="viewport" tabIndex={0} role="application" aria-label={props.label}>
       <canvas class="layer-image" />
       <canvas class="layer-mask" />

@@ -5984,6 +5984,7 @@ export interface operations {
                 mine?: boolean;
                 held?: boolean | null;
                 flagged?: boolean | null;
+                image_id?: number | null;
                 after?: number;
                 limit?: number;
             };
