@@ -26,7 +26,7 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-def eventually(true: Callable[[], bool], seconds: float = 20) -> None:
+def eventually(true: Callable[[], bool], seconds: float = 10) -> None:
     """Wait until it is; the page's policy lets no test wait inside of it."""
     until = time.monotonic() + seconds
     while not true():
@@ -46,12 +46,12 @@ class Desk:
 
     def ready(self) -> "Desk":
         """Wait until an image with its first mask is there and nothing is on its way."""
-        expect(self.page.locator('[data-phase="working"]')).to_be_visible(timeout=20_000)
-        eventually(lambda: self.pixels > 0)
+        expect(self.page.locator('[data-phase="working"]')).to_be_visible(timeout=10_000)
+        expect(self.page.locator(".origin")).to_contain_text("Made ", timeout=10_000)
         return self.saved()
 
     def saved(self) -> "Desk":
-        expect(self.page.locator('[data-state="saved"]')).to_be_visible(timeout=20_000)
+        expect(self.page.locator('[data-state="saved"]')).to_be_visible(timeout=10_000)
         return self
 
     def at(self, x: float, y: float) -> tuple[float, float]:
@@ -84,7 +84,7 @@ class Desk:
 
     def interactions(self, count: int) -> None:
         """Wait until the page says so many."""
-        expect(self.page.locator(".count")).to_contain_text(f"{count} interaction", timeout=20_000)
+        expect(self.page.locator(".count")).to_contain_text(f"{count} interaction", timeout=10_000)
 
     def painted(self, than: str) -> str:
         """Wait until the mask is another one; its hash."""

@@ -1,9 +1,12 @@
 // Every text of the page, in English. A translation is another object of this shape.
 
+import { annotate, review } from "./annotate/texts";
 import { counted as s } from "./counted";
 import { pages } from "./pages/texts";
 
 export const texts = {
+  annotate,
+  review,
   brand: "Accrue",
   skip: "Skip to the content",
   loading: "Loading …",

@@ -19,6 +19,7 @@ export function Dialog({ title, onClose, children, closable = true }: Props) {
   useEffect(() => {
     const before = document.activeElement;
     box.current?.showModal();
+    box.current?.querySelector<HTMLElement>("form :is(input, textarea)")?.focus();
     return () => before instanceof HTMLElement && before.focus();
   }, []);
   function cancel(event: Event): void {
