@@ -1,6 +1,8 @@
 /** Work that is not with the service yet, kept in the browser: one record an annotation and person. */
 
-import type { Packed } from "../engine/bits";
+import type { components } from "../api/schema";
+import { decodeChange, type Packed, unpack } from "../engine/bits";
+import { Mask } from "../engine/mask";
 import type { Prompt } from "../engine/prompts";
 
 /** `mask`: what is seen, all of it; null when only prompts are missing at the service. */
@@ -55,4 +57,18 @@ function done<T>(request: IDBRequest<T>): Promise<T> {
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);
   });
+}
+
+/** What had not reached the service: this browser knows it best, else the service's own draft. */
+export async function unfinished(
+  kept: Draft | null,
+  draft: components["schemas"]["DraftOut"] | null,
+  { width, height }: Mask,
+): Promise<{ before: Mask | null; prompts: readonly Prompt[] }> {
+  const size = { width, height };
+  let values: Uint8Array<ArrayBuffer> | null = null;
+  if (kept?.mask) values = unpack(kept.mask.bits, width * height);
+  else if (!kept && draft?.mask) values = (await decodeChange(draft.mask, size)).values;
+  const before = values && new Mask(width, height, values);
+  return { before, prompts: kept?.prompts ?? draft?.prompts ?? [] };
 }

@@ -7,11 +7,11 @@
 import { signal } from "@preact/signals";
 import { newKey } from "../api/client";
 import type { components } from "../api/schema";
-import { decodeChange, encodeChange, type Packed, pack, unpack } from "../engine/bits";
+import { encodeChange, pack } from "../engine/bits";
 import { type Box, everything, isEmpty } from "../engine/box";
 import type { Asked, Host } from "../engine/host";
 import { requestOf } from "../engine/host";
-import { Mask } from "../engine/mask";
+import type { Mask } from "../engine/mask";
 import type { AnnotationOut, InteractionAnswer, PredictionOut, Problem, Told } from "../engine/orders";
 import { difference } from "../engine/patch";
 import { type Held, type HoldEvent, hold, NONE_HELD, type Prompt } from "../engine/prompts";
@@ -26,7 +26,8 @@ import {
 } from "../engine/saving";
 import { thinking } from "../engine/session";
 import { Work } from "../engine/work";
-import type { Draft, Drafts } from "./drafts";
+import { type Draft, type Drafts, unfinished } from "./drafts";
+import { listen, Timers } from "./listening";
 import type { Remote } from "./remote";
 
 export type Opened = components["schemas"]["Next"];
@@ -57,7 +58,7 @@ export class Sitting implements Host {
   readonly tick = signal(0);
   readonly #parts: Parts;
   readonly #flights = new Map<string, AbortController>();
-  readonly #timers = new Set<ReturnType<typeof setTimeout>>();
+  readonly #timers = new Timers();
   #work: Work | null = null;
   #annotation: AnnotationOut;
   #origin: PredictionOut | null;
@@ -84,7 +85,7 @@ export class Sitting implements Host {
     await sitting.work.quiet();
     await sitting.#restore(await kept, opened);
     sitting.#listen();
-    sitting.#every(HEARTBEAT_MS, () => void sitting.#beat());
+    sitting.#timers.every(HEARTBEAT_MS, () => void sitting.#beat());
     return sitting;
   }
 
@@ -250,7 +251,7 @@ export class Sitting implements Host {
         void this.#look();
         return;
       case "later":
-        this.#after(effect.ms, () => this.work.take({ kind: "retry" }));
+        this.#timers.after(effect.ms, () => this.work.take({ kind: "retry" }));
         return;
       case "finished":
         this.#ended = true;
@@ -308,19 +309,12 @@ export class Sitting implements Host {
   }
 
   #listen(): void {
-    const stream = new EventSource(`/api/annotations/${this.id}/events`);
-    this.#stream = stream;
-    for (const kind of ["predicted", "failed", "released"] as const) {
-      stream.addEventListener(kind, (event) => {
-        const told = JSON.parse((event as MessageEvent<string>).data) as Told;
+    this.#stream = listen(this.id, (told) => {
+      if (told === null) this.work.take({ kind: "retry" });
+      else {
         if (told.kind === "predicted") this.#origin ??= told.prediction ?? null;
         this.work.take({ kind: "told", told });
-      });
-    }
-    let before = false;
-    stream.addEventListener("listening", () => {
-      if (before) this.work.take({ kind: "retry" }); // events may have been missed meanwhile
-      before = true;
+      }
     });
   }
 
@@ -371,7 +365,7 @@ export class Sitting implements Host {
     const [saving, effects] = save(this.#saving, event);
     this.#saving = saving;
     for (const effect of effects) {
-      if (effect.kind === "later") this.#after(effect.ms, () => this.#save({ kind: "due" }));
+      if (effect.kind === "later") this.#timers.after(effect.ms, () => this.#save({ kind: "due" }));
       else if (effect.kind === "store") void this.#store(effect.revision);
       else void this.#sendDraft(effect.revision);
     }
@@ -417,11 +411,7 @@ export class Sitting implements Host {
   /** Puts back what was kept, as a step that can be undone, and prompts as held back. */
   async #restore(kept: Draft | null, { draft }: Opened): Promise<void> {
     const { mask } = this.work;
-    let pixels: Uint8Array | null = null;
-    if (kept?.mask) pixels = whole(kept.mask, mask);
-    else if (!kept && draft?.mask) pixels = (await decodeChange(draft.mask, mask)).values;
-    const prompts: readonly Prompt[] = kept?.prompts ?? draft?.prompts ?? [];
-    const before = pixels && new Mask(mask.width, mask.height, Uint8Array.from(pixels));
+    const { before, prompts } = await unfinished(kept, draft ?? null, mask);
     if (before && !isEmpty(difference(mask, before, everything(mask)).box)) {
       this.paint((drawn) => drawn.copyBox(before, everything(drawn)));
       this.commit();
@@ -436,30 +426,10 @@ export class Sitting implements Host {
 
   #quit(): void {
     this.#stream?.close();
-    for (const timer of this.#timers) clearTimeout(timer);
+    this.#timers.stop();
   }
 
   #post(body: object = {}) {
     return { method: "POST", headers: { "Idempotency-Key": newKey() }, body: JSON.stringify(body) };
   }
-
-  #after(ms: number, then: () => void): void {
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
-      if (!this.#ended) then();
-    }, ms);
-    this.#timers.add(timer);
-  }
-
-  #every(ms: number, then: () => void): void {
-    this.#after(ms, () => {
-      then();
-      this.#every(ms, then);
-    });
-  }
-}
-
-function whole({ box, bits }: Packed, mask: Mask): Uint8Array | null {
-  const count = (box.x1 - box.x0) * (box.y1 - box.y0);
-  return count === mask.width * mask.height ? unpack(bits, count) : null;
 }
