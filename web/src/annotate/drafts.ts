@@ -1,9 +1,11 @@
 /** Work that is not with the service yet, kept in the browser: one record an annotation and person. */
 
 import type { components } from "../api/schema";
-import { decodeChange, type Packed, unpack } from "../engine/bits";
+import { decodeChange, type Packed, pack, unpack } from "../engine/bits";
+import { everything } from "../engine/box";
 import { Mask } from "../engine/mask";
-import type { Prompt } from "../engine/prompts";
+import type { Held, Prompt } from "../engine/prompts";
+import type { Work } from "../engine/work";
 
 /** `mask`: what is seen, all of it; null when only prompts are missing at the service. */
 export interface Draft {
@@ -71,4 +73,14 @@ export async function unfinished(
   else if (!kept && draft?.mask) values = (await decodeChange(draft.mask, size)).values;
   const before = values && new Mask(width, height, values);
   return { before, prompts: kept?.prompts ?? draft?.prompts ?? [] };
+}
+
+/** What of a work has not reached the service; null when all has. */
+export function draftOf({ session, mask }: Work, held: Held): Draft | null {
+  const { orders } = session;
+  const waiting = orders.flatMap((order) => (order.kind === "prompts" ? order.prompts : []));
+  const prompts = [...waiting, ...held.prompts];
+  const drawn = orders.some((order) => ["edit", "undo", "redo"].includes(order.kind));
+  if (prompts.length === 0 && !drawn) return null;
+  return { prompts, mask: drawn ? pack(mask, everything(mask)) : null };
 }

@@ -7,14 +7,14 @@
 import { signal } from "@preact/signals";
 import { newKey } from "../api/client";
 import type { components } from "../api/schema";
-import { encodeChange, pack } from "../engine/bits";
+import { encodeChange } from "../engine/bits";
 import { type Box, everything, isEmpty } from "../engine/box";
 import type { Asked, Host } from "../engine/host";
 import { requestOf } from "../engine/host";
 import type { Mask } from "../engine/mask";
-import type { AnnotationOut, InteractionAnswer, PredictionOut, Problem, Told } from "../engine/orders";
+import type { AnnotationOut, InteractionAnswer, PredictionOut, Problem } from "../engine/orders";
 import { difference } from "../engine/patch";
-import { type Held, type HoldEvent, hold, NONE_HELD, type Prompt } from "../engine/prompts";
+import { type Held, type HoldEvent, hold, NONE_HELD } from "../engine/prompts";
 import {
   NOTHING_TO_SAVE,
   type SaveState,
@@ -26,25 +26,14 @@ import {
 } from "../engine/saving";
 import { thinking } from "../engine/session";
 import { Work } from "../engine/work";
-import { type Draft, type Drafts, unfinished } from "./drafts";
+import { type Draft, type Drafts, draftOf, unfinished } from "./drafts";
+import type { Ends } from "./ends";
 import { listen, Timers } from "./listening";
 import type { Remote } from "./remote";
 
 export type Opened = components["schemas"]["Next"];
 
 const HEARTBEAT_MS = 30_000;
-
-/** Whom a sitting tells what it cannot settle itself. */
-export interface Ends {
-  /** It has been submitted or skipped. */
-  finished(annotation: AnnotationOut): void;
-  /** The service would not have something that was done. */
-  told(problem: Problem): void;
-  /** Pixels of the mask have changed. */
-  painted(): void;
-  /** Work that had not reached the service was found in this browser or in a draft. */
-  restored(): void;
-}
 
 interface Parts {
   readonly remote: Remote;
@@ -343,22 +332,8 @@ export class Sitting implements Host {
 
   /** When everything has arrived there is nothing to keep. */
   #settle(): void {
-    if (this.#unsent.length === 0 && this.#held.prompts.length === 0 && !this.#ended)
+    if (this.work.session.orders.length === 0 && this.#held.prompts.length === 0 && !this.#ended)
       this.#save({ kind: "due" });
-  }
-
-  get #unsent(): readonly { readonly kind: string }[] {
-    return this.work.session.orders;
-  }
-
-  #draft(): Draft | null {
-    const { orders } = this.work.session;
-    const waiting = orders.flatMap((order) => (order.kind === "prompts" ? order.prompts : []));
-    const prompts = [...waiting, ...this.#held.prompts];
-    const drawn = orders.some((order) => ["edit", "undo", "redo"].includes(order.kind));
-    if (prompts.length === 0 && !drawn) return null;
-    const { mask } = this.work;
-    return { prompts, mask: drawn ? pack(mask, everything(mask)) : null };
   }
 
   #save(event: SavingEvent): void {
@@ -374,7 +349,7 @@ export class Sitting implements Host {
 
   async #store(revision: number): Promise<void> {
     await Promise.resolve(); // after all that the same event does
-    const draft = this.#draft();
+    const draft = draftOf(this.work, this.#held);
     const { drafts } = this.#parts;
     try {
       await (draft ? drafts.put(this.id, draft) : drafts.delete(this.id));
@@ -385,7 +360,7 @@ export class Sitting implements Host {
   }
 
   async #sendDraft(revision: number): Promise<void> {
-    const draft = this.#draft();
+    const draft = draftOf(this.work, this.#held);
     const { lease, trouble } = this.work.session;
     const { remote, drafts } = this.#parts;
     if (draft === null) {
