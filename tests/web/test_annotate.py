@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import numpy as np
@@ -244,7 +245,7 @@ def test_what_was_drawn_offline_goes_out_when_the_line_is_back(drawing: Desk) ->
 
 
 def test_what_is_drawn_after_the_login_has_ended_is_not_lost(drawing: Desk) -> None:
-    cookies = drawing.page.context.cookies()
+    cookies: Any = drawing.page.context.cookies()
     drawing.page.context.clear_cookies()
     drawing.press("b")
     drawing.stroke(*CORNER)

@@ -9,9 +9,10 @@ import { me } from "../shell/person";
 import { say } from "../shell/toasts";
 import { texts } from "../texts";
 import { type Drafts, draftsOf, NO_DRAFTS } from "./drafts";
+import type { Ends } from "./ends";
 import { Album, decoded, type Picture } from "./picture";
 import { type Answer, overHttp, Refused, type Remote, read } from "./remote";
-import { type Ends, type Opened, Sitting } from "./sitting";
+import { type Opened, Sitting } from "./sitting";
 import type { Stage } from "./stage";
 
 type Schemas = components["schemas"];

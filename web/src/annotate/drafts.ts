@@ -1,7 +1,11 @@
 /** Work that is not with the service yet, kept in the browser: one record an annotation and person. */
 
-import type { Packed } from "../engine/bits";
-import type { Prompt } from "../engine/prompts";
+import type { components } from "../api/schema";
+import { decodeChange, type Packed, pack, unpack } from "../engine/bits";
+import { everything } from "../engine/box";
+import { Mask } from "../engine/mask";
+import type { Held, Prompt } from "../engine/prompts";
+import type { Work } from "../engine/work";
 
 /** `mask`: what is seen, all of it; null when only prompts are missing at the service. */
 export interface Draft {
@@ -55,4 +59,28 @@ function done<T>(request: IDBRequest<T>): Promise<T> {
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);
   });
+}
+
+/** What had not reached the service: this browser knows it best, else the service's own draft. */
+export async function unfinished(
+  kept: Draft | null,
+  draft: components["schemas"]["DraftOut"] | null,
+  { width, height }: Mask,
+): Promise<{ before: Mask | null; prompts: readonly Prompt[] }> {
+  const size = { width, height };
+  let values: Uint8Array<ArrayBuffer> | null = null;
+  if (kept?.mask) values = unpack(kept.mask.bits, width * height);
+  else if (!kept && draft?.mask) values = (await decodeChange(draft.mask, size)).values;
+  const before = values && new Mask(width, height, values);
+  return { before, prompts: kept?.prompts ?? draft?.prompts ?? [] };
+}
+
+/** What of a work has not reached the service; null when all has. */
+export function draftOf({ session, mask }: Work, held: Held): Draft | null {
+  const { orders } = session;
+  const waiting = orders.flatMap((order) => (order.kind === "prompts" ? order.prompts : []));
+  const prompts = [...waiting, ...held.prompts];
+  const drawn = orders.some((order) => ["edit", "undo", "redo"].includes(order.kind));
+  if (prompts.length === 0 && !drawn) return null;
+  return { prompts, mask: drawn ? pack(mask, everything(mask)) : null };
 }

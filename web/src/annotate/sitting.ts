@@ -7,14 +7,14 @@
 import { signal } from "@preact/signals";
 import { newKey } from "../api/client";
 import type { components } from "../api/schema";
-import { decodeChange, encodeChange, type Packed, pack, unpack } from "../engine/bits";
+import { encodeChange } from "../engine/bits";
 import { type Box, everything, isEmpty } from "../engine/box";
 import type { Asked, Host } from "../engine/host";
 import { requestOf } from "../engine/host";
-import { Mask } from "../engine/mask";
-import type { AnnotationOut, InteractionAnswer, PredictionOut, Problem, Told } from "../engine/orders";
+import type { Mask } from "../engine/mask";
+import type { AnnotationOut, InteractionAnswer, PredictionOut, Problem } from "../engine/orders";
 import { difference } from "../engine/patch";
-import { type Held, type HoldEvent, hold, NONE_HELD, type Prompt } from "../engine/prompts";
+import { type Held, type HoldEvent, hold, NONE_HELD } from "../engine/prompts";
 import {
   NOTHING_TO_SAVE,
   type SaveState,
@@ -26,24 +26,14 @@ import {
 } from "../engine/saving";
 import { thinking } from "../engine/session";
 import { Work } from "../engine/work";
-import type { Draft, Drafts } from "./drafts";
+import { type Draft, type Drafts, draftOf, unfinished } from "./drafts";
+import type { Ends } from "./ends";
+import { listen, Timers } from "./listening";
 import type { Remote } from "./remote";
 
 export type Opened = components["schemas"]["Next"];
 
 const HEARTBEAT_MS = 30_000;
-
-/** Whom a sitting tells what it cannot settle itself. */
-export interface Ends {
-  /** It has been submitted or skipped. */
-  finished(annotation: AnnotationOut): void;
-  /** The service would not have something that was done. */
-  told(problem: Problem): void;
-  /** Pixels of the mask have changed. */
-  painted(): void;
-  /** Work that had not reached the service was found in this browser or in a draft. */
-  restored(): void;
-}
 
 interface Parts {
   readonly remote: Remote;
@@ -57,7 +47,7 @@ export class Sitting implements Host {
   readonly tick = signal(0);
   readonly #parts: Parts;
   readonly #flights = new Map<string, AbortController>();
-  readonly #timers = new Set<ReturnType<typeof setTimeout>>();
+  readonly #timers = new Timers();
   #work: Work | null = null;
   #annotation: AnnotationOut;
   #origin: PredictionOut | null;
@@ -84,7 +74,7 @@ export class Sitting implements Host {
     await sitting.work.quiet();
     await sitting.#restore(await kept, opened);
     sitting.#listen();
-    sitting.#every(HEARTBEAT_MS, () => void sitting.#beat());
+    sitting.#timers.every(HEARTBEAT_MS, () => void sitting.#beat());
     return sitting;
   }
 
@@ -250,7 +240,7 @@ export class Sitting implements Host {
         void this.#look();
         return;
       case "later":
-        this.#after(effect.ms, () => this.work.take({ kind: "retry" }));
+        this.#timers.after(effect.ms, () => this.work.take({ kind: "retry" }));
         return;
       case "finished":
         this.#ended = true;
@@ -308,19 +298,12 @@ export class Sitting implements Host {
   }
 
   #listen(): void {
-    const stream = new EventSource(`/api/annotations/${this.id}/events`);
-    this.#stream = stream;
-    for (const kind of ["predicted", "failed", "released"] as const) {
-      stream.addEventListener(kind, (event) => {
-        const told = JSON.parse((event as MessageEvent<string>).data) as Told;
+    this.#stream = listen(this.id, (told) => {
+      if (told === null) this.work.take({ kind: "retry" });
+      else {
         if (told.kind === "predicted") this.#origin ??= told.prediction ?? null;
         this.work.take({ kind: "told", told });
-      });
-    }
-    let before = false;
-    stream.addEventListener("listening", () => {
-      if (before) this.work.take({ kind: "retry" }); // events may have been missed meanwhile
-      before = true;
+      }
     });
   }
 
@@ -349,29 +332,15 @@ export class Sitting implements Host {
 
   /** When everything has arrived there is nothing to keep. */
   #settle(): void {
-    if (this.#unsent.length === 0 && this.#held.prompts.length === 0 && !this.#ended)
+    if (this.work.session.orders.length === 0 && this.#held.prompts.length === 0 && !this.#ended)
       this.#save({ kind: "due" });
-  }
-
-  get #unsent(): readonly { readonly kind: string }[] {
-    return this.work.session.orders;
-  }
-
-  #draft(): Draft | null {
-    const { orders } = this.work.session;
-    const waiting = orders.flatMap((order) => (order.kind === "prompts" ? order.prompts : []));
-    const prompts = [...waiting, ...this.#held.prompts];
-    const drawn = orders.some((order) => ["edit", "undo", "redo"].includes(order.kind));
-    if (prompts.length === 0 && !drawn) return null;
-    const { mask } = this.work;
-    return { prompts, mask: drawn ? pack(mask, everything(mask)) : null };
   }
 
   #save(event: SavingEvent): void {
     const [saving, effects] = save(this.#saving, event);
     this.#saving = saving;
     for (const effect of effects) {
-      if (effect.kind === "later") this.#after(effect.ms, () => this.#save({ kind: "due" }));
+      if (effect.kind === "later") this.#timers.after(effect.ms, () => this.#save({ kind: "due" }));
       else if (effect.kind === "store") void this.#store(effect.revision);
       else void this.#sendDraft(effect.revision);
     }
@@ -380,7 +349,7 @@ export class Sitting implements Host {
 
   async #store(revision: number): Promise<void> {
     await Promise.resolve(); // after all that the same event does
-    const draft = this.#draft();
+    const draft = draftOf(this.work, this.#held);
     const { drafts } = this.#parts;
     try {
       await (draft ? drafts.put(this.id, draft) : drafts.delete(this.id));
@@ -391,7 +360,7 @@ export class Sitting implements Host {
   }
 
   async #sendDraft(revision: number): Promise<void> {
-    const draft = this.#draft();
+    const draft = draftOf(this.work, this.#held);
     const { lease, trouble } = this.work.session;
     const { remote, drafts } = this.#parts;
     if (draft === null) {
@@ -417,11 +386,7 @@ export class Sitting implements Host {
   /** Puts back what was kept, as a step that can be undone, and prompts as held back. */
   async #restore(kept: Draft | null, { draft }: Opened): Promise<void> {
     const { mask } = this.work;
-    let pixels: Uint8Array | null = null;
-    if (kept?.mask) pixels = whole(kept.mask, mask);
-    else if (!kept && draft?.mask) pixels = (await decodeChange(draft.mask, mask)).values;
-    const prompts: readonly Prompt[] = kept?.prompts ?? draft?.prompts ?? [];
-    const before = pixels && new Mask(mask.width, mask.height, Uint8Array.from(pixels));
+    const { before, prompts } = await unfinished(kept, draft ?? null, mask);
     if (before && !isEmpty(difference(mask, before, everything(mask)).box)) {
       this.paint((drawn) => drawn.copyBox(before, everything(drawn)));
       this.commit();
@@ -436,30 +401,10 @@ export class Sitting implements Host {
 
   #quit(): void {
     this.#stream?.close();
-    for (const timer of this.#timers) clearTimeout(timer);
+    this.#timers.stop();
   }
 
   #post(body: object = {}) {
     return { method: "POST", headers: { "Idempotency-Key": newKey() }, body: JSON.stringify(body) };
   }
-
-  #after(ms: number, then: () => void): void {
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
-      if (!this.#ended) then();
-    }, ms);
-    this.#timers.add(timer);
-  }
-
-  #every(ms: number, then: () => void): void {
-    this.#after(ms, () => {
-      then();
-      this.#every(ms, then);
-    });
-  }
-}
-
-function whole({ box, bits }: Packed, mask: Mask): Uint8Array | null {
-  const count = (box.x1 - box.x0) * (box.y1 - box.y0);
-  return count === mask.width * mask.height ? unpack(bits, count) : null;
 }
