@@ -109,8 +109,6 @@ export class Sitting implements Host {
     return !this.#ended && wouldLose(this.work.session, this.#saving);
   }
 
-  // ---- what people do
-
   paint(how: (mask: Mask) => Box): void {
     this.work.paint(how);
   }
@@ -187,10 +185,7 @@ export class Sitting implements Host {
 
   /** A request of the holder's that is not a step: a flag, a comment, a review's decision. */
   async request<T>(path: string, method: string, body: object) {
-    const { lease, version } = this.work.session;
-    const headers = { "Lease-Token": lease, "If-Match": `"${version}"`, "Idempotency-Key": newKey() };
-    const init = { method, headers, body: JSON.stringify(body) };
-    const answer = await this.#parts.remote.ask<T>(`/api/annotations/${this.id}/${path}`, init);
+    const answer = await this.#ask<T>(path, method, body);
     if (answer.ok) await this.#look();
     return answer;
   }
@@ -200,10 +195,7 @@ export class Sitting implements Host {
     while (this.work.session.orders.length > 0 && this.work.session.trouble === null) {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
-    const { lease, version } = this.work.session;
-    const headers = { "Lease-Token": lease, "If-Match": `"${version}"`, "Idempotency-Key": newKey() };
-    const init = { method: "POST", headers, body: JSON.stringify(body) };
-    const answer = await this.#parts.remote.ask<AnnotationOut>(`/api/annotations/${this.id}/${path}`, init);
+    const answer = await this.#ask<AnnotationOut>(path, "POST", body);
     if (!answer.ok) return answer.problem;
     this.#ended = true;
     this.#quit();
@@ -216,16 +208,9 @@ export class Sitting implements Host {
     if (this.#ended) return;
     this.#ended = true;
     this.#quit();
-    const { trouble, lease } = this.work.session;
-    if (trouble === null && this.work.interactions === 0 && this.#held.prompts.length === 0) {
-      const headers = { "Lease-Token": lease, "Idempotency-Key": newKey() };
-      void fetch(`/api/annotations/${this.id}/release`, { method: "POST", headers, keepalive: true }).catch(
-        () => {},
-      );
-    }
+    const untouched = this.work.interactions === 0 && this.#held.prompts.length === 0;
+    if (this.work.session.trouble === null && untouched) void this.#ask("release", "POST", {});
   }
-
-  // ---- what the engine asks for
 
   ask(effect: Asked): void {
     switch (effect.kind) {
@@ -322,15 +307,12 @@ export class Sitting implements Host {
     }
   }
 
-  // ---- drafts
-
   /** Something was done: it is kept, here at once and with the service soon. */
   touched(): void {
     this.#save({ kind: "changed" });
     this.tick.value += 1;
   }
 
-  /** When everything has arrived there is nothing to keep. */
   #settle(): void {
     if (this.work.session.orders.length === 0 && this.#held.prompts.length === 0 && !this.#ended)
       this.#save({ kind: "due" });
@@ -365,7 +347,10 @@ export class Sitting implements Host {
     const { remote, drafts } = this.#parts;
     if (draft === null) {
       void drafts.delete(this.id).catch(() => {});
-      if (this.#drafted) this.#drafted = !(await this.#forget(remote, lease));
+      if (this.#drafted) {
+        const init = { method: "DELETE", headers: { "Lease-Token": lease } };
+        this.#drafted = !(await remote.ask(`/api/annotations/${this.id}/draft`, init)).ok;
+      }
       this.#save({ kind: "stored", revision });
       return this.#save({ kind: "sent", revision });
     }
@@ -376,11 +361,6 @@ export class Sitting implements Host {
     const answer = await remote.ask(`/api/annotations/${this.id}/draft`, { method: "PUT", headers, body });
     if (answer.ok) this.#drafted = true;
     this.#save(answer.ok ? { kind: "sent", revision } : { kind: "refused" });
-  }
-
-  async #forget(remote: Remote, lease: string): Promise<boolean> {
-    const init = { method: "DELETE", headers: { "Lease-Token": lease } };
-    return (await remote.ask(`/api/annotations/${this.id}/draft`, init)).ok;
   }
 
   /** Puts back what was kept, as a step that can be undone, and prompts as held back. */
@@ -397,6 +377,13 @@ export class Sitting implements Host {
       this.#parts.ends.restored();
     }
     if (kept || draft) this.#save({ kind: "changed" });
+  }
+
+  #ask<T>(path: string, method: string, body: object) {
+    const { lease, version } = this.work.session;
+    const headers = { "Lease-Token": lease, "If-Match": `"${version}"`, "Idempotency-Key": newKey() };
+    const init = { method, headers, body: JSON.stringify(body) };
+    return this.#parts.remote.ask<T>(`/api/annotations/${this.id}/${path}`, init);
   }
 
   #quit(): void {
