@@ -20,7 +20,10 @@ export function Dialog({ title, onClose, children, closable = true }: Props) {
     const before = document.activeElement;
     box.current?.showModal();
     const wanted = ["[autofocus]", "form :is(input, textarea)"];
-    wanted.map((each) => box.current?.querySelector<HTMLElement>(each)).find(Boolean)?.focus();
+    wanted
+      .map((each) => box.current?.querySelector<HTMLElement>(each))
+      .find(Boolean)
+      ?.focus();
     return () => before instanceof HTMLElement && before.focus();
   }, []);
   function cancel(event: Event): void {
