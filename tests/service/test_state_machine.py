@@ -1,7 +1,6 @@
 """The service against a small model of itself: people and time do anything, in any order."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -26,67 +25,16 @@ from tests.factories import CLICK, a_project, told
 from tests.service.conftest import Alone
 from tests.service.hands import change_settings
 from tests.service.people import a_member
+from tests.service.piece import LIVE, Piece
 
 PEOPLE, IMAGES, OVERLAP = 3, 2, 2
 DONE = "done"
 NOTHING_LEFT = "nothing left"
-LIVE = ("open", "returned", "submitted")
 ALL = IMAGES * OVERLAP
 
 # Anybody and any annotation; but mostly one that the rule is about, by whoever holds it.
 WHO = st.integers(0, 4 * PEOPLE - 1)
 WHICH = st.integers(0, 4 * ALL - 1)
-
-
-@dataclass
-class Piece:
-    """An annotation as the model has it; steps by number, each with its parent."""
-
-    id: int
-    image: int
-    state: str = "open"
-    author: int | None = None
-    submitter: int | None = None
-    submitted_at: int = 0
-    holder: int | None = None
-    live: bool = False
-    parents: dict[int, int] = field(default_factory=dict)
-    step: int = 0
-    tip: int = 0
-    final_steps: list[int] = field(default_factory=list)
-    drafts: dict[int, int] = field(default_factory=dict)
-
-    @property
-    def workable(self) -> bool:
-        return self.state in ("open", "returned")
-
-    def add_step(self) -> None:
-        n = len(self.parents) + 1
-        self.parents[n] = self.step
-        self.step = self.tip = n
-
-    def path(self, n: int) -> list[int]:
-        return [*self.path(self.parents[n]), n] if n else []
-
-    @property
-    def following(self) -> int | None:
-        upon = [n for n, parent in self.parents.items() if parent == self.step]
-        return max([n for n in upon if n in self.path(self.tip)] or upon, default=None)
-
-    def close(self, state: str) -> None:
-        self.state, self.holder, self.live = state, None, False
-        self.drafts.clear()
-
-    def refusal(self, person: int) -> str | None:
-        """Why somebody may not draw on it now."""
-        if self.state not in LIVE or (self.state == "submitted" and self.holder != person):
-            return "annotation_not_open"
-        return self.lease_refusal(person)
-
-    def lease_refusal(self, person: int) -> str | None:
-        if self.holder is None:
-            return "lease_expired"
-        return None if self.holder == person else "lease_lost"
 
 
 class Team(RuleBasedStateMachine):
