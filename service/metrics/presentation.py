@@ -150,7 +150,11 @@ def projection(labels: Sequence[Standing]) -> Projection:
     hours = None
     if seconds.value > 0:
         hours = seconds.times(1 / HOUR)
-        sentence += f", about {hours.value:.1f} hours ({_span(hours, 1)})"
+        unit, in_an_hour, digits = ("hours", 1, 1) if seconds.value >= HOUR else ("minutes", 60, 0)
+        if seconds.value < 120:
+            unit, in_an_hour = "seconds", HOUR
+        told = hours.times(in_an_hour)
+        sentence += f", about {told.value:.{digits}f} {unit} ({_span(told, digits)})"
     return Projection(
         images=images, interactions=_interval(interactions), hours=_interval(hours), sentence=f"{sentence}."
     )

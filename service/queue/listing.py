@@ -21,6 +21,7 @@ class Wanted:
     author_id: int | None = None
     held: bool | None = None
     flagged: bool | None = None
+    image_id: int | None = None
 
 
 def annotations(
@@ -34,6 +35,8 @@ def annotations(
         statement = statement.where(Annotation.author_id == wanted.author_id)
     if wanted.held is not None:
         statement = statement.where(Lease.annotation_id.is_not(None) == wanted.held)
+    if wanted.image_id is not None:
+        statement = statement.where(Annotation.image_id == wanted.image_id)
     if wanted.flagged is not None:
         statement = statement.where(Annotation.flag.is_not(None) == wanted.flagged)
     return session.execute(statement.order_by(Annotation.id).limit(limit)).all()

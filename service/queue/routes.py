@@ -148,6 +148,7 @@ def list_annotations(
     mine: bool = False,
     held: bool | None = None,
     flagged: bool | None = None,
+    image_id: Annotated[int | None, Query(ge=1, le=LARGEST_ID)] = None,
     after: Annotated[int, Query(ge=0, le=LARGEST_ID)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> list[QueuedOut]:
@@ -158,6 +159,8 @@ def list_annotations(
     with reading(sessions) as session:
         blind = label(session, label_id).project.overlap > 1 and not reviews(admission.role)
         author_id = caller.id if mine or blind else None
-        wanted = listing.Wanted(state=state, author_id=author_id, held=held, flagged=flagged)
+        wanted = listing.Wanted(
+            state=state, author_id=author_id, held=held, flagged=flagged, image_id=image_id
+        )
         found = listing.annotations(session, label_id, wanted, after=after, limit=limit)
     return [QueuedOut.model_validate(each) for each in found]

@@ -1,4 +1,4 @@
-"""An annotation as the small model has it that the service is held against."""
+"""An annotation as the small model of the service has it."""
 
 from dataclasses import dataclass, field
 

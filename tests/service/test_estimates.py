@@ -77,7 +77,7 @@ def test_the_rest_is_projected_from_the_newest_fifty_images(alone: Alone) -> Non
     assert found["hours"]["value"] == pytest.approx(20 * 18 / 3600, abs=1e-4)
     low, high = found["interactions"]["low"], found["interactions"]["high"]
     assert found["sentence"] == (
-        f"At this rate 60 more interactions ({low:.0f} to {high:.0f}), about 0.1 hours (0.1 to 0.1)."
+        f"At this rate 60 more interactions ({low:.0f} to {high:.0f}), about 6 minutes (6 to 6)."
     )
 
 

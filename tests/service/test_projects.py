@@ -158,7 +158,7 @@ def test_the_page_may_load_nothing_from_elsewhere(api: httpx.Client, service: An
         assert httpx.get(service.base_url + path).status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/", "/page.js", "/api/me", "/api/nothing", "/healthz", "/api/projects/1"])
+@pytest.mark.parametrize("path", ["/", "/icon.svg", "/api/me", "/api/nothing", "/healthz", "/api/projects/1"])
 def test_no_other_site_frames_opens_or_embeds_what_is_answered(alone: Alone, path: str) -> None:
     headers = alone.api.get(f"http://test{path}").headers
     assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]

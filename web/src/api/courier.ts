@@ -4,7 +4,7 @@ import type { Box } from "../engine/box";
 import { type Asked, type Host, requestOf } from "../engine/host";
 import type { AnnotationOut, InteractionAnswer, Problem, Told } from "../engine/orders";
 import type { Work } from "../engine/work";
-import { problemOf, UNREACHABLE } from "./client";
+import { newKey, problemOf, unreachable } from "./client";
 
 /** What is left to the page. */
 export interface Desk {
@@ -34,7 +34,7 @@ export class Courier implements Host {
   }
 
   key(): string {
-    return crypto.randomUUID();
+    return newKey();
   }
 
   changed(box: Box): void {
@@ -109,9 +109,10 @@ export class Courier implements Host {
   async #answer(path: string, request: RequestInit): Promise<{ body: unknown } | { problem: Problem }> {
     try {
       const response = await this.#fetch(path, request);
-      return response.ok ? { body: await response.json() } : { problem: await problemOf(response) };
+      if (response.ok) return { body: await response.json() };
+      return { problem: problemOf(response.status, await response.json().catch(() => null)) };
     } catch {
-      return { problem: UNREACHABLE };
+      return { problem: unreachable() };
     }
   }
 

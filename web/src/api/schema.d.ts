@@ -5990,6 +5990,7 @@ export interface operations {
                 mine?: boolean;
                 held?: boolean | null;
                 flagged?: boolean | null;
+                image_id?: number | null;
                 after?: number;
                 limit?: number;
             };

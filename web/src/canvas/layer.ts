@@ -1,7 +1,7 @@
 /** A picture of the image's size that is drawn once and seen through any view: the image, or the mask upon it. */
 
 import { type Box, everything, grown, intersection, isEmpty, type Size } from "../engine/box";
-import { canvasTransform, inView, type View } from "../engine/transform";
+import { canvasTransform, inView, toScreen, type View } from "../engine/transform";
 
 /** Smaller than this the browser's smoothing pays; larger, pixels are to be seen as pixels. */
 const PIXELS_SEEN = 1;
@@ -26,21 +26,33 @@ export class Layer {
 
   /** Draws what is in sight of the box anew; nothing outside of it is touched. */
   draw(screen: CanvasRenderingContext2D, view: View, box: Box = everything(this.size)): void {
-    // One pixel more: smoothing lets each reach into its neighbours.
-    const seen = intersection(grown(box, 1), inView(view));
-    if (isEmpty(seen)) return;
-    const { x0, y0 } = seen;
-    const [width, height] = [seen.x1 - x0, seen.y1 - y0];
+    // A little more: smoothing lets each pixel reach into its neighbours.
+    const reach = 1 + Math.ceil(1 / (view.scale * view.ratio));
+    const changed = intersection(grown(box, reach), inView(view));
+    if (isEmpty(changed)) return;
+    const read = intersection(grown(changed, reach), everything(this.size));
+    const [width, height] = [read.x1 - read.x0, read.y1 - read.y0];
     screen.save();
+    clip(screen, view, changed);
     screen.setTransform(...canvasTransform(view));
-    screen.beginPath();
-    screen.rect(x0, y0, width, height);
-    screen.clip();
-    screen.clearRect(x0, y0, width, height);
     screen.imageSmoothingEnabled = view.scale < PIXELS_SEEN;
-    screen.drawImage(this.#picture.canvas, x0, y0, width, height, x0, y0, width, height);
+    screen.drawImage(this.#picture.canvas, read.x0, read.y0, width, height, read.x0, read.y0, width, height);
     screen.restore();
   }
+}
+
+/** Clears the box and clips to it, in whole device pixels: half ones would leave seams. */
+function clip(screen: CanvasRenderingContext2D, view: View, box: Box): void {
+  const { ratio } = view;
+  const from = toScreen(view, { x: box.x0, y: box.y0 });
+  const to = toScreen(view, { x: box.x1, y: box.y1 });
+  const [x, y] = [Math.floor(from.x * ratio), Math.floor(from.y * ratio)];
+  const [width, height] = [Math.ceil(to.x * ratio) - x, Math.ceil(to.y * ratio) - y];
+  screen.setTransform(1, 0, 0, 1, 0, 0);
+  screen.beginPath();
+  screen.rect(x, y, width, height);
+  screen.clip();
+  screen.clearRect(x, y, width, height);
 }
 
 /** Makes a canvas as large as its view, in device pixels; clears it. */

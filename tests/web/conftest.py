@@ -1,0 +1,125 @@
+"""The page in real browsers, against one running service: who is signed in, where, and what they see."""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect, sync_playwright
+
+from tests.conftest import ServiceUnderTest
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+VIEWPORT: ViewportSize = {"width": 1200, "height": 800}
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    found = next((path for name in CHROMIUM if (path := shutil.which(name))), None)
+    assert found, "the page needs Chromium on the PATH (on Debian: apt-get install chromium)"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+def eventually(true: Callable[[], bool], seconds: float = 10) -> None:
+    """Wait until it is; the page's policy lets no test wait inside of it."""
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until, "it did not become so"
+        time.sleep(0.02)
+
+
+@dataclass(frozen=True)
+class Desk:
+    """The page for annotating, as the person before it uses it; positions are shares of the viewport."""
+
+    page: Page
+
+    def open(self, path: str) -> "Desk":
+        self.page.goto(path)
+        return self.ready()
+
+    def ready(self) -> "Desk":
+        """Wait until an image with its first mask is there and nothing is on its way."""
+        expect(self.page.locator('[data-phase="working"]')).to_be_visible(timeout=10_000)
+        expect(self.page.locator(".origin")).to_contain_text("Made ", timeout=10_000)
+        return self.saved()
+
+    def saved(self) -> "Desk":
+        expect(self.page.locator('[data-state="saved"]')).to_be_visible(timeout=10_000)
+        return self
+
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        box = self.page.locator(".viewport").bounding_box()
+        assert box is not None
+        return box["x"] + x * box["width"], box["y"] + y * box["height"]
+
+    def stroke(self, *points: tuple[float, float], button: Any = "left") -> None:
+        self.page.mouse.move(*self.at(*points[0]))
+        self.page.mouse.down(button=button)
+        for point in points:
+            self.page.mouse.move(*self.at(*point), steps=4)
+        self.page.mouse.up(button=button)
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    @property
+    def hash(self) -> str:
+        return str(self.page.evaluate("accrue.hash()"))
+
+    @property
+    def pixels(self) -> int:
+        return int(self.page.evaluate("accrue.pixels()"))
+
+    @property
+    def prompts(self) -> int:
+        return int(self.page.evaluate("accrue.prompts()"))
+
+    def interactions(self, count: int) -> None:
+        """Wait until the page says so many."""
+        expect(self.page.locator(".count")).to_contain_text(f"{count} interaction", timeout=10_000)
+
+    def painted(self, than: str) -> str:
+        """Wait until the mask is another one; its hash."""
+        eventually(lambda: self.hash != than)
+        return self.hash
+
+
+SignIn = Callable[..., BrowserContext]
+
+
+@pytest.fixture
+def sign_in(browser: Browser, service: ServiceUnderTest) -> Iterator[SignIn]:
+    """A browser of its own in which somebody is signed in, by default the admin."""
+    contexts: list[BrowserContext] = []
+
+    def enter(token: str | None = None, **options: Any) -> BrowserContext:
+        context = browser.new_context(base_url=service.base_url, viewport=VIEWPORT, **options)
+        contexts.append(context)
+        headers = {"Origin": service.base_url}
+        answer = context.request.post(
+            "/api/auth/token", data={"token": token or service.token}, headers=headers
+        )
+        assert answer.ok, answer.text()
+        return context
+
+    yield enter
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def desk(sign_in: SignIn) -> Iterator[Desk]:
+    """The admin's page; an exception in it fails the test."""
+    page = sign_in().new_page()
+    trouble: list[str] = []
+    page.on("pageerror", lambda error: trouble.append(str(error)))
+    yield Desk(page)
+    assert trouble == []

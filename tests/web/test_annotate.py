@@ -1,0 +1,372 @@
+"""The page for annotating in a real browser: every tool, nothing lost, and the model away."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from playwright.sync_api import Page, Request, Route, expect
+
+from service.tables import Annotation, State
+from tests.conftest import ServiceUnderTest
+from tests.factories import AProject, a_project, another_person, open_next, pixels, png, told, upload
+from tests.web.conftest import Desk, SignIn
+
+pytestmark = pytest.mark.parametrize("service", ["postgresql"], indirect=True)
+
+MIDDLE = (0.5, 0.5)
+STROKE = ((0.45, 0.5), (0.5, 0.52), (0.55, 0.5))
+CORNER = ((0.2, 0.2), (0.25, 0.25))
+
+
+@pytest.fixture
+def project(api: httpx.Client) -> AProject:
+    """A label with three images and nothing accepted."""
+    return a_project(api)
+
+
+@pytest.fixture
+def drawing(desk: Desk, project: AProject) -> Desk:
+    """The first of them, open."""
+    return desk.open(f"/labels/{project.label_id}/annotate")
+
+
+def asked(page: Page, ending: str) -> list[Request]:
+    """The requests to addresses with this ending, as they are made from now on."""
+    made: list[Request] = []
+    page.on("request", lambda request: made.append(request) if request.url.endswith(ending) else None)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("key", "points"),
+    [
+        ("s", STROKE),
+        ("p", (MIDDLE,)),
+        ("r", ((0.3, 0.25), (0.7, 0.75))),
+        ("l", ((0.4, 0.4), (0.6, 0.4), (0.6, 0.6), (0.4, 0.6))),
+    ],
+)
+def test_each_prompt_tool_makes_one_interaction(
+    drawing: Desk, key: str, points: tuple[tuple[float, float], ...]
+) -> None:
+    drawing.press(key)
+    drawing.stroke(*points)
+    drawing.interactions(1)
+    drawing.saved()
+    assert drawing.prompts == 1
+
+
+def test_the_sign_is_turned_by_key_by_the_right_button_and_by_alt(
+    drawing: Desk, api: httpx.Client, project: AProject
+) -> None:
+    drawing.press("s")
+    drawing.stroke(*STROKE)
+    drawing.stroke(*CORNER, button="right")
+    drawing.press("t")
+    drawing.stroke(*CORNER)
+    drawing.press("t")
+    drawing.page.keyboard.down("Alt")
+    drawing.stroke(*CORNER)
+    drawing.page.keyboard.up("Alt")
+    drawing.interactions(4)
+    drawing.saved()
+    (held,) = told(api.get(f"/labels/{project.label_id}/annotations?held=true"))
+    steps = told(api.get(f"/annotations/{held['id']}"))["interactions"]
+    assert [step["prompts"][0]["positive"] for step in steps] == [True, False, False, False]
+
+
+def test_brush_eraser_and_fill_change_the_mask_and_undo_goes_back_to_the_first(drawing: Desk) -> None:
+    states = [drawing.hash]
+    drawing.press("b")
+    drawing.stroke(*CORNER)
+    states.append(drawing.hash)
+    drawing.press("e")
+    drawing.stroke((0.2, 0.2), (0.22, 0.22))
+    states.append(drawing.hash)
+    drawing.press("s")
+    drawing.stroke(*STROKE)
+    drawing.saved()
+    states.append(drawing.hash)
+    drawing.press("f")
+    drawing.stroke((0.9, 0.9))
+    states.append(drawing.hash)
+    assert len(set(states[:3])) == 3
+    assert states[4] != states[3]
+    drawing.interactions(4)
+    for state in reversed(states[:-1]):
+        drawing.press("Control+z")
+        assert drawing.hash == state
+    for state in states[1:]:
+        drawing.press("Control+Shift+z")
+        assert drawing.hash == state
+    drawing.saved()
+    drawing.page.reload()
+    drawing.ready()
+    assert drawing.hash == states[-1]
+
+
+def test_holes_are_filled_and_the_largest_part_kept(drawing: Desk) -> None:
+    drawing.press("b")
+    for _ in range(8):
+        drawing.press("[")
+    ring = [(0.5 + 0.3 * np.cos(a), 0.5 + 0.3 * np.sin(a)) for a in np.linspace(0, 6.4, 16)]
+    drawing.stroke(*ring)
+    before = drawing.pixels
+    drawing.press("g")
+    whole = drawing.pixels
+    assert whole > before
+    drawing.stroke((0.15, 0.1))
+    assert drawing.pixels > whole
+    drawing.press("k")
+    assert drawing.pixels == whole
+    drawing.saved()
+
+
+def test_everything_but_freehand_goes_by_keyboard_alone(drawing: Desk) -> None:
+    drawing.press("p", "ArrowRight", "Shift+ArrowUp", "Enter")
+    drawing.interactions(1)
+    drawing.press("r", *["ArrowLeft"] * 3, "Enter", *["ArrowDown"] * 4, *["ArrowRight"] * 4, "Enter")
+    drawing.interactions(2)
+    drawing.saved()
+    before = drawing.hash
+    drawing.press("b", *["ArrowUp"] * 20, "Enter", *["ArrowLeft"] * 5, "Enter")
+    drawing.painted(before)
+    drawing.press("?")
+    expect(drawing.page.get_by_role("dialog")).to_contain_text("Keep largest")
+    drawing.press("Escape")
+    drawing.saved()
+    drawing.press("Control+Enter")
+    drawing.interactions(0)
+
+
+def test_prompts_drawn_with_ctrl_held_are_one_request_on_release(drawing: Desk) -> None:
+    sent = asked(drawing.page, "/interactions")
+    drawing.press("s")
+    drawing.page.keyboard.down("Control")
+    for shift in (0.0, 0.05, 0.1):
+        drawing.stroke(*((x, y + shift) for x, y in STROKE))
+    expect(drawing.page.get_by_text("3 prompts held back")).to_be_visible()
+    assert sent == []
+    drawing.page.keyboard.up("Control")
+    drawing.interactions(1)
+    drawing.saved()
+    assert drawing.prompts == 3
+    assert len({each.headers["idempotency-key"] for each in sent}) == 1
+
+
+def test_submit_and_next_opens_with_the_mask_of_the_context(
+    drawing: Desk, project: AProject, service: ServiceUnderTest
+) -> None:
+    drawing.press("s")
+    drawing.stroke(*STROKE)
+    drawing.saved()
+    first = drawing.page.locator(".where .name").inner_text()
+    drawing.press("Control+Enter")
+    expect(drawing.page.locator(".where .name")).not_to_have_text(first)
+    drawing.ready()
+    expect(drawing.page.locator(".origin")).to_contain_text("1 accepted image")
+    expect(drawing.page.locator(".origin")).to_contain_text("uncertainty")
+    assert drawing.pixels > 0
+    with service.sessions() as session:
+        states = session.query(Annotation.state).filter_by(label_id=project.label_id).order_by(Annotation.id)
+        assert next(state for (state,) in states) is State.ACCEPTED
+
+
+def test_an_image_is_skipped_with_a_reason_and_an_empty_queue_says_so(
+    drawing: Desk, api: httpx.Client, project: AProject
+) -> None:
+    for _ in project.image_ids:
+        drawing.ready()
+        drawing.press("x")
+        drawing.page.get_by_role("radio", name="Another reason").or_(
+            drawing.page.get_by_role("textbox", name="Another reason")
+        ).last.fill("too dark")
+        drawing.page.get_by_role("button", name="Skip and next").click()
+        expect(drawing.page.get_by_role("dialog")).to_have_count(0)
+        time.sleep(0.3)
+    expect(drawing.page.get_by_text("Nothing is left to annotate")).to_be_visible()
+    found = told(api.get(f"/labels/{project.label_id}/annotations"))
+    assert {each["skip_reason"] for each in found} == {"too dark"}
+
+
+def test_flags_and_comments_are_kept(drawing: Desk, api: httpx.Client, project: AProject) -> None:
+    drawing.press("m")
+    drawing.page.get_by_role("dialog").get_by_role("textbox").fill("is this a vessel?")
+    drawing.press("Enter")
+    expect(drawing.page.get_by_role("button", name="Flagged")).to_be_visible()
+    drawing.press("c")
+    drawing.page.get_by_role("textbox", name="Comment").fill("looks like one")
+    drawing.page.get_by_role("button", name="Add").click()
+    expect(drawing.page.get_by_role("dialog").get_by_text("looks like one")).to_be_visible()
+    flagged = told(api.get(f"/labels/{project.label_id}/annotations?flagged=true"))
+    assert [each["flag"] for each in flagged] == ["is this a vessel?"]
+
+
+def test_work_done_offline_survives_a_closed_tab(sign_in: SignIn, project: AProject) -> None:
+    context = sign_in()
+    first = Desk(context.new_page()).open(f"/labels/{project.label_id}/annotate")
+    context.set_offline(True)
+    first.press("b")
+    first.stroke(*CORNER)
+    first.press("s")
+    first.stroke(*STROKE)
+    expect(first.page.locator('[data-state="offline"]')).to_be_visible(timeout=10_000)
+    drawn, prompts = first.hash, first.prompts
+    first.page.wait_for_timeout(300)
+    first.page.close()
+    context.set_offline(False)
+    second = Desk(context.new_page())
+    second.page.goto(f"/labels/{project.label_id}/annotate")
+    expect(second.page.get_by_text("was brought back")).to_be_visible(timeout=10_000)
+    expect(second.page.get_by_text("1 prompt held back")).to_be_visible()
+    assert second.hash == drawn
+    assert second.prompts + 1 == prompts
+    second.page.get_by_role("button", name="Predict now").click()
+    second.saved()
+    second.interactions(2)
+
+
+def test_what_was_drawn_offline_goes_out_when_the_line_is_back(drawing: Desk) -> None:
+    drawing.page.context.set_offline(True)
+    drawing.press("b")
+    drawing.stroke(*CORNER)
+    drawn = drawing.hash
+    expect(drawing.page.locator('[data-state="offline"]')).to_be_visible(timeout=10_000)
+    drawing.page.context.set_offline(False)
+    drawing.saved()
+    drawing.page.reload()
+    drawing.ready()
+    assert drawing.hash == drawn
+
+
+def test_what_is_drawn_after_the_login_has_ended_is_not_lost(drawing: Desk) -> None:
+    cookies: Any = drawing.page.context.cookies()
+    drawing.page.context.clear_cookies()
+    drawing.press("b")
+    drawing.stroke(*CORNER)
+    drawn = drawing.hash
+    expect(drawing.page.get_by_role("dialog")).to_contain_text("signed out")
+    drawing.page.context.add_cookies(cookies)  # as signing in again does
+    drawing.page.once("dialog", lambda dialog: dialog.accept())
+    drawing.page.reload()
+    drawing.ready()
+    assert drawing.hash == drawn
+
+
+def test_who_loses_the_lease_is_told_and_takes_it_again_without_loss(
+    drawing: Desk, api: httpx.Client, project: AProject
+) -> None:
+    (held,) = told(api.get(f"/labels/{project.label_id}/annotations?held=true"))
+    assert api.post(f"/annotations/{held['id']}/revoke").status_code == 204
+    expect(drawing.page.get_by_role("dialog", name="in other hands")).to_be_visible()
+    drawing.page.get_by_role("button", name="Take it again").click()
+    expect(drawing.page.get_by_role("dialog")).to_have_count(0)
+    drawing.press("b")
+    before = drawing.hash
+    drawing.stroke(*CORNER)
+    drawing.painted(before)
+    drawing.saved()
+
+
+def test_of_two_people_one_keeps_the_image_and_the_other_goes_on_with_the_next(
+    drawing: Desk, api: httpx.Client, project: AProject, service: ServiceUnderTest
+) -> None:
+    (held,) = told(api.get(f"/labels/{project.label_id}/annotations?held=true"))
+    assert api.post(f"/annotations/{held['id']}/revoke").status_code == 204
+    with another_person(api, service.sessions) as other:
+        assert open_next(other, project.label_id).id == held["id"]
+        drawing.page.get_by_role("button", name="Take it again").click()
+        expect(drawing.page.get_by_role("dialog")).to_contain_text("Somebody else is working on this")
+        drawing.page.get_by_role("button", name="Go on with the next").click()
+        expect(drawing.page.locator(".where .name")).not_to_have_text(held["image"])
+        drawing.ready()
+
+
+@pytest.mark.parametrize(("choice", "stays"), [("Keep mine", True), ("Take theirs", False)])
+def test_of_two_versions_the_chosen_one_stays(
+    drawing: Desk, api: httpx.Client, project: AProject, choice: str, stays: bool
+) -> None:
+    (held,) = told(api.get(f"/labels/{project.label_id}/annotations?held=true"))
+    opened = told(api.post(f"/annotations/{held['id']}/open"))
+    lease = {"Lease-Token": opened["lease"]["token"]}
+    told(api.post(f"/annotations/{held['id']}/edits", json={"kind": "smooth", "step": 0}, headers=lease), 201)
+    drawing.press("b")
+    drawing.stroke(*CORNER)
+    mine = drawing.hash
+    drawing.page.get_by_role("button", name="Take it again").click()
+    expect(drawing.page.get_by_role("dialog", name="It was changed elsewhere")).to_be_visible()
+    drawing.page.get_by_role("button", name=choice).click()
+    expect(drawing.page.get_by_role("dialog")).to_have_count(0)
+    drawing.saved()
+    assert (drawing.hash == mine) is stays
+
+
+def test_the_newest_reply_wins_whichever_comes_first(drawing: Desk) -> None:
+    """The answer to the first prompt is held up until the second one has been answered."""
+    late: list[Route] = []
+
+    def hold_up(route: Route) -> None:
+        if late:
+            route.continue_()
+        else:
+            late.append(route)
+
+    drawing.page.route("**/interactions", hold_up)
+    drawing.press("p")
+    drawing.stroke(MIDDLE)
+    drawing.stroke((0.52, 0.5))
+    drawing.interactions(2)
+    drawing.saved()
+    shown = drawing.hash
+    drawing.page.reload()
+    drawing.ready()
+    assert drawing.hash == shown
+    drawing.interactions(2)
+
+
+@pytest.fixture
+def no_worker(service: ServiceUnderTest) -> Iterator[None]:
+    """The worker is stopped where it is, as if it hung; it goes on afterwards."""
+    pid = service.running.worker.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    yield
+    os.kill(pid, signal.SIGCONT)
+
+
+def test_without_the_model_people_paint_and_submit(drawing: Desk, no_worker: None) -> None:
+    drawing.press("s")
+    drawing.stroke(*STROKE)
+    expect(drawing.page.get_by_text("The model has not answered yet")).to_be_visible(timeout=4_000)
+    drawing.press("b")
+    before = drawing.hash
+    drawing.stroke(*CORNER)
+    assert drawing.hash != before
+    drawing.saved()
+    name = drawing.page.locator(".where .name").inner_text()
+    drawing.press("Control+Enter")
+    expect(drawing.page.locator(".where .name")).not_to_have_text(name)
+
+
+def test_sixteen_bits_reach_the_canvas_and_another_window_sends_nothing(
+    desk: Desk, api: httpx.Client
+) -> None:
+    project = a_project(api, images=0)
+    told(upload(api, project.id, {"deep.png": png(pixels(dtype="uint16"))}), 201)
+    desk.open(f"/labels/{project.label_id}/annotate")
+    width = desk.page.get_by_label("Width", exact=True).last
+    assert float(width.input_value()) > 1000
+    sent = asked(desk.page, "")
+    grey = "() => { const c = document.querySelector('.layer-image'); return [...c.getContext('2d')"
+    grey += ".getImageData(c.width / 2, c.height / 2, 1, 1).data] }"
+    before = desk.page.evaluate(grey)
+    desk.press("w")
+    desk.stroke(MIDDLE, (0.9, 0.9))
+    desk.page.wait_for_timeout(100)
+    assert desk.page.evaluate(grey) != before
+    assert sent == []

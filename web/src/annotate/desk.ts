@@ -1,0 +1,225 @@
+/** Where one annotation after the other is taken up: asks for the next, shows it, and what is around it. */
+
+import { signal } from "@preact/signals";
+import { newKey } from "../api/client";
+import type { components } from "../api/schema";
+import { Mask } from "../engine/mask";
+import type { AnnotationOut, Problem } from "../engine/orders";
+import { me } from "../shell/person";
+import { say } from "../shell/toasts";
+import { texts } from "../texts";
+import { type Drafts, draftsOf, NO_DRAFTS } from "./drafts";
+import type { Ends } from "./ends";
+import { Album, decoded, type Picture } from "./picture";
+import { type Answer, overHttp, Refused, type Remote, read } from "./remote";
+import { type Opened, Sitting } from "./sitting";
+import type { Stage } from "./stage";
+
+type Schemas = components["schemas"];
+export type Label = Schemas["LabelOut"];
+export type Project = Schemas["ProjectOut"];
+export type Queued = Schemas["QueuedOut"];
+
+export type Phase =
+  | { readonly kind: "opening" | "working" | "empty" }
+  | { readonly kind: "failed"; readonly problem: Problem };
+
+/** A slice of the volume that is only looked at, with its accepted mask if there is one. */
+export interface Peek {
+  readonly picture: Picture;
+  readonly accepted: boolean;
+}
+
+export class Desk implements Ends {
+  readonly remote: Remote = overHttp();
+  readonly phase = signal<Phase>({ kind: "opening" });
+  readonly sitting = signal<Sitting | null>(null);
+  readonly picture = signal<Picture | null>(null);
+  readonly peek = signal<Peek | null>(null);
+  readonly label = signal<Label | null>(null);
+  readonly project = signal<Project | null>(null);
+  /** How many were finished since the page was opened. */
+  readonly finishedHere = signal(0);
+  /** Milliseconds from asking for an annotation until it could be seen, one for each that was opened. */
+  readonly openings: number[] = [];
+  /** When the mask changed last, by hand or by the model. */
+  answered = 0;
+  readonly #first: string;
+  readonly #next: () => string;
+  readonly #album = new Album(this.remote);
+  #stage: Stage | null = null;
+  #drafts: Promise<Drafts> | null = null;
+  #closed = false;
+
+  /** `first` is where the first annotation comes from, `next` the ones after it. */
+  constructor(first: string, next: (label: number) => string) {
+    this.#first = first;
+    this.#next = () => next(this.sitting.value?.annotation.label_id ?? this.label.value?.id ?? 0);
+  }
+
+  /** Shows on `stage` from now on, and asks for the first annotation. */
+  start(stage: Stage): void {
+    this.#stage = stage;
+    void this.take(this.#first);
+  }
+
+  next(): void {
+    void this.take(this.#next());
+  }
+
+  /** Asks once more, after nothing was left or something went wrong. */
+  again(): void {
+    this.phase.value = { kind: "opening" };
+    void this.take(this.label.value ? this.#next() : this.#first);
+  }
+
+  /** Asks for an annotation and shows it; nothing is left when the answer is empty. */
+  async take(path: string): Promise<void> {
+    const began = performance.now();
+    const answer = await this.#post(path);
+    if (this.#closed) return;
+    if (!answer.ok) {
+      this.phase.value = { kind: "failed", problem: answer.problem };
+    } else if (answer.data === null) {
+      this.#leave();
+      this.phase.value = { kind: "empty" };
+    } else {
+      await this.#show(answer.data).catch((error: unknown) => this.#failed(error));
+      this.openings.push(performance.now() - began);
+    }
+  }
+
+  async #post(path: string): Promise<Answer<Opened | null>> {
+    return this.remote.ask<Opened | null>(path, {
+      method: "POST",
+      headers: { "Idempotency-Key": newKey() },
+    });
+  }
+
+  async #show(opened: Opened): Promise<void> {
+    this.#leave();
+    const loading = this.#album.get(opened.annotation.image_id);
+    const drafts = await this.#keeper();
+    const parts = { remote: this.remote, drafts, ends: this };
+    const [picture, sitting] = await Promise.all([loading, Sitting.begin(opened, parts)]);
+    if (this.#closed) return sitting.end();
+    this.peek.value = null;
+    this.picture.value = picture;
+    this.sitting.value = sitting;
+    this.phase.value = { kind: "working" };
+    this.#stage?.show(picture, sitting.work.mask);
+    this.#stage?.draw();
+    void this.#around(opened.annotation);
+  }
+
+  #failed(error: unknown): void {
+    const problem = error instanceof Refused ? error.problem : null;
+    this.phase.value = {
+      kind: "failed",
+      problem: problem ?? { status: 0, code: "unreadable", detail: String(error) },
+    };
+  }
+
+  #keeper(): Promise<Drafts> {
+    this.#drafts ??= draftsOf(me.value?.id ?? 0).catch(() => NO_DRAFTS);
+    return this.#drafts;
+  }
+
+  /** What the page shows beside the image, and the pixels of what probably comes next. */
+  async #around({ label_id, id }: AnnotationOut): Promise<void> {
+    try {
+      if (this.label.value?.id !== label_id) {
+        this.label.value = await read<Label>(this.remote, `/api/labels/${label_id}`);
+        this.project.value = await read<Project>(this.remote, `/api/projects/${this.label.value.project_id}`);
+      }
+      const open = `/api/labels/${label_id}/annotations?state=open&held=false&limit=2&after=`;
+      let coming = await read<Queued[]>(this.remote, `${open}${id}`);
+      if (coming.length === 0) coming = await read<Queued[]>(this.remote, `${open}0`);
+      for (const { image_id } of coming) await this.#album.get(image_id);
+    } catch {
+      // Nothing of it is needed to go on.
+    }
+  }
+
+  // ---- slices of a volume
+
+  /** Looks at the slice before or behind the one that is shown; back at the own one it can be drawn on again. */
+  async browse(step: -1 | 1): Promise<void> {
+    const shown = this.peek.value?.picture ?? this.picture.value;
+    const own = this.sitting.value?.annotation;
+    const id = step < 0 ? shown?.detail.before_id : shown?.detail.behind_id;
+    if (id == null || !own) return;
+    if (id === own.image_id) return this.home();
+    const [picture, mask] = await Promise.all([this.#album.get(id), this.#accepted(own.label_id, id)]);
+    this.peek.value = { picture, accepted: mask !== null };
+    this.#stage?.show(picture, mask, true);
+  }
+
+  /** Back to the slice that is worked on. */
+  home(): void {
+    const [picture, sitting] = [this.picture.value, this.sitting.value];
+    if (!picture || !sitting || !this.peek.value) return;
+    this.peek.value = null;
+    this.#stage?.show(picture, sitting.work.mask, true);
+  }
+
+  /** The accepted mask of another image, if the label has one. */
+  async #accepted(label: number, image: number): Promise<Mask | null> {
+    const path = `/api/labels/${label}/annotations?state=accepted&limit=1&image_id=${image}`;
+    const [found] = await read<Queued[]>(this.remote, path);
+    return found ? this.maskAt(`/api/annotations/${found.id}/mask`) : null;
+  }
+
+  /** The mask in a PNG of the service's. */
+  async maskAt(path: string): Promise<Mask> {
+    const { width, height, channels, values } = await decoded(await this.remote.bytes(path));
+    const mask = new Mask(width, height);
+    for (let i = 0; i < mask.pixels.length; i++) mask.pixels[i] = values[i * channels] > 0 ? 1 : 0;
+    return mask;
+  }
+
+  /** The annotation of another label for the image that is shown, if there is one to work on. */
+  async annotationOf(label: number): Promise<number | null> {
+    const image = this.sitting.value?.annotation.image_id;
+    const found = await read<Queued[]>(
+      this.remote,
+      `/api/labels/${label}/annotations?limit=20&image_id=${image}`,
+    );
+    return found.find(({ state }) => state === "open" || state === "returned")?.id ?? null;
+  }
+
+  // ---- what a sitting tells
+
+  finished(): void {
+    this.finishedHere.value += 1;
+    this.next();
+  }
+
+  told({ detail }: Problem): void {
+    say(detail, { alarming: true });
+  }
+
+  painted(): void {
+    this.answered = performance.now();
+    if (!this.peek.value) this.#stage?.maskChanged();
+  }
+
+  restored(): void {
+    say(texts.annotate.restored);
+  }
+
+  /** Whether leaving now would lose something. */
+  get atRisk(): boolean {
+    return this.sitting.value?.atRisk ?? false;
+  }
+
+  #leave(): void {
+    this.sitting.value?.end();
+    this.sitting.value = null;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#leave();
+  }
+}

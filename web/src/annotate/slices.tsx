@@ -1,0 +1,34 @@
+/** Where the image is in its volume, and the way to its neighbours. */
+
+import { Button } from "../parts/button";
+import { texts } from "../texts";
+import type { Desk } from "./desk";
+import { Act } from "./panel";
+
+const words = texts.annotate;
+
+export function Slices({ desk }: { desk: Desk }) {
+  const peek = desk.peek.value;
+  const shown = (peek?.picture ?? desk.picture.value)?.detail;
+  if (!shown || shown.series_count < 2) return null;
+  return (
+    <section>
+      <h3>{words.groups.slices}</h3>
+      <p>{words.slice(`${shown.frame + 1}`, shown.series_count)}</p>
+      <div class="actions">
+        <Act of="before" run={() => void desk.browse(-1)} disabled={shown.before_id === null}>
+          {words.before}
+        </Act>
+        <Act of="behind" run={() => void desk.browse(1)} disabled={shown.behind_id === null}>
+          {words.behind}
+        </Act>
+        {peek && <Button onPress={() => desk.home()}>{words.home}</Button>}
+      </div>
+      {peek && (
+        <p class="quiet" role="status">
+          {words.peeking(shown.name, peek.accepted)}
+        </p>
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,172 @@
+// A plot on a canvas, in the colours of the theme, that can be taken along as a picture and as numbers.
+
+import { useEffect, useRef } from "preact/hooks";
+import uPlot from "uplot";
+import "uplot/dist/uPlot.min.css";
+import { Button } from "../../parts/button";
+import { Card } from "../../parts/look";
+import { theme } from "../../shell/theme";
+import { texts } from "../../texts";
+import { download } from "../files";
+import { csv } from "../format";
+
+export interface Series {
+  name: string;
+  /** A custom property of the style, as `--series-1`. */
+  colour: string;
+  values: readonly (number | null)[];
+  /** Points alone, or a line; a dashed line belongs to the right axis. */
+  look: "points" | "line" | "dashed";
+}
+
+interface Props {
+  title: string;
+  /** What the plot says, for whoever does not see it. */
+  summary: string;
+  file: string;
+  x: { name: string; values: readonly number[]; dates?: boolean };
+  y: string;
+  right?: string;
+  series: readonly Series[];
+}
+
+const HEIGHT = 300;
+const FONT = "12px system-ui, sans-serif";
+
+/** What a custom property comes to in the theme as it is. */
+function colourOf(element: Element, name: string): string {
+  const probe = document.createElement("i");
+  probe.style.color = `var(${name})`;
+  element.append(probe);
+  const colour = getComputedStyle(probe).color;
+  probe.remove();
+  return colour;
+}
+
+function drawn(series: Series, colour: string): uPlot.Series {
+  if (series.look === "points") {
+    return {
+      label: series.name,
+      stroke: colour,
+      paths: () => null,
+      points: { show: true, size: 6, fill: colour },
+    };
+  }
+  const dash = series.look === "dashed" ? { dash: [5, 4], scale: "right", points: { show: false } } : {};
+  return {
+    label: series.name,
+    stroke: colour,
+    width: series.look === "dashed" ? 1.5 : 2.5,
+    spanGaps: true,
+    points: { size: 5, fill: colour },
+    ...dash,
+  };
+}
+
+function options(element: HTMLElement, { x, y, right, series }: Props): uPlot.Options {
+  const [ink, rule] = [colourOf(element, "--quiet"), colourOf(element, "--rule")];
+  const colours = series.map((each) => colourOf(element, each.colour));
+  const axis = {
+    stroke: ink,
+    font: FONT,
+    labelFont: FONT,
+    grid: { stroke: rule, width: 1 },
+    ticks: { show: false },
+  };
+  const whole = (_: uPlot, splits: number[]) =>
+    splits.map((each) => (Number.isInteger(each) ? String(each) : ""));
+  return {
+    width: Math.max(280, element.clientWidth),
+    height: HEIGHT,
+    legend: { live: false, markers: { fill: (_u: uPlot, index: number) => colours[index - 1] ?? ink } },
+    scales: {
+      x: { time: !!x.dates },
+      y: { range: (_u, _low, high) => [0, Math.max(1, high * 1.1)] },
+      ...(right && { right: { range: (_u, _low, high) => [0, Math.max(1, high * 1.1)] } }),
+    },
+    axes: [
+      { ...axis, label: x.name, size: 32, labelSize: 22, ...(!x.dates && { values: whole }) },
+      { ...axis, label: y, size: 48 },
+      ...(right
+        ? [{ ...axis, side: 1 as const, scale: "right", label: right, grid: { show: false }, size: 48 }]
+        : []),
+    ],
+    series: [{ label: x.name }, ...series.map((each, index) => drawn(each, colours[index] ?? ink))],
+  };
+}
+
+/** The canvas on the ground of the card: a picture for slides. */
+function picture(plot: uPlot, ground: string): Promise<Blob | null> {
+  const canvas = document.createElement("canvas");
+  const from = plot.ctx.canvas;
+  [canvas.width, canvas.height] = [from.width, from.height];
+  const context = canvas.getContext("2d");
+  if (context) {
+    context.fillStyle = ground;
+    context.fillRect(0, 0, canvas.width, canvas.height);
+    context.drawImage(from, 0, 0);
+  }
+  return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+}
+
+/** A titled plot with its two downloads and a table behind a fold. */
+export function Plot(props: Props) {
+  const { title, summary, file, x, series } = props;
+  const box = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot | null>(null);
+  useEffect(() => {
+    const element = box.current;
+    if (!element) return;
+    const data = [[...x.values], ...series.map((each) => [...each.values])] as uPlot.AlignedData;
+    const made = new uPlot(options(element, props), data, element);
+    plot.current = made;
+    const watch = new ResizeObserver(() =>
+      made.setSize({ width: Math.max(280, element.clientWidth), height: HEIGHT }),
+    );
+    watch.observe(element);
+    return () => {
+      watch.disconnect();
+      made.destroy();
+    };
+  }, [props.x, props.series, theme.value]);
+
+  const at = (value: number) => (x.dates ? new Date(value * 1000).toISOString().slice(0, 10) : value);
+  const rows = x.values.map((value, index) => [
+    at(value),
+    ...series.map((each) => each.values[index] ?? null),
+  ]);
+  const head = [x.name, ...series.map((each) => each.name)];
+  async function asPicture(): Promise<void> {
+    const [made, element] = [plot.current, box.current];
+    const blob = made && element && (await picture(made, colourOf(element, "--card")));
+    if (blob) download(`${file}.png`, blob);
+  }
+  return (
+    <Card
+      title={title}
+      class="plot"
+      beside={
+        <>
+          <Button aria-label={texts.dashboard.pngOf(title)} onPress={asPicture}>
+            PNG
+          </Button>
+          <Button
+            aria-label={texts.dashboard.csvOf(title)}
+            onPress={() => download(`${file}.csv`, csv(head, rows))}
+          >
+            CSV
+          </Button>
+        </>
+      }
+    >
+      <p class="quiet">{summary}</p>
+      <div
+        ref={box}
+        class="canvas"
+        role="img"
+        aria-label={`${title}. ${summary}`}
+        data-points={x.values.length}
+      />
+    </Card>
+  );
+}

@@ -1,0 +1,387 @@
+// What can be changed of a project and its labels. When two change it at once, each is shown both.
+
+import { useEffect, useState } from "preact/hooks";
+import { api, Problem, type Schemas, tagged, told } from "../api/client";
+import { Button } from "../parts/button";
+import { Dialog } from "../parts/dialog";
+import { Check, Choice, Field, Form, TextField } from "../parts/form";
+import { Shown, useRead } from "../parts/loaded";
+import { Card, Table } from "../parts/look";
+import { go } from "../shell/router";
+import { say } from "../shell/toasts";
+import { texts } from "../texts";
+import { type Clash, changes, clashes, merged } from "./changes";
+import { words } from "./format";
+import { type Project, readProject, useProject } from "./project";
+
+const t = texts.settings;
+const STRATEGIES = ["in_order", "random", "most_uncertain", "most_certain"] as const;
+
+type Changeable = Required<Schemas["ProjectChange"]>;
+
+/** The part of a project that can be changed. */
+function settingsOf(project: Project): Changeable {
+  const { name, model, use_context, overlap, review_every, review_above } = project;
+  const { review_own, control_share, idle_seconds, skip_reasons } = project;
+  return {
+    name,
+    model,
+    use_context,
+    overlap,
+    review_every,
+    review_above,
+    review_own,
+    control_share,
+    idle_seconds,
+    skip_reasons,
+  };
+}
+
+interface NumberProps {
+  name: keyof typeof t.fields;
+  value: number | null;
+  onValue: (value: number | null) => void;
+  min: number;
+  max: number;
+  step?: number;
+  optional?: boolean;
+}
+
+function NumberField({ name, value, onValue, step = 1, optional = false, ...bounds }: NumberProps) {
+  const [label, hint] = t.fields[name];
+  return (
+    <TextField
+      label={label}
+      hint={hint}
+      type="number"
+      value={value ?? ""}
+      step={step}
+      {...bounds}
+      required={!optional}
+      onInput={(event) =>
+        onValue(event.currentTarget.value === "" ? null : Number(event.currentTarget.value))
+      }
+    />
+  );
+}
+
+interface FieldsProps {
+  mine: Changeable;
+  change: (change: Partial<Changeable>) => void;
+  models: Schemas["ModelOut"][];
+}
+
+function Fields({ mine, change, models }: FieldsProps) {
+  const usable = models.filter((model) => model.installed || model.name === mine.model);
+  return (
+    <>
+      <TextField
+        label={t.fields.name[0]}
+        value={mine.name}
+        required
+        maxLength={200}
+        onInput={(event) => change({ name: event.currentTarget.value })}
+      />
+      <Choice
+        label={t.fields.model[0]}
+        hint={t.fields.model[1]}
+        value={mine.model}
+        options={usable.map((model) => [model.name, model.name] as const)}
+        onChoice={(model) => change({ model })}
+      />
+      <NumberField
+        name="overlap"
+        value={mine.overlap}
+        min={1}
+        max={20}
+        onValue={(v) => change({ overlap: v ?? 1 })}
+      />
+      <NumberField
+        name="review_every"
+        value={mine.review_every}
+        min={0}
+        max={10000}
+        onValue={(v) => change({ review_every: v ?? 0 })}
+      />
+      <NumberField
+        name="review_above"
+        value={mine.review_above}
+        min={0}
+        max={1}
+        step={0.01}
+        optional
+        onValue={(v) => change({ review_above: v })}
+      />
+      <NumberField
+        name="control_share"
+        value={mine.control_share}
+        min={0}
+        max={1}
+        step={0.01}
+        onValue={(v) => change({ control_share: v ?? 0 })}
+      />
+      <NumberField
+        name="idle_seconds"
+        value={mine.idle_seconds}
+        min={30}
+        max={86400}
+        onValue={(v) => change({ idle_seconds: v ?? 30 })}
+      />
+      <Field label={t.fields.skip_reasons[0]} hint={t.fields.skip_reasons[1]}>
+        {(control) => (
+          <textarea
+            {...control}
+            rows={4}
+            value={mine.skip_reasons.join("\n")}
+            onChange={(event) => {
+              const lines = event.currentTarget.value.split("\n").map((line) => line.trim());
+              change({ skip_reasons: lines.filter(Boolean) });
+            }}
+          />
+        )}
+      </Field>
+      <div class="whole">
+        <Check
+          label={t.fields.use_context[0]}
+          checked={mine.use_context}
+          onChoice={(use_context) => change({ use_context })}
+        />
+        <Check
+          label={t.fields.review_own[0]}
+          checked={mine.review_own}
+          onChoice={(review_own) => change({ review_own })}
+        />
+      </div>
+    </>
+  );
+}
+
+interface Theirs {
+  settings: Changeable;
+  etag: string;
+}
+
+function said(value: unknown): string {
+  if (value === null || value === "") return texts.nothing;
+  if (typeof value === "boolean") return value ? t.yes : t.no;
+  return Array.isArray(value) ? value.join(", ") : String(value);
+}
+
+interface ConflictProps {
+  found: Clash[];
+  onChoose: (keepMine: boolean) => Promise<void>;
+  onClose: () => void;
+}
+
+function Conflict({ found, onChoose, onClose }: ConflictProps) {
+  return (
+    <Dialog title={t.conflict} onClose={onClose}>
+      <p>{t.conflictHint}</p>
+      <Table label={t.conflict} head={[t.setting, t.mine, t.theirs]}>
+        {found.map((clash) => (
+          <tr key={clash.name}>
+            <td>{t.fields[clash.name as keyof typeof t.fields][0]}</td>
+            <td>{said(clash.mine)}</td>
+            <td>{said(clash.theirs)}</td>
+          </tr>
+        ))}
+      </Table>
+      <div class="actions end">
+        <Button onPress={() => onChoose(false)}>{t.takeTheirs}</Button>
+        <Button kind="primary" onPress={() => onChoose(true)}>
+          {t.keepMine}
+        </Button>
+      </div>
+    </Dialog>
+  );
+}
+
+function ProjectSettings() {
+  const { project, etag, again } = useProject();
+  const models = useRead(() => told(api.GET("/api/models")), []);
+  const [base, setBase] = useState<Theirs>({ settings: settingsOf(project), etag });
+  const [mine, setMine] = useState(base.settings);
+  const [theirs, setTheirs] = useState<Theirs | null>(null);
+  const path = { project_id: project.id };
+
+  async function send(wanted: Changeable, over: Theirs): Promise<void> {
+    const body = changes(over.settings, wanted);
+    if (Object.keys(body).length) {
+      const params = { path, header: { "If-Match": over.etag } };
+      const changed = await tagged(api.PATCH("/api/projects/{project_id}", { params, body }));
+      setBase({ settings: settingsOf(changed.data), etag: changed.etag });
+      setMine(settingsOf(changed.data));
+    } else {
+      setBase(over);
+      setMine(over.settings);
+    }
+    setTheirs(null);
+    say(texts.saved);
+    await again();
+  }
+
+  async function save(): Promise<void> {
+    try {
+      await send(mine, base);
+    } catch (error) {
+      if (!(error instanceof Problem) || error.status !== 412) throw error;
+      const now = await readProject(project.id);
+      const newer = { settings: settingsOf(now.project), etag: now.etag };
+      if (clashes(base.settings, mine, newer.settings).length) setTheirs(newer);
+      else await send(merged(base.settings, mine, newer.settings, { keepMine: true }), newer);
+    }
+  }
+
+  async function choose(keepMine: boolean): Promise<void> {
+    if (theirs) await send(merged(base.settings, mine, theirs.settings, { keepMine }), theirs);
+  }
+
+  return (
+    <Card title={t.project}>
+      <Shown of={models}>
+        {(found) => (
+          <Form class="wide" submit={texts.save} onSend={save}>
+            <Fields mine={mine} models={found} change={(change) => setMine({ ...mine, ...change })} />
+          </Form>
+        )}
+      </Shown>
+      {theirs && (
+        <Conflict
+          found={clashes(base.settings, mine, theirs.settings)}
+          onChoose={choose}
+          onClose={() => setTheirs(null)}
+        />
+      )}
+    </Card>
+  );
+}
+
+function LabelRow({ labelId, done }: { labelId: number; done: () => Promise<void> }) {
+  const params = { path: { label_id: labelId } };
+  const read = useRead(() => tagged(api.GET("/api/labels/{label_id}", { params })), [labelId]);
+  const [name, setName] = useState("");
+  const label = read.data?.data;
+  useEffect(() => {
+    if (label) setName(label.name);
+  }, [label]);
+  if (!label) return null;
+  async function change(body: Schemas["LabelChange"]): Promise<void> {
+    try {
+      const header = { "If-Match": read.data?.etag ?? "" };
+      await told(api.PATCH("/api/labels/{label_id}", { params: { ...params, header }, body }));
+      say(texts.saved);
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      say(error.message, { alarming: true });
+    }
+    await Promise.all([read.again(), done()]);
+  }
+  async function remove(): Promise<void> {
+    await told(api.DELETE("/api/labels/{label_id}", { params }));
+    await done();
+  }
+  return (
+    <tr>
+      <td>
+        <input
+          aria-label={t.nameOf(label.name)}
+          value={name}
+          maxLength={200}
+          onInput={(event) => setName(event.currentTarget.value)}
+          onChange={() => (name.trim() && name !== label.name ? change({ name }) : setName(label.name))}
+        />
+      </td>
+      <td>
+        <select
+          aria-label={t.orderOf(label.name)}
+          onChange={(event) => change({ strategy: event.currentTarget.value as Schemas["Strategy"] })}
+        >
+          {STRATEGIES.map((strategy) => (
+            <option key={strategy} value={strategy} selected={strategy === label.strategy}>
+              {words(strategy)}
+            </option>
+          ))}
+        </select>
+      </td>
+      <td>
+        <input
+          type="number"
+          aria-label={t.limitOf(label.name)}
+          min={1}
+          max={100000}
+          placeholder={t.noLimit}
+          value={label.context_limit ?? ""}
+          onChange={(event) =>
+            change({
+              context_limit: event.currentTarget.value === "" ? null : Number(event.currentTarget.value),
+            })
+          }
+        />
+      </td>
+      <td>
+        <div class="actions end">
+          <Button onPress={() => change({ archived: !label.archived })}>
+            {label.archived ? t.unarchive : t.archive}
+          </Button>
+          <Button
+            kind="danger"
+            sure={texts.sure(`${texts.remove} ${label.name}`)}
+            aria-label={`${texts.remove} ${label.name}`}
+            onPress={remove}
+          >
+            {texts.remove}
+          </Button>
+        </div>
+      </td>
+    </tr>
+  );
+}
+
+function Labels() {
+  const { project, again } = useProject();
+  return (
+    <Card title={t.labels}>
+      <p class="quiet">{t.labelsHint}</p>
+      <Table label={t.labels} head={[t.fields.name[0], t.order, t.limit, ""]}>
+        {project.labels.map((label) => (
+          <LabelRow key={label.id} labelId={label.id} done={again} />
+        ))}
+      </Table>
+    </Card>
+  );
+}
+
+function Removal() {
+  const { project } = useProject();
+  const [name, setName] = useState("");
+  async function remove(): Promise<void> {
+    const params = { path: { project_id: project.id }, query: { name } };
+    await told(api.DELETE("/api/projects/{project_id}", { params }));
+    go("/");
+  }
+  return (
+    <Card title={t.removal}>
+      <Form class="line" minor submit={t.removeProject} onSend={remove} disabled={name !== project.name}>
+        <TextField
+          label={t.removalName}
+          hint={t.removalHint}
+          value={name}
+          autocomplete="off"
+          onInput={(event) => setName(event.currentTarget.value)}
+        />
+      </Form>
+    </Card>
+  );
+}
+
+/** The page. */
+export function Settings() {
+  const { may } = useProject();
+  return (
+    <div class="stack">
+      <ProjectSettings />
+      <Labels />
+      {may("owner") && <Removal />}
+    </div>
+  );
+}

@@ -1,0 +1,162 @@
+// Where files are dropped, and what becomes of each.
+
+import { useRef, useState } from "preact/hooks";
+import { Button } from "../parts/button";
+import { Choice } from "../parts/form";
+import { Progress } from "../parts/look";
+import { complain } from "../shell/toasts";
+import { texts } from "../texts";
+import { chosen, dropped, type Found } from "./files";
+import { size } from "./format";
+import { inUse, useProject } from "./project";
+import { type Item, imagesInto, masksInto, type Stage, type Uploads } from "./uploading";
+
+const t = texts.upload;
+const SHOWN = 200;
+const FIRST: Stage[] = ["failed", "refused", "sending", "waiting", "stored", "known"];
+
+interface DropProps {
+  label: string;
+  hint: string;
+  onFiles: (found: Found[]) => void;
+}
+
+/** A place to drop files and folders on, with buttons for whoever has no mouse. */
+export function Drop({ label, hint, onFiles }: DropProps) {
+  const [over, setOver] = useState(false);
+  const files = useRef<HTMLInputElement>(null);
+  const folder = useRef<HTMLInputElement>(null);
+  function take(event: DragEvent): void {
+    event.preventDefault();
+    setOver(false);
+    if (event.dataTransfer) dropped(event.dataTransfer).then(onFiles).catch(complain);
+  }
+  function pick(event: { currentTarget: HTMLInputElement }): void {
+    onFiles(chosen(event.currentTarget));
+    event.currentTarget.value = "";
+  }
+  return (
+    <fieldset
+      class={over ? "drop over" : "drop"}
+      aria-label={label}
+      onDragOver={(event) => {
+        event.preventDefault();
+        setOver(true);
+      }}
+      onDragLeave={() => setOver(false)}
+      onDrop={take}
+    >
+      <p>{hint}</p>
+      <div class="actions">
+        <Button onPress={() => folder.current?.click()}>{t.folder}</Button>
+        <Button onPress={() => files.current?.click()}>{t.files}</Button>
+      </div>
+      <input ref={files} type="file" multiple hidden aria-label={`${label}: ${t.files}`} onChange={pick} />
+      <input
+        ref={folder}
+        type="file"
+        hidden
+        aria-label={`${label}: ${t.folder}`}
+        onChange={pick}
+        {...{ webkitdirectory: true }}
+      />
+    </fieldset>
+  );
+}
+
+const CHIPS: Record<Stage, string> = {
+  waiting: "chip",
+  sending: "chip",
+  stored: "chip good",
+  known: "chip",
+  refused: "chip alarming",
+  failed: "chip notice",
+};
+
+function Line({ item }: { item: Item }) {
+  return (
+    <li>
+      <span class="name">{item.name}</span>
+      <span class="quiet">{size(item.bytes)}</span>
+      {item.stage === "sending" ? (
+        <Progress value={item.share} max={1} label={item.name} />
+      ) : (
+        <span class={CHIPS[item.stage]}>{t.stages[item.stage]}</span>
+      )}
+      {item.detail && <span class="detail quiet">{item.detail}</span>}
+    </li>
+  );
+}
+
+/** How far the files are. */
+export function UploadList({ uploads }: { uploads: Uploads }) {
+  const items = uploads.items.value;
+  if (!items.length) return null;
+  const sorted = [...items].sort((a, b) => FIRST.indexOf(a.stage) - FIRST.indexOf(b.stage));
+  return (
+    <div class="uploads">
+      <Progress value={uploads.settled.value} max={items.length} label={t.progress} />
+      <div class="actions">
+        <p role="status">{t.summary(uploads.settled.value, items.length)}</p>
+        {uploads.failed.value > 0 && (
+          <Button onPress={() => uploads.retry()}>{t.retry(uploads.failed.value)}</Button>
+        )}
+        {!uploads.running.value && (
+          <Button kind="plain" onPress={() => uploads.clear()}>
+            {t.clear}
+          </Button>
+        )}
+      </div>
+      <ul>
+        {sorted.slice(0, SHOWN).map((item) => (
+          <Line key={item.id} item={item} />
+        ))}
+      </ul>
+      {items.length > SHOWN && <p class="quiet">{t.others(items.length - SHOWN)}</p>}
+    </div>
+  );
+}
+
+/** Images into the project at hand. */
+export function UploadImages() {
+  const { project, again } = useProject();
+  const uploads = imagesInto(project.id);
+  return (
+    <>
+      <Drop
+        label={t.images}
+        hint={t.imagesHint}
+        onFiles={(found) => uploads.add(found).then(again).catch(complain)}
+      />
+      <UploadList uploads={uploads} />
+    </>
+  );
+}
+
+/** Masks that were drawn elsewhere. */
+export function UploadMasks() {
+  const { project, again } = useProject();
+  const { uploads, of } = masksInto(project.id, t.missing);
+  const [labelId, setLabelId] = useState(of.labelId);
+  const labels = inUse(project).map((label) => [String(label.id), label.name] as const);
+  return (
+    <>
+      <Choice
+        label={t.masksOf}
+        hint={t.masksOfHint}
+        value={labelId}
+        options={[["", t.labelMap] as const, ...labels]}
+        onChoice={(value) => {
+          of.labelId = value;
+          setLabelId(value);
+        }}
+      />
+      <Drop
+        label={t.masks}
+        hint={t.masksHint}
+        onFiles={(found) => uploads.add(found).then(again).catch(complain)}
+      />
+      <UploadList uploads={uploads} />
+    </>
+  );
+}

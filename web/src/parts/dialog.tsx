@@ -1,0 +1,42 @@
+// Dialogs: the browser's own, which hold the focus and close on Escape.
+
+import type { ComponentChildren } from "preact";
+import { useEffect, useId, useRef } from "preact/hooks";
+import { texts } from "../texts";
+import { Button } from "./button";
+
+interface Props {
+  title: string;
+  onClose: () => void;
+  children: ComponentChildren;
+  closable?: boolean;
+}
+
+/** A modal dialog, open for as long as it is rendered. */
+export function Dialog({ title, onClose, children, closable = true }: Props) {
+  const box = useRef<HTMLDialogElement>(null);
+  const id = useId();
+  useEffect(() => {
+    const before = document.activeElement;
+    box.current?.showModal();
+    box.current?.querySelector<HTMLElement>("form :is(input, textarea)")?.focus();
+    return () => before instanceof HTMLElement && before.focus();
+  }, []);
+  function cancel(event: Event): void {
+    event.preventDefault();
+    if (closable) onClose();
+  }
+  return (
+    <dialog ref={box} aria-labelledby={id} onCancel={cancel}>
+      <header class="dialog-head">
+        <h2 id={id}>{title}</h2>
+        {closable && (
+          <Button kind="plain" aria-label={texts.close} onPress={onClose}>
+            ×
+          </Button>
+        )}
+      </header>
+      {children}
+    </dialog>
+  );
+}

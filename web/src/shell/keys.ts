@@ -1,0 +1,81 @@
+// Keys: what each does on the page at hand, and which the person would rather press.
+
+import { computed, signal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { keep, kept } from "./kept";
+
+/** Something that a key does. `id` names it for remapping, `group` where the help shows it. */
+export interface Command {
+  id: string;
+  group: string;
+  text: string;
+  keys: readonly string[];
+  run: (event: KeyboardEvent) => void;
+}
+
+const sets = signal<readonly (readonly Command[])[]>([]);
+const chosen = signal<Record<string, string[]>>(kept("keys", {}));
+
+/** All commands of the page as it is, the innermost last. */
+export const commands = computed(() => sets.value.flat());
+
+/** The keys of a command, as chosen or by default. */
+export function keysOf(command: Pick<Command, "id" | "keys">): readonly string[] {
+  return chosen.value[command.id] ?? command.keys;
+}
+
+/** Choose other keys for a command; null takes the choice back. */
+export function remap(id: string, keys: string[] | null): void {
+  const { [id]: _, ...others } = chosen.value;
+  chosen.value = keys === null ? others : { ...others, [id]: keys };
+  keep("keys", chosen.value);
+}
+
+type Pressed = Pick<KeyboardEvent, "key" | "ctrlKey" | "metaKey" | "altKey" | "shiftKey">;
+
+/** A chord as it is written: by the character that was typed, so that it holds on every layout. */
+export function chordOf(event: Pressed): string {
+  const name = event.key === " " ? "Space" : event.key.length === 1 ? event.key.toUpperCase() : event.key;
+  const letter = event.key.length > 1 || event.key === " " || /\p{L}/u.test(event.key);
+  const held = [
+    (event.ctrlKey || event.metaKey) && "Ctrl",
+    event.altKey && "Alt",
+    event.shiftKey && letter && "Shift", // the sign that Shift made says it already
+  ];
+  return [...held.filter(Boolean), name].join("+");
+}
+
+function typing(target: EventTarget | null): boolean {
+  return (
+    target instanceof HTMLElement &&
+    (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName))
+  );
+}
+
+/** The command that a key means: that of the innermost page that has one. */
+export function commandFor(chord: string, all: readonly Command[]): Command | undefined {
+  return all.findLast((command) => keysOf(command).includes(chord));
+}
+
+/** Listen to keys, except while somebody types or a dialog is open. */
+export function startKeys(): void {
+  document.addEventListener("keydown", (event) => {
+    if (event.defaultPrevented || event.isComposing) return;
+    if (typing(event.target) && !event.ctrlKey && !event.metaKey && event.key !== "F1") return;
+    if (document.querySelector("dialog:modal")) return;
+    const command = commandFor(chordOf(event), commands.value);
+    if (!command) return;
+    event.preventDefault();
+    command.run(event);
+  });
+}
+
+/** These commands hold for as long as the component is shown. */
+export function useCommands(own: readonly Command[], deps: readonly unknown[] = []): void {
+  useEffect(() => {
+    sets.value = [...sets.peek(), own];
+    return () => {
+      sets.value = sets.peek().filter((each) => each !== own);
+    };
+  }, deps as unknown[]);
+}

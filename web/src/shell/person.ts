@@ -1,0 +1,61 @@
+// Who is signed in, and the dialog that asks again in place when the login has ended.
+
+import { signal } from "@preact/signals";
+import { api, onSignedOut, Problem, type Schemas, told } from "../api/client";
+
+/** Null: nobody; undefined: not known yet. */
+export const me = signal<Schemas["Me"] | null | undefined>(undefined);
+
+/** Whether the dialog is open that asks who somebody is while their page waits. */
+export const asking = signal(false);
+
+const waiting: ((signedIn: boolean) => void)[] = [];
+
+/** All that waited for a sign-in goes on, or gives up. */
+function settle(signedIn: boolean): void {
+  asking.value = false;
+  for (const resume of waiting.splice(0)) resume(signedIn);
+}
+
+/** Requests that come back as "who is asking?" wait here until somebody is signed in again. */
+export function startPerson(): void {
+  onSignedOut(() => {
+    if (!me.value) return Promise.resolve(false);
+    asking.value = true;
+    return new Promise((resolve) => waiting.push(resolve));
+  });
+}
+
+/** Ask the service who this is. */
+export async function recognise(): Promise<void> {
+  try {
+    me.value = await told(api.GET("/api/me"));
+  } catch (error) {
+    if (!(error instanceof Problem) || error.status !== 401) throw error;
+    me.value = null;
+  }
+}
+
+export async function signIn(name: string, password: string): Promise<void> {
+  const before = me.value;
+  me.value = await told(api.POST("/api/auth/login", { body: { name, password } }));
+  if (asking.value && before && before.id !== me.value.id)
+    location.assign("/"); // another person, another page
+  else settle(true);
+}
+
+export async function signInWithToken(token: string): Promise<void> {
+  me.value = await told(api.POST("/api/auth/token", { body: { token } }));
+}
+
+/** Somebody is signed in by other means, as by a link. */
+export function entered(person: Schemas["Me"]): void {
+  me.value = person;
+}
+
+/** End the login; what waited for one gives up. */
+export async function signOut(): Promise<void> {
+  await api.POST("/api/auth/logout").catch(() => null);
+  me.value = null;
+  settle(false);
+}

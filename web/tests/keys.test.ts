@@ -1,0 +1,43 @@
+import { afterEach, describe, expect, test } from "vitest";
+import { type Command, chordOf, commandFor, keysOf, remap } from "../src/shell/keys";
+
+const none = { ctrlKey: false, metaKey: false, altKey: false, shiftKey: false };
+const command = (id: string, ...keys: string[]): Command => ({
+  id,
+  group: "",
+  text: id,
+  keys,
+  run: () => {},
+});
+
+afterEach(() => remap("undo", null));
+
+describe("a chord", () => {
+  test.each([
+    [{ key: "z", ctrlKey: true }, "Ctrl+Z"],
+    [{ key: "Z", ctrlKey: true, shiftKey: true }, "Ctrl+Shift+Z"],
+    [{ key: "?", shiftKey: true }, "?"],
+    [{ key: "/", shiftKey: true }, "/"],
+    [{ key: " " }, "Space"],
+    [{ key: "Enter", metaKey: true }, "Ctrl+Enter"],
+    [{ key: "ArrowUp", shiftKey: true }, "Shift+ArrowUp"],
+  ])("%o is written %s", (event, chord) => {
+    expect(chordOf({ ...none, ...event })).toBe(chord);
+  });
+});
+
+describe("a command", () => {
+  test("of the innermost page wins", () => {
+    const [outer, inner] = [command("help", "H"), command("hide", "H")];
+    expect(commandFor("H", [outer, inner])).toBe(inner);
+  });
+
+  test("takes the keys that were chosen for it, until they are taken back", () => {
+    const undo = command("undo", "Ctrl+Z");
+    remap("undo", ["U"]);
+    expect(keysOf(undo)).toEqual(["U"]);
+    expect(commandFor("Ctrl+Z", [undo])).toBeUndefined();
+    remap("undo", null);
+    expect(commandFor("Ctrl+Z", [undo])).toBe(undo);
+  });
+});
