@@ -19,7 +19,11 @@ export function Dialog({ title, onClose, children, closable = true }: Props) {
   useEffect(() => {
     const before = document.activeElement;
     box.current?.showModal();
-    box.current?.querySelector<HTMLElement>("form :is(input, textarea)")?.focus();
+    const wanted = ["[autofocus]", "form :is(input, textarea)"];
+    wanted
+      .map((each) => box.current?.querySelector<HTMLElement>(each))
+      .find(Boolean)
+      ?.focus();
     return () => before instanceof HTMLElement && before.focus();
   }, []);
   function cancel(event: Event): void {
