@@ -102,34 +102,16 @@ def test_the_control_group_and_what_is_not_measured_say_nothing(alone: Alone, la
     assert effects(alone, label_id)[0] == (pytest.approx(mean([0.3, 0.5, 0.6, 0.7])), 4, None, 0)
 
 
-<<<<<<< HEAD
-def test_a_page_of_the_context_takes_no_more_statements_when_it_is_longer(
-=======
 def test_a_long_page_of_the_context_takes_no_more_statements_than_a_short_one(
->>>>>>> main
     alone: Alone, label_id: int
 ) -> None:
     with reading(alone.sessions) as session:
         first = session.scalars(select(ContextEntry)).first()
         assert first is not None
         columns = {"label_id": label_id, "annotation_id": first.annotation_id, "image_id": first.image_id}
-    short = statements_of_a_page(alone, label_id, entries=2)
     with unit_of_work(alone.sessions) as session:
         rows = [columns | {"mask_digest": "0" * 64, "added_version": 3 + n} for n in range(50)]
         session.execute(insert(ContextEntry), rows)
-<<<<<<< HEAD
-    assert statements_of_a_page(alone, label_id, entries=52) == short <= 3
-
-
-def statements_of_a_page(alone: Alone, label_id: int, *, entries: int) -> int:
-    """How many statements it takes to list the context, which has so many entries."""
-    statements: list[str] = []
-    with reading(alone.sessions) as session:
-        connection = session.connection()
-        event.listen(connection, "before_cursor_execute", lambda *told: statements.append(told[2]))
-        assert len(listing.listed(session, label_id, limit=100)) == entries
-    return len(statements)
-=======
     asked: dict[int, list[str]] = {1: [], 52: []}
     for size, statements in asked.items():
         with reading(alone.sessions) as session:
@@ -140,7 +122,6 @@ def statements_of_a_page(alone: Alone, label_id: int, *, entries: int) -> int:
 
 def _keep(statements: list[str], _connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
     statements.append(statement)
->>>>>>> main
 
 
 def project_of(alone: Alone, label_id: int) -> int:
