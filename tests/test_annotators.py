@@ -68,7 +68,7 @@ def test_sixteen_people_share_two_hundred_images(service: ServiceUnderTest, api:
     with service.sessions() as session:
         of_label = Annotation.label_id == project.label_id
         states = select(Annotation.state, func.count()).where(of_label).group_by(Annotation.state)
-        assert dict(session.execute(states).tuples().all()) == {State.ACCEPTED: IMAGES}
+        assert [tuple(row) for row in session.execute(states)] == [(State.ACCEPTED, IMAGES)]
         for rows in (Interaction, Submission, ContextEntry):
             counted = select(func.count(rows.id)).join(Annotation, Annotation.id == rows.annotation_id)
             assert session.scalar(counted.where(of_label)) == IMAGES

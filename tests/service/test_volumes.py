@@ -92,7 +92,7 @@ def test_an_archive_is_told_of_file_by_file(api: httpx.Client) -> None:
     )
     uploaded = told(upload(api, project.id, {"all.zip": archive, "d.png": png()}), 201)["images"]
     assert [(each["filename"], each["status"]) for each in uploaded] == [
-        ("a.png", "stored"),
+        ("scans/a.png", "stored"),
         ("b.tif", "stored"),
         ("page.html", "refused"),
         ("c.png", "refused"),
