@@ -14,8 +14,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
-from enum import Enum
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any
@@ -42,6 +40,7 @@ from service.tables import (
     Submission,
     Table,
 )
+from service.tables.columns import plain
 
 FORMAT, VERSION = "accrue-backup", 1
 MANIFEST, END = "manifest.json", "end.json"
@@ -120,19 +119,6 @@ def named_blobs(session: Session) -> Iterator[str]:
 def tables(metadata: MetaData = Table.metadata) -> list[Any]:
     """The tables of a backup, each after those that it refers to."""
     return [table for table in metadata.sorted_tables if table.name not in LEFT_OUT]
-
-
-def plain(value: Any) -> Any:
-    """A value of a row as JSON has it."""
-    match value:
-        case datetime():
-            return value.isoformat()
-        case Enum():
-            return value.value
-        case tuple():
-            return [asdict(each) for each in value]
-        case _:
-            return value
 
 
 def _everything(archive: tarfile.TarFile, session: Session, storage: Storage, progress: Progress) -> End:

@@ -53,6 +53,20 @@ class Context:
         """The same context, these pairs (by position) never read; nothing is encoded again for it."""
         return replace(self, hidden=frozenset(pairs))
 
+    def shown(self, scale: int) -> tuple[Remembered, tuple[int, ...]]:
+        """The memory at a scale without the hidden pairs, and which pair each of its entries belongs to.
+
+        Images too small for tiles leave nothing at that scale: where all are, tiles read them whole.
+        """
+        owners = self.owners[scale] if scale < len(self.owners) else ()
+        entries = [i for i, owner in enumerate(owners) if owner not in self.hidden]
+        if not entries:
+            return self.shown(0)
+        memory = self.memories[scale]
+        if len(entries) < len(owners):
+            memory = memory.select(torch.tensor([entries]))
+        return memory, tuple(owners[i] for i in entries)
+
 
 @dataclass
 class EncodedImage:
@@ -211,10 +225,7 @@ class Predictor:
         """The entries that each view of an image reads: all of them, or those that the chooser takes."""
         if not len(context):
             return None
-        memory, owners = context.memories[scale], context.owners[scale]
-        if context.hidden:
-            shown = [i for i, owner in enumerate(owners) if owner not in context.hidden]
-            memory, owners = memory.select(torch.tensor([shown])), tuple(owners[i] for i in shown)
+        memory, owners = context.shown(scale)
         if len(memory) <= self.cap:
             return memory
         likeness = memory.likeness().float().cpu().numpy()

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import Depends, Header, Path, Request
+from fastapi import Depends, Header, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -18,7 +18,7 @@ from service.errors import LeaseRequired, NotAuthenticated, NotFound, VersionReq
 from service.events import Events as EventsPort
 from service.idempotency import Once
 from service.jobs import Jobs as JobsPort
-from service.permissions import LARGEST_ID, admit
+from service.permissions import admit
 from service.storage import Storage as StoragePort
 from service.tables import Role
 
@@ -31,7 +31,7 @@ class HouseRules:
     """The settings that the features go by."""
 
     model: str
-    weights_dir: FilePath | None
+    weights_dir: Path | None
     lease_seconds: float
     predict_ahead: int
     max_image_pixels: int
@@ -51,9 +51,6 @@ Storage = Annotated[StoragePort, Depends(_from_state("storage"))]
 Jobs = Annotated[JobsPort, Depends(_from_state("jobs"))]
 Events = Annotated[EventsPort, Depends(_from_state("events"))]
 Rules = Annotated[HouseRules, Depends(_from_state("rules"))]
-
-# What a path may name; anything larger is no id of ours, and no integer of PostgreSQL's.
-Id = Annotated[int, Path(ge=1, le=LARGEST_ID)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,11 @@ def etag(changeable: BaseModel) -> str:
     return f'"{sha256(changeable.model_dump_json().encode()).hexdigest()[:32]}"'
 
 
+def unchanging(tag: str) -> dict[str, str]:
+    """Headers for what never changes under its address."""
+    return {"ETag": f'"{tag}"', "Cache-Control": "private, max-age=31536000, immutable"}
+
+
 def require_seen(if_match: str, changeable: BaseModel) -> None:
     """That ``if_match`` names it as it is now; VersionStale says how it is otherwise.
 

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from service.accounts.queries import Person, role_in
 from service.errors import NotAllowed, NotAuthenticated, NotFound
+from service.ids import LARGEST_ID
 from service.tables import (
     Annotation,
     ContextEntry,
@@ -21,8 +22,6 @@ from service.tables import (
     Source,
     Submission,
 )
-
-LARGEST_ID = 2**31 - 1
 
 
 class Anyone(StrEnum):

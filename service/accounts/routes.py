@@ -22,8 +22,9 @@ from service.accounts.sign_in import proven, sign_in
 from service.annotations.schemas import Nothing
 from service.clock import now
 from service.db import reading
-from service.dependencies import Caller, Id, Rules, Sessions, Transaction
+from service.dependencies import Caller, Rules, Sessions, Transaction
 from service.errors import NotAuthenticated
+from service.ids import Id
 from service.tables import TokenKind
 
 router = APIRouter(tags=["accounts"])

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from service.accounts.passwords import LONGEST, SHORTEST
-from service.permissions import LARGEST_ID
+from service.ids import Id
 from service.projects.schemas import ShortName
 from service.tables import Role
 
@@ -42,7 +42,7 @@ class NewToken(BaseModel):
 
     name: ShortName
     role: Role | None = None
-    project_id: int | None = Field(default=None, ge=1, le=LARGEST_ID)
+    project_id: Id | None = None
     days: int | None = Field(default=None, ge=1, le=3650)
 
 

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from models.prompts import Prompt, all_inside
 from service.annotations import queries
+from service.annotations.steps import Standing
 from service.clock import now
 from service.context.queries import version_for
 from service.db import on_commit
@@ -69,12 +70,11 @@ def redo(session: Session, jobs: Jobs, annotation: Annotation) -> None:
     _move(session, jobs, annotation, following)
 
 
-def ask_for_missing(session: Session, jobs: Jobs, annotation: Annotation) -> bool:
+def ask_for_missing(session: Session, jobs: Jobs, annotation: Annotation, standing: Standing) -> bool:
     """Send for what a person who opens the annotation should see; whether anything is missing.
 
     Once somebody has drawn, the first mask stays the one that they began with.
     """
-    standing = queries.standing(session, annotation)
     if standing.path:
         current = standing.path[-1]
         if standing.settled or current.failed_at is not None:
@@ -190,4 +190,4 @@ def _move(session: Session, jobs: Jobs, annotation: Annotation, step: int) -> No
     annotation.step = step
     annotation.version += 1
     session.flush()
-    ask_for_missing(session, jobs, annotation)
+    ask_for_missing(session, jobs, annotation, queries.standing(session, annotation))

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.orm import Session
 
-from service import morphology
+from service import bodies, morphology
 from service.annotations import actions, presentation, queries
 from service.annotations.actions import held
 from service.annotations.queries import channel_of
@@ -32,31 +32,15 @@ from service.annotations.schemas import (
 )
 from service.annotations.waiting import wait_until
 from service.db import reading
-from service.dependencies import (
-    Caller,
-    Events,
-    Id,
-    Jobs,
-    LeaseToken,
-    Sessions,
-    Storage,
-    Transaction,
-    Wait,
-)
+from service.dependencies import Caller, Events, Jobs, LeaseToken, Sessions, Storage, Transaction, Wait
 from service.errors import MaskRefused
+from service.ids import Id
 from service.masks import Change, Mask, apply_change, encode_change, from_png, read_mask, to_png
 from service.metrics.actions import announce
 from service.projects.queries import lock_label
 from service.tables import Annotation
 
 router = APIRouter(prefix="/annotations/{annotation_id}", tags=["annotations"])
-
-PNG_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
-    }
-}
 
 
 @router.post(
@@ -213,7 +197,7 @@ def add_edit(new: NewEdit, hand: Drawing) -> InteractionAnswer:
     return hand.edit(new.kind, new.step, sheet, _edited(new, sheet.mask))
 
 
-@router.put("/mask", openapi_extra=PNG_BODY)
+@router.put("/mask", openapi_extra=bodies.PNG)
 async def put_mask(request: Request, hand: Drawing) -> InteractionAnswer:
     """Replace the mask that is seen by a PNG of the image's size; it is a step like any other."""
     data = await request.body()

@@ -17,7 +17,7 @@ from service.annotations.schemas import (
     PredictionOut,
     ReturnedOut,
 )
-from service.annotations.steps import Seen
+from service.annotations.steps import Seen, Standing
 from service.context.queries import version_for
 from service.masks import Mask, encode_change, from_png
 from service.storage import Storage
@@ -26,7 +26,11 @@ from service.tables import Annotation, Draft, Interaction, State
 
 def seen(session: Session, annotation: Annotation) -> AnnotationOut:
     """The annotation with its steps and what is seen at the current one, still without the mask."""
-    standing = queries.standing(session, annotation)
+    return seen_at(session, annotation, queries.standing(session, annotation))
+
+
+def seen_at(session: Session, annotation: Annotation, standing: Standing) -> AnnotationOut:
+    """The same, where it is known already how the annotation stands."""
     shown = standing.seen
     edited = None
     if shown is not None and shown.prediction is None:

@@ -8,12 +8,14 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from sqlalchemy.orm import Session
 
 from service.annotations import actions, closing, presentation, queries
+from service.annotations.deciding import Deciding
 from service.annotations.drawing import Drawing
 from service.annotations.queries import channel_of
 from service.annotations.schemas import AnnotationOut, CommentOut, Flag, NewComment, Skip
 from service.db import reading
-from service.dependencies import Caller, Events, Id, IfMatch, Jobs, Rules, Sessions, Storage, Transaction
+from service.dependencies import Caller, Events, IfMatch, Jobs, Rules, Sessions, Storage, Transaction
 from service.errors import NotFound
+from service.ids import Id
 from service.tables import Annotation
 
 router = APIRouter(prefix="/annotations/{annotation_id}", tags=["annotations"])
@@ -53,20 +55,9 @@ def skip(body: Skip, hand: Drawing, if_match: IfMatch, jobs: Jobs, rules: Rules)
 
 
 @router.post("/reopen")
-def reopen(
-    annotation_id: Id, response: Response, if_match: IfMatch, transaction: Transaction, storage: Storage
-) -> AnnotationOut:
+def reopen(deciding: Deciding) -> AnnotationOut:
     """Put a skipped annotation back into the queue."""
-
-    def effect(session: Session) -> AnnotationOut:
-        annotation = queries.locked(session, annotation_id)
-        actions.require_version(annotation, if_match)
-        closing.reopen(session, annotation)
-        return presentation.seen(session, queries.annotation(session, annotation_id))
-
-    answer = transaction(effect, AnnotationOut)
-    response.headers["ETag"] = f'"{answer.version}"'
-    return presentation.with_mask(answer, storage)
+    return deciding.decide(closing.reopen)
 
 
 @router.get("/mask", response_class=Response)
@@ -82,26 +73,9 @@ def read_mask(annotation_id: Id, _caller: Caller, sessions: Sessions, storage: S
 
 
 @router.put("/flag")
-def flag(
-    annotation_id: Id,
-    body: Flag,
-    response: Response,
-    if_match: IfMatch,
-    transaction: Transaction,
-    storage: Storage,
-) -> AnnotationOut:
+def flag(body: Flag, deciding: Deciding) -> AnnotationOut:
     """Mark the annotation for others to look at, or take the mark away."""
-
-    def effect(session: Session) -> AnnotationOut:
-        annotation = queries.locked(session, annotation_id)
-        actions.require_version(annotation, if_match)
-        actions.flag(annotation, body.reason)
-        session.flush()
-        return presentation.seen(session, queries.annotation(session, annotation_id))
-
-    answer = transaction(effect, AnnotationOut)
-    response.headers["ETag"] = f'"{answer.version}"'
-    return presentation.with_mask(answer, storage)
+    return deciding.decide(lambda _session, annotation: actions.flag(annotation, body.reason))
 
 
 @router.post("/comments", status_code=201)

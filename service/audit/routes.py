@@ -15,21 +15,20 @@ from service.audit import queries
 from service.audit.queries import Filter
 from service.audit.schemas import AuditLine, AuditPage, Format
 from service.db import reading
-from service.dependencies import Id, Sessions
+from service.dependencies import Sessions
 from service.errors import Invalid
-from service.permissions import LARGEST_ID
+from service.ids import Id
 from service.tables import AuditEntry
 
 router = APIRouter(tags=["audit"])
 
 FILES: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {}, "application/x-ndjson": {}}}}
-SomeId = Annotated[int | None, Query(ge=1, le=LARGEST_ID)]
 # What asks for a page, whichever log it is of.
 Limit = Annotated[int, Query(ge=1, le=queries.PAGE)]
 
 
 async def _filter(
-    user_id: SomeId = None,
+    user_id: Id | None = None,
     action: Annotated[str | None, Query(max_length=200, pattern=r"^[a-z_]+$")] = None,
     since: datetime | None = None,
     until: datetime | None = None,
@@ -45,7 +44,7 @@ def project_audit(
     project_id: Id,
     which: Which,
     sessions: Sessions,
-    before: SomeId = None,
+    before: Id | None = None,
     limit: Limit = 100,
     format: Format = Format.JSON,
 ) -> Any:
@@ -58,7 +57,7 @@ def project_audit(
 def whole_audit(
     which: Which,
     sessions: Sessions,
-    before: SomeId = None,
+    before: Id | None = None,
     limit: Limit = 100,
     format: Format = Format.JSON,
 ) -> Any:

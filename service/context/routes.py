@@ -1,6 +1,6 @@
 """What the network is conditioned on: why, what people decide about it, and from one project to another."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -8,9 +8,8 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy.orm import Session
 from starlette.datastructures import UploadFile
 
-from service.annotations import presentation
-from service.annotations.actions import require_version
-from service.annotations.queries import annotation, locked
+from service import bodies
+from service.annotations.deciding import Deciding
 from service.annotations.schemas import AnnotationOut
 from service.context import actions, archive, listing, transfer
 from service.context.overlay import overlaid
@@ -24,40 +23,20 @@ from service.context.schemas import (
 from service.context.transfer import Importer, Kept
 from service.context.withdrawal import withdraw
 from service.db import reading
-from service.dependencies import (
-    Admission,
-    Caller,
-    Id,
-    IfMatch,
-    Jobs,
-    Rules,
-    Sessions,
-    Storage,
-    Transaction,
-)
+from service.dependencies import Admission, Caller, IfMatch, Jobs, Rules, Sessions, Storage, Transaction
 from service.errors import Invalid
+from service.etag import unchanging
+from service.ids import After, Id
 from service.images.decode import decode
 from service.images.queries import stored_window
 from service.masks import from_png
-from service.permissions import LARGEST_ID, reviews
-from service.projects.queries import label, lock_label
+from service.permissions import reviews
+from service.projects.queries import label
+from service.tables import Annotation
 
 router = APIRouter(tags=["context"])
 
-ARCHIVE_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["file"],
-                    "properties": {"file": {"type": "string", "format": "binary"}},
-                }
-            }
-        },
-    }
-}
+ARCHIVE_BODY = bodies.form("file", file=bodies.file())
 
 
 @router.get("/labels/{label_id}/context")
@@ -68,7 +47,7 @@ def list_context(
     sessions: Sessions,
     include_removed: bool = False,
     second_look: bool = False,
-    after: Annotated[int, Query(ge=0, le=LARGEST_ID)] = 0,
+    after: After = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> list[ContextEntryOut]:
     """Oldest first, from behind the entry ``after``, with those that the limit leaves out. Those that deserve
@@ -122,10 +101,7 @@ def read_entry_thumbnail(
     """The image with the mask on it, as a PNG with no side longer than ``size``."""
     with reading(sessions) as session:
         image, mask_digest = listing.pictured(session, entry_id)
-    headers = {
-        "ETag": f'"{image.id}-{image.digest[:16]}-{mask_digest[:16]}-{size}"',
-        "Cache-Control": "private, max-age=31536000, immutable",
-    }
+    headers = unchanging(f"{image.id}-{image.digest[:16]}-{mask_digest[:16]}-{size}")
     if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)
     pixels, mask = decode(storage.get(image.digest)), from_png(storage.get(mask_digest))
@@ -135,37 +111,16 @@ def read_entry_thumbnail(
 
 @router.post("/annotations/{annotation_id}/withdraw")
 def withdraw_acceptance(
-    annotation_id: Id,
-    body: Withdrawal,
-    response: Response,
-    caller: Caller,
-    if_match: IfMatch,
-    transaction: Transaction,
-    storage: Storage,
-    jobs: Jobs,
-    rules: Rules,
+    body: Withdrawal, deciding: Deciding, caller: Caller, jobs: Jobs, rules: Rules
 ) -> AnnotationOut:
     """Take back an acceptance: the mask leaves the context, and its author gets it again with the reason."""
 
-    def effect(session: Session) -> AnnotationOut:
-        transaction.mention(reason=body.reason)
-        lock_label(session, annotation(session, annotation_id).label_id)
-        subject = locked(session, annotation_id)
-        require_version(subject, if_match)
-        withdraw(
-            session,
-            jobs,
-            subject,
-            caller.id,
-            caller.name,
-            body.reason,
-            predict_ahead=rules.predict_ahead,
-        )
-        return presentation.seen(session, annotation(session, annotation_id))
+    def effect(session: Session, subject: Annotation) -> None:
+        deciding.transaction.mention(reason=body.reason)
+        ahead = rules.predict_ahead
+        withdraw(session, jobs, subject, caller.id, caller.name, body.reason, predict_ahead=ahead)
 
-    withdrawn = presentation.with_mask(transaction(effect, AnnotationOut), storage)
-    response.headers["ETag"] = f'"{withdrawn.version}"'
-    return withdrawn
+    return deciding.decide(effect, lock=True)
 
 
 @router.get("/labels/{label_id}/context/export", response_class=StreamingResponse)

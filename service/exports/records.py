@@ -2,9 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime
-from enum import Enum
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import func, select
@@ -29,6 +27,7 @@ from service.tables import (
     Table,
     User,
 )
+from service.tables.columns import plain
 
 Told = dict[str, Any]
 
@@ -60,20 +59,8 @@ def told(row: Table, names: dict[int, str]) -> Told:
     found = {}
     for column in row.__table__.columns:
         value = getattr(row, column.key)
-        found[column.key] = names.get(value, value) if column.key in PEOPLE else _plain(value)
+        found[column.key] = names.get(value, value) if column.key in PEOPLE else plain(value)
     return found
-
-
-def _plain(value: Any) -> Any:
-    match value:
-        case datetime():
-            return value.isoformat()
-        case Enum():
-            return value.value
-        case tuple():
-            return [asdict(each) for each in value]
-        case _:
-            return value
 
 
 def people(session: Session) -> dict[int, str]:

@@ -7,11 +7,12 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy.orm import Session
 
 from service.db import reading
-from service.dependencies import Caller, Id, Jobs, Sessions, Storage, Transaction
+from service.dependencies import Caller, Jobs, Sessions, Storage, Transaction
 from service.errors import ExportUnfinished
 from service.exports import actions, downloads, queries
 from service.exports.formats import FORMATS, FormatName
 from service.exports.schemas import ExportOut, NewExport
+from service.ids import Id
 from service.projects.queries import project
 from service.tables import Export, Progress
 

@@ -1,15 +1,13 @@
 """Wire shapes of exports."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
 from service.exports.formats import FormatName
-from service.permissions import LARGEST_ID
+from service.ids import Id
 from service.tables import Progress, State
-
-LabelId = Annotated[int, Field(ge=1, le=LARGEST_ID)]
 
 
 class NewExport(BaseModel):
@@ -20,7 +18,7 @@ class NewExport(BaseModel):
     """
 
     format: FormatName
-    labels: list[LabelId] | None = Field(default=None, min_length=1, max_length=1000)
+    labels: list[Id] | None = Field(default=None, min_length=1, max_length=1000)
     states: list[Literal[State.SUBMITTED, State.ACCEPTED, State.RETURNED]] = Field(
         default=[State.ACCEPTED], min_length=1, max_length=3
     )

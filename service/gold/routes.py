@@ -1,29 +1,21 @@
 """Gold masks: set, listed and removed by managers, and told to nobody else."""
 
-from typing import Any
-
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.orm import Session
 
+from service import bodies
 from service.annotations.schemas import Nothing
 from service.db import reading
-from service.dependencies import Caller, Id, Jobs, Sessions, Storage, Transaction
+from service.dependencies import Caller, Jobs, Sessions, Storage, Transaction
 from service.errors import MaskRefused
 from service.gold import actions, queries
 from service.gold.schemas import GoldOut
+from service.ids import Id
 from service.masks import read_mask, to_png
 from service.metrics.actions import measure_again
 
 router = APIRouter(prefix="/labels/{label_id}/gold", tags=["gold"])
-
-# Read in the route, after the caller was admitted.
-PNG_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
-    }
-}
 
 
 @router.get("")
@@ -33,7 +25,7 @@ def list_gold(label_id: Id, _caller: Caller, sessions: Sessions) -> list[GoldOut
     return [GoldOut.model_validate(gold) for gold in found]
 
 
-@router.put("/{image_id}", status_code=204, openapi_extra=PNG_BODY)
+@router.put("/{image_id}", status_code=204, openapi_extra=bodies.PNG)
 async def set_gold(
     label_id: Id,
     image_id: Id,

@@ -1,7 +1,7 @@
 """Uploading images and looking at them."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request, Response
@@ -9,9 +9,12 @@ from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.orm import Session
 from starlette.datastructures import FormData, UploadFile
 
+from service import bodies
 from service.db import reading
-from service.dependencies import Caller, Id, Rules, Sessions, Storage, Transaction
+from service.dependencies import Caller, Rules, Sessions, Storage, Transaction
 from service.errors import ImagesRefused, Invalid
+from service.etag import unchanging
+from service.ids import After, Id
 from service.images import actions, queries
 from service.images.actions import Received, RefusedFile, StoredFile
 from service.images.decode import decode
@@ -25,40 +28,21 @@ from service.images.schemas import (
     UploadedFile,
 )
 from service.images.thumbnails import thumbnail
-from service.permissions import LARGEST_ID
 from service.projects.queries import project
 from service.tables import Image, Source
 
 router = APIRouter(tags=["images"])
 
-# The body is described here and read in the route, because a body that is declared as a parameter
-# is read before the token is looked at: a stranger could fill the disk with it.
-UPLOAD_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["files"],
-                    "properties": {
-                        "files": {
-                            "type": "array",
-                            "items": {"type": "string", "format": "binary"},
-                            "description": "PNG, JPEG, TIFF, DICOM, NIfTI, or ZIP archives of them.",
-                        },
-                        "axis": {
-                            "type": "integer",
-                            "enum": [0, 1, 2],
-                            "description": "The axis along which NIfTI volumes are cut into slices; by "
-                            "default that on which voxels lie furthest apart.",
-                        },
-                    },
-                }
-            }
-        },
-    }
-}
+UPLOAD_BODY = bodies.form(
+    "files",
+    files={"type": "array", "items": bodies.file("PNG, JPEG, TIFF, DICOM, NIfTI, or ZIP archives of them.")},
+    axis={
+        "type": "integer",
+        "enum": [0, 1, 2],
+        "description": "The axis along which NIfTI volumes are cut into slices; by default that on which "
+        "voxels lie furthest apart.",
+    },
+)
 
 
 @router.post("/projects/{project_id}/images", status_code=201, openapi_extra=UPLOAD_BODY)
@@ -152,10 +136,10 @@ def list_images(
     project_id: Id,
     _caller: Caller,
     sessions: Sessions,
-    after: Annotated[int, Query(ge=0, le=LARGEST_ID)] = 0,
+    after: After = 0,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
     series: Annotated[str | None, Query(pattern=r"^[0-9a-f]{64}$")] = None,
-    source_id: Annotated[int | None, Query(ge=1, le=LARGEST_ID)] = None,
+    source_id: Id | None = None,
 ) -> list[ImageOut]:
     """Images in the order of their ids, all of them, or of one series or file."""
     with reading(sessions) as session:
@@ -196,7 +180,7 @@ def read_source_file(source_id: Id, _caller: Caller, sessions: Sessions, storage
     """The file as it was uploaded, to be saved and not shown."""
     with reading(sessions) as session:
         source = queries.source(session, source_id)
-    headers = _unchanging(source.digest)
+    headers = unchanging(source.digest)
     name = source.name.rpartition("/")[2]
     headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
     return Response(storage.get(source.digest), media_type=source.media_type, headers=headers)
@@ -209,7 +193,7 @@ def read_pixels(
     """The stored pixels as PNG of 8 or 16 bits, or the PNG or JPEG that was uploaded."""
     with reading(sessions) as session:
         image = queries.image(session, image_id)
-    headers = _unchanging(image.digest)
+    headers = unchanging(image.digest)
     if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)
     return Response(storage.get(image.digest), media_type=image.media_type, headers=headers)
@@ -227,13 +211,8 @@ def read_thumbnail(
     """An 8-bit PNG with no side longer than ``size``, through the image's window."""
     with reading(sessions) as session:
         image = queries.image(session, image_id)
-    headers = _unchanging(f"{image.id}-{image.digest}-{size}")
+    headers = unchanging(f"{image.id}-{image.digest}-{size}")
     if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)
     png = thumbnail(decode(storage.get(image.digest)), size, queries.stored_window(image))
     return Response(png, media_type="image/png", headers=headers)
-
-
-def _unchanging(tag: str) -> dict[str, str]:
-    """Headers for what never changes under its address."""
-    return {"ETag": f'"{tag}"', "Cache-Control": "private, max-age=31536000, immutable"}

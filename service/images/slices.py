@@ -74,8 +74,9 @@ def stored(values: Pixels) -> tuple[Pixels, float, float]:
     8 and 16 bits are exact, and so are whole numbers that span no more; everything else is rounded to 65,536
     steps over its finite range. What is not finite counts as the lowest value.
     """
+    values = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("="))
     if values.dtype in (np.uint8, np.uint16):
-        return np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("=")), 1.0, 0.0
+        return values, 1.0, 0.0
     if values.dtype in (np.int8, np.int16):
         lowest = int(np.iinfo(values.dtype).min)
         unsigned = np.uint8 if values.dtype.itemsize == 1 else np.uint16

@@ -7,9 +7,11 @@ from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.orm import Session
 from starlette.datastructures import FormData
 
+from service import bodies
 from service.db import reading
-from service.dependencies import Caller, Id, Jobs, Rules, Sessions, Storage, Transaction
+from service.dependencies import Caller, Jobs, Rules, Sessions, Storage, Transaction
 from service.errors import Invalid, MasksRefused
+from service.ids import Id
 from service.images.routes import uploaded_files
 from service.images.schemas import FileProblem
 from service.imports import actions
@@ -20,36 +22,25 @@ from service.tables import Label
 
 router = APIRouter(tags=["imports"])
 
-IMPORT_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["files"],
-                    "properties": {
-                        "files": {
-                            "type": "array",
-                            "items": {"type": "string", "format": "binary"},
-                            "description": "PNG, TIFF or NIfTI masks named like their image, with or without "
-                            "`_mask`; COCO JSON; or ZIP archives of them.",
-                        },
-                        "label": {
-                            "type": "string",
-                            "description": "Name or id of the label that all masks are of. Without it a mask "
-                            "is a label map: value k is the k-th label of the project.",
-                        },
-                        "value": {
-                            "type": "integer",
-                            "description": "The value in the masks that means `label`; by default all but 0.",
-                        },
-                    },
-                }
-            }
-        },
-    }
-}
+IMPORT_BODY = bodies.form(
+    "files",
+    files={
+        "type": "array",
+        "items": bodies.file(
+            "PNG, TIFF or NIfTI masks named like their image, with or without `_mask`; COCO JSON; or ZIP "
+            "archives of them."
+        ),
+    },
+    label={
+        "type": "string",
+        "description": "Name or id of the label that all masks are of. Without it a mask is a label map: "
+        "value k is the k-th label of the project.",
+    },
+    value={
+        "type": "integer",
+        "description": "The value in the masks that means `label`; by default all but 0.",
+    },
+)
 
 
 @router.post("/projects/{project_id}/masks", status_code=201, openapi_extra=IMPORT_BODY)

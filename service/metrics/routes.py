@@ -11,7 +11,8 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel
 
 from service.db import reading
-from service.dependencies import Admission, Caller, Events, Id, Sessions
+from service.dependencies import Admission, Caller, Events, Sessions
+from service.ids import After, Id
 from service.metrics import presentation, queries
 from service.metrics.actions import project_channel
 from service.metrics.schemas import (
@@ -22,7 +23,6 @@ from service.metrics.schemas import (
     Work,
 )
 from service.metrics.summary import summary
-from service.permissions import LARGEST_ID
 from service.projects.queries import label, project
 from service.tables import Role
 
@@ -39,7 +39,7 @@ def interactions_per_image(
     label_id: Id,
     _caller: Caller,
     sessions: Sessions,
-    after: Annotated[int, Query(ge=0, le=LARGEST_ID)] = 0,
+    after: After = 0,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
     accept: Accept = "application/json",
 ) -> Any:

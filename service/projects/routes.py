@@ -8,8 +8,9 @@ from sqlalchemy.orm import Session
 from models import catalogue
 from service.annotations.schemas import Nothing
 from service.db import reading
-from service.dependencies import Caller, Id, IfMatch, OwnRole, Rules, Sessions, Transaction
+from service.dependencies import Caller, IfMatch, OwnRole, Rules, Sessions, Transaction
 from service.etag import etag, require_seen
+from service.ids import Id
 from service.projects import actions, queries
 from service.projects.schemas import (
     LabelChange,

@@ -43,12 +43,12 @@ class Opener:
             if taken is None:
                 return NextOrNone(found=None)
             subject, granted = taken
-            missing = ask_for_missing(session, self.jobs, subject)
+            standing = queries.standing(session, subject)
+            missing = ask_for_missing(session, self.jobs, subject, standing)
             session.flush()
             note_activity(session, subject.id, self.caller.id, opening=True)
-            found = Next(
-                annotation=presentation.seen(session, subject), lease=LeaseOut.model_validate(granted)
-            )
+            shown = presentation.seen_at(session, subject, standing)
+            found = Next(annotation=shown, lease=LeaseOut.model_validate(granted))
             return NextOrNone(found=found, missing=missing)
 
         answer = await run_in_threadpool(self.transaction, effect, NextOrNone)

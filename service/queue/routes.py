@@ -12,9 +12,10 @@ from service.annotations.actions import require_version
 from service.annotations.queries import channel_of
 from service.annotations.schemas import LeaseExtended, Nothing
 from service.db import on_commit, reading
-from service.dependencies import Admission, Caller, Events, Id, IfMatch, LeaseToken, Sessions, Transaction
+from service.dependencies import Admission, Caller, Events, IfMatch, LeaseToken, Sessions, Transaction
+from service.ids import After, Id
 from service.metrics.actions import note_activity
-from service.permissions import LARGEST_ID, reviews
+from service.permissions import reviews
 from service.projects.queries import label, lock_label
 from service.queue import actions, listing
 from service.queue.actions import extend, require_lease
@@ -148,8 +149,8 @@ def list_annotations(
     mine: bool = False,
     held: bool | None = None,
     flagged: bool | None = None,
-    image_id: Annotated[int | None, Query(ge=1, le=LARGEST_ID)] = None,
-    after: Annotated[int, Query(ge=0, le=LARGEST_ID)] = 0,
+    image_id: Id | None = None,
+    after: After = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> list[QueuedOut]:
     """The label's annotations by id, from behind ``after``; ``mine`` are those that the caller opened last.

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.annotations.schemas import AnnotationOut, DraftOut, LeaseOut
+from service.ids import Id
 from service.tables import State
 
 
@@ -36,12 +37,12 @@ class Heartbeat(BaseModel):
 class Assignment(BaseModel):
     """What is left out stays as it is; ``assigned_to`` null is anybody, a higher priority comes sooner."""
 
-    assigned_to: int | None = None
+    assigned_to: Id | None = None
     priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] | None = None
 
 
 class Assignments(Assignment):
-    annotation_ids: Annotated[list[int], Field(min_length=1, max_length=10_000)]
+    annotation_ids: Annotated[list[Id], Field(min_length=1, max_length=10_000)]
 
 
 class Assigned(BaseModel):

@@ -10,7 +10,9 @@ from service.annotations.drawing import Drawing
 from service.annotations.queries import annotation
 from service.annotations.schemas import AnnotationOut
 from service.db import reading
-from service.dependencies import Id, IfMatch, Jobs, Rules, Sessions, Storage
+from service.dependencies import IfMatch, Jobs, Rules, Sessions, Storage
+from service.etag import unchanging
+from service.ids import Id
 from service.queue.actions import take_for_review
 from service.queue.opening import Opening
 from service.queue.schemas import Next
@@ -90,5 +92,4 @@ def read_predicted_mask(prediction_id: Id, sessions: Sessions, storage: Storage)
 
 
 def _png(storage: Storage, digest: str) -> Response:
-    headers = {"ETag": f'"{digest}"', "Cache-Control": "private, max-age=31536000, immutable"}
-    return Response(storage.get(digest), media_type="image/png", headers=headers)
+    return Response(storage.get(digest), media_type="image/png", headers=unchanging(digest))

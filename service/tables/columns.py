@@ -2,11 +2,12 @@
 
 from dataclasses import asdict
 from datetime import UTC, datetime
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, TypeAdapter
-from sqlalchemy import JSON, DateTime, Dialect, Enum, MetaData, String
+from sqlalchemy import JSON, DateTime, Dialect, MetaData, String
+from sqlalchemy import Enum as OneOf
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 from sqlalchemy.types import TypeDecorator
 
@@ -15,6 +16,19 @@ from models.prompts import Prompt
 PROMPTS: TypeAdapter[tuple[Prompt, ...]] = TypeAdapter(
     tuple[Annotated[Prompt, Field(discriminator="kind")], ...]
 )
+
+
+def plain(value: Any) -> Any:
+    """A value of a row as JSON has it."""
+    match value:
+        case datetime():
+            return value.isoformat()
+        case Enum():
+            return value.value
+        case tuple():
+            return [asdict(each) for each in value]
+        case _:
+            return value
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -106,9 +120,9 @@ class Progress(StrEnum):
     FAILED = "failed"
 
 
-def one_of(kind: type[StrEnum], name: str) -> Enum:
+def one_of(kind: type[StrEnum], name: str) -> OneOf:
     """A column of the values of ``kind``, with a check constraint of that name."""
-    return Enum(
+    return OneOf(
         kind,
         native_enum=False,
         create_constraint=True,

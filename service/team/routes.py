@@ -12,7 +12,8 @@ from service.accounts.schemas import Me
 from service.annotations.schemas import Nothing
 from service.audit.actions import note
 from service.db import reading, unit_of_work
-from service.dependencies import Admission, Caller, Id, OwnRole, Rules, Sessions, Transaction
+from service.dependencies import Admission, Caller, OwnRole, Rules, Sessions, Transaction
+from service.ids import Id
 from service.tables import Role
 from service.team import actions, queries
 from service.team.actions import Newcomer

@@ -5100,7 +5100,6 @@ export interface operations {
         requestBody: {
             content: {
                 "multipart/form-data": {
-                    /** @description PNG, JPEG, TIFF, DICOM, NIfTI, or ZIP archives of them. */
                     files: string[];
                     /**
                      * @description The axis along which NIfTI volumes are cut into slices; by default that on which voxels lie furthest apart.
@@ -5484,7 +5483,6 @@ export interface operations {
         requestBody: {
             content: {
                 "multipart/form-data": {
-                    /** @description PNG, TIFF or NIfTI masks named like their image, with or without `_mask`; COCO JSON; or ZIP archives of them. */
                     files: string[];
                     /** @description Name or id of the label that all masks are of. Without it a mask is a label map: value k is the k-th label of the project. */
                     label?: string;

@@ -11,23 +11,34 @@ import { texts } from "../texts";
 import { asking, entered, me, signIn, signInWithToken, signOut } from "./person";
 import { go, query } from "./router";
 
+interface NameProps {
+  label: string;
+  value: string;
+  onName: (name: string) => void;
+  autofocus: boolean;
+}
+
+function NameField({ onName, ...props }: NameProps) {
+  return (
+    <TextField
+      {...props}
+      onInput={(event) => onName(event.currentTarget.value)}
+      autocomplete="username"
+      autocapitalize="none"
+      spellcheck={false}
+      maxLength={200}
+      required
+    />
+  );
+}
+
 function Credentials({ name = "", why = "" }: { name?: string; why?: string }) {
   const [given, setName] = useState(name);
   const [password, setPassword] = useState("");
   return (
     <Form submit={texts.signIn.submit} onSend={() => signIn(given, password)}>
       {why && <p>{why}</p>}
-      <TextField
-        label={texts.signIn.name}
-        value={given}
-        onInput={(event) => setName(event.currentTarget.value)}
-        autocomplete="username"
-        autocapitalize="none"
-        spellcheck={false}
-        maxLength={200}
-        required
-        autofocus={!name}
-      />
+      <NameField label={texts.signIn.name} value={given} onName={setName} autofocus={!name} />
       <TextField
         label={texts.signIn.password}
         type="password"
@@ -149,17 +160,7 @@ function Offer({
           {text} {asMe && texts.join.as(me.value?.name ?? "")}
         </p>
         {!asMe && offer.purpose !== "password" && (
-          <TextField
-            label={texts.join.name}
-            value={name}
-            onInput={(event) => setName(event.currentTarget.value)}
-            autocomplete="username"
-            autocapitalize="none"
-            spellcheck={false}
-            maxLength={200}
-            required
-            autofocus
-          />
+          <NameField label={texts.join.name} value={name} onName={setName} autofocus />
         )}
         {!asMe && (
           <TextField
