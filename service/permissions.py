@@ -113,6 +113,7 @@ PERMISSIONS: dict[str, Anyone | Role] = {
     "stream_events": Role.VIEWER,
     # review
     "next_review": Role.REVIEWER,
+    "open_review": Role.REVIEWER,
     "accept": Role.REVIEWER,
     "return_annotation": Role.REVIEWER,
     "list_versions": Role.VIEWER,

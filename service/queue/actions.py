@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from service.clock import now
 from service.context.queries import is_control, version_for
 from service.db import insert_into, rows_changed
-from service.errors import Archived, Invalid, LeaseExpired, LeaseLost, NotFree, NotOpen
+from service.errors import Archived, Invalid, LeaseExpired, LeaseLost, NotFree, NotOpen, OwnWork
 from service.projects.queries import lock_label, member
 from service.queue import queries
 from service.queue.queries import LIVE, WORKABLE
@@ -67,6 +67,24 @@ def take_for_review(
         session, label, user_id
     )
     return (annotation, _grant(session, annotation, user_id, seconds)) if annotation else None
+
+
+def take_submitted(session: Session, annotation: Annotation, user_id: int, *, seconds: float) -> Granted:
+    """A lease to review this very annotation; NotFree when it is in other hands.
+
+    Needs its row and that of its label locked, and ``annotation.label.project`` loaded.
+    """
+    _require_unarchived(annotation.label)
+    require_reviewable(annotation, user_id)
+    return _grant(session, annotation, user_id, seconds)
+
+
+def require_reviewable(annotation: Annotation, user_id: int) -> None:
+    """It is submitted, and by somebody else unless the project has it otherwise."""
+    if annotation.state is not State.SUBMITTED:
+        raise NotOpen(f"The annotation is {annotation.state}; only a submitted one is reviewed.")
+    if annotation.submitted_by == user_id and not annotation.label.project.review_own:
+        raise OwnWork("You submitted this annotation. Somebody else has to review it.")
 
 
 def take(session: Session, annotation: Annotation, user_id: int, *, seconds: float) -> Granted:

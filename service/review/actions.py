@@ -4,9 +4,9 @@ from sqlalchemy.orm import Session
 
 from service.annotations import closing, queries
 from service.annotations.actions import comment
-from service.errors import NotOpen, OwnWork
 from service.jobs import Jobs
 from service.metrics.actions import measure
+from service.queue.actions import require_reviewable
 from service.tables import Annotation, Review, State, Submission
 
 
@@ -51,10 +51,7 @@ def send_back(
 
 
 def _under_review(session: Session, annotation: Annotation, user_id: int) -> Submission:
-    if annotation.state is not State.SUBMITTED:
-        raise NotOpen(f"The annotation is {annotation.state}; only a submitted one is reviewed.")
-    if annotation.submitted_by == user_id and not annotation.label.project.review_own:
-        raise OwnWork("You submitted this annotation. Somebody else has to review it.")
+    require_reviewable(annotation, user_id)
     submitted = queries.newest_submission(session, annotation.id)
     assert submitted is not None, "what is submitted has a submission"
     return submitted

@@ -103,6 +103,7 @@ SENT = {
     "skip": Sent(about=Scene.open, json=lambda _: {"reason": "blurred"}),
     "reopen": Sent(about=Scene.skipped),
     "add_comment": Sent(about=Scene.open, json=lambda _: {"text": "here", "at": [1, 2]}),
+    "open_review": Sent(about=lambda scene: scene.reviewing()),
     "next_review": Sent(about=lambda scene: (scene.open().submit(), scene.reviewing())[1]),
     "accept": Sent(about=Scene.reviewing),
     "return_annotation": Sent(about=Scene.reviewing, json=lambda _: {"reason": "too small"}),

@@ -171,6 +171,23 @@ def test_two_reviewers_get_two_annotations(alone: Alone, project: AProject, subm
     assert reviewers[2].post(f"/labels/{project.label_id}/review/next").status_code == 204
 
 
+def test_who_lost_the_lease_takes_the_same_one_again_unless_another_has_it(
+    alone: Alone, project: AProject, submitted: Hand
+) -> None:
+    take_next(alone, submitted.api, project.label_id).submit()
+    first, second = (a_member(alone, project.id, Role.REVIEWER) for _ in range(2))
+    hand = review_next(alone, first, project.label_id)
+    path = f"/annotations/{hand.id}/review"
+    assert told(second.post(path), 409)["code"] == "annotation_not_free"
+    assert alone.api.post(f"/annotations/{hand.id}/revoke").status_code == 204
+    again = told(first.post(path))
+    assert again["annotation"]["id"] == hand.id
+    assert again["lease"]["token"] != hand.lease["Lease-Token"]
+    assert alone.api.post(f"/annotations/{hand.id}/revoke").status_code == 204
+    assert submitted.api.post(path).status_code == 403
+    assert told(second.post(path))["annotation"]["id"] == hand.id
+
+
 def test_deciding_needs_what_was_seen(project: AProject, alone: Alone, submitted: Hand) -> None:
     hand = review_next(alone, alone.api, project.label_id)
     for action, body in (("accept", None), ("return", {"reason": "x"})):

@@ -42,8 +42,8 @@ function upon(...events: SessionEvent[]): { session: Session; effects: readonly 
 
 const ORDERED: SessionEvent = { kind: "ordered", order: prompts("a") };
 
-function refused(status: number, code?: string): SessionEvent {
-  return { kind: "refused", key: "a", problem: problem(status, code) };
+function refused(status: number, code?: string, key = "a"): SessionEvent {
+  return { kind: "refused", key, problem: problem(status, code) };
 }
 
 describe("a session", () => {
@@ -123,6 +123,31 @@ describe("a session", () => {
     const back = upon(ORDERED, wrong, { kind: "seen", key: null, annotation: annotation() });
     expect(back.effects).toMatchObject([{ kind: "restart", keep: "theirs" }]);
     expect(settled(back.session)).toBe(true);
+  });
+
+  it.each([
+    ["mine", "return"],
+    ["theirs", undefined],
+  ] as const)("when %s stays in a conflict, what was to end the work is %s", (keep, last) => {
+    const end: Order = { kind: "return", key: "z", reason: "too wide" };
+    const elsewhere = annotation({ version: 9, step: 5 });
+    const { session, effects } = upon(
+      { kind: "ordered", order: end },
+      refused(412, "version_stale", "z"),
+      { kind: "seen", key: null, annotation: elsewhere },
+      { kind: "resolved", keep },
+      { kind: "seen", key: null, annotation: elsewhere },
+    );
+    expect(session).toMatchObject({ trouble: null, orders: [], version: 9 });
+    expect(effects).toMatchObject([{ kind: "restart", keep }]);
+    const [restart] = effects as Extract<Effect, { kind: "restart" }>[];
+    expect(restart.then.map(({ kind }) => kind)).toEqual(last ? [last] : []);
+  });
+
+  it("looks again for what is in doubt when the line is back, whatever waits to be sent", () => {
+    const unheard: SessionEvent = { kind: "refused", key: null, problem: problem(0, "unreachable") };
+    const { effects } = upon(ORDERED, refused(412, "version_stale"), unheard, { kind: "retry" });
+    expect(effects).toEqual([{ kind: "look" }]);
   });
 
   it("is over with what ends it", () => {

@@ -1,17 +1,18 @@
 /** Where one annotation after the other is taken up: asks for the next, shows it, and what is around it. */
 
-import { signal } from "@preact/signals";
-import { newKey } from "../api/client";
+import { computed, signal } from "@preact/signals";
+import { newKey, Problem } from "../api/client";
 import type { components } from "../api/schema";
 import { Mask } from "../engine/mask";
-import type { AnnotationOut, Problem } from "../engine/orders";
+import type { AnnotationOut, Problem as Told } from "../engine/orders";
 import { me } from "../shell/person";
 import { say } from "../shell/toasts";
 import { texts } from "../texts";
 import { type Drafts, draftsOf, NO_DRAFTS } from "./drafts";
 import type { Ends } from "./ends";
 import { Album, decoded, type Picture } from "./picture";
-import { type Answer, overHttp, Refused, type Remote, read } from "./remote";
+import { Remarks } from "./remarks";
+import { type Answer, overHttp, type Remote, read } from "./remote";
 import { type Opened, Sitting } from "./sitting";
 import type { Stage } from "./stage";
 
@@ -22,7 +23,7 @@ export type Queued = Schemas["QueuedOut"];
 
 export type Phase =
   | { readonly kind: "opening" | "working" | "empty" }
-  | { readonly kind: "failed"; readonly problem: Problem };
+  | { readonly kind: "failed"; readonly problem: Told };
 
 /** A slice of the volume that is only looked at, with its accepted mask if there is one. */
 export interface Peek {
@@ -35,9 +36,17 @@ export class Desk implements Ends {
   readonly phase = signal<Phase>({ kind: "opening" });
   readonly sitting = signal<Sitting | null>(null);
   readonly picture = signal<Picture | null>(null);
+  /** What was said about the annotation. */
+  readonly remarks = new Remarks(this.remote);
   readonly peek = signal<Peek | null>(null);
   readonly label = signal<Label | null>(null);
   readonly project = signal<Project | null>(null);
+  /** The labels of the project that are in use. */
+  readonly labels = computed(() => this.project.value?.labels.filter((label) => !label.archived) ?? []);
+  /** Which of them it is; -1 as long as that is not known. */
+  readonly place = computed(() =>
+    this.labels.value.findIndex(({ id }) => id === this.sitting.value?.annotation.label_id),
+  );
   /** How many were finished since the page was opened. */
   readonly finishedHere = signal(0);
   /** Milliseconds from asking for an annotation until it could be seen, one for each that was opened. */
@@ -102,22 +111,21 @@ export class Desk implements Ends {
     const drafts = await this.#keeper();
     const parts = { remote: this.remote, drafts, ends: this };
     const [picture, sitting] = await Promise.all([loading, Sitting.begin(opened, parts)]);
-    if (this.#closed) return sitting.end();
+    if (this.#closed) return sitting.leave();
     this.peek.value = null;
     this.picture.value = picture;
     this.sitting.value = sitting;
     this.phase.value = { kind: "working" };
     this.#stage?.show(picture, sitting.work.mask);
     this.#stage?.draw();
+    void this.remarks.turn(sitting.id);
     void this.#around(opened.annotation);
   }
 
   #failed(error: unknown): void {
-    const problem = error instanceof Refused ? error.problem : null;
-    this.phase.value = {
-      kind: "failed",
-      problem: problem ?? { status: 0, code: "unreadable", detail: String(error) },
-    };
+    const problem =
+      error instanceof Problem ? error : { status: 0, code: "unreadable", detail: String(error) };
+    this.phase.value = { kind: "failed", problem };
   }
 
   #keeper(): Promise<Drafts> {
@@ -195,7 +203,7 @@ export class Desk implements Ends {
     this.next();
   }
 
-  told({ detail }: Problem): void {
+  told({ detail }: Told): void {
     say(detail, { alarming: true });
   }
 
@@ -208,13 +216,19 @@ export class Desk implements Ends {
     say(texts.annotate.restored);
   }
 
+  /** What may be drawn upon: not another slice, and not what is about to end. */
+  get open(): Sitting | null {
+    const sitting = this.peek.value ? null : this.sitting.value;
+    return sitting?.ending ? null : sitting;
+  }
+
   /** Whether leaving now would lose something. */
   get atRisk(): boolean {
     return this.sitting.value?.atRisk ?? false;
   }
 
   #leave(): void {
-    this.sitting.value?.end();
+    this.sitting.value?.leave();
     this.sitting.value = null;
   }
 

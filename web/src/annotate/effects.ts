@@ -1,16 +1,74 @@
 /** What the page does by itself while somebody works: Ctrl holds back, thinking is shown, times are noted. */
 
-import type { Signal } from "@preact/signals";
+import { type Signal, useSignalEffect } from "@preact/signals";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { PALETTE } from "../engine/overlay";
+import { stayWhile } from "../shell/router";
+import { texts } from "../texts";
 import type { Desk } from "./desk";
+import type { Pin } from "./marks";
 import { hashOf, type Probe } from "./probe";
-import { tool } from "./settings";
+import { look, positive, tool } from "./settings";
 import type { Sitting } from "./sitting";
 import { isPromptTool } from "./tools";
 import type { Easels } from "./viewport";
 
+/** Who leaves the page is asked first if something would be lost; what they had goes back. */
+export function useLeaving(desk: Desk): void {
+  useEffect(() => {
+    const leaving = (event: BeforeUnloadEvent) => desk.atRisk && event.preventDefault();
+    addEventListener("beforeunload", leaving);
+    const stop = stayWhile(() => desk.atRisk && !confirm(texts.annotate.leave));
+    return () => {
+      removeEventListener("beforeunload", leaving);
+      stop();
+      desk.close();
+    };
+  }, []);
+}
+
+type Easel = Readonly<Signal<Easels | null>>;
+
+/** Masks have the colour of their label, and look and cursor are as somebody likes them. */
+export function useInk(desk: Desk, ...easels: readonly Easel[]): void {
+  useSignalEffect(() => {
+    desk.picture.value; // another one may have another scale
+    const { opacity, outlined } = look.value;
+    const colour = PALETTE[Math.max(0, desk.place.value) % PALETTE.length];
+    for (const { value } of easels) {
+      const outline = outlined ? Math.max(1, Math.round(2 / (value?.stage.view.scale ?? 1))) : 0;
+      value?.stage.setStyle({ colour, opacity, outline });
+    }
+  });
+  useSignalEffect(() => {
+    tool.value;
+    positive.value;
+    for (const { value } of easels) value?.bench.refresh();
+  });
+}
+
+/** Prompts where they were drawn, if they are `wanted`, and pins where something was said, or (`own`) will be. */
+export function useMarks(
+  desk: Desk,
+  easel: Easel,
+  wanted: () => boolean = () => true,
+  own: () => Pin | null = () => null,
+): void {
+  useSignalEffect(() => {
+    const [marks, sitting] = [easel.value?.stage.marks, desk.sitting.value];
+    sitting?.tick.value;
+    const shown = wanted() && !desk.peek.value && sitting;
+    marks?.prompts(shown ? [...sitting.work.prompts, ...sitting.held.prompts] : []);
+  });
+  useSignalEffect(() => {
+    const said = desk.remarks.all.value.flatMap(({ pin }) => pin ?? []);
+    const pins = [...said, own() ?? []].flat();
+    easel.value?.stage.marks.pins(desk.peek.value ? [] : pins);
+  });
+}
+
 /** Prompts that are drawn while Ctrl (or Command) is held go out together when it is let go. */
-export function useCtrl(desk: Desk): void {
+export function useCtrl(desk: Desk, open: () => Sitting | null = () => desk.open): void {
   useEffect(() => {
     const gone = new AbortController();
     const isCtrl = (event: KeyboardEvent) => event.key === "Control" || event.key === "Meta";
@@ -21,7 +79,7 @@ export function useCtrl(desk: Desk): void {
     addEventListener(
       "keydown",
       (event) => {
-        const sitting = desk.sitting.value;
+        const sitting = open();
         if (isCtrl(event) && !event.repeat && sitting && !sitting.held.holding)
           sitting.hold({ kind: "hold" });
       },

@@ -1,7 +1,6 @@
 /** Requests as the annotate page makes them: an answer, or the problem that the service told. */
 
-import { steadyFetch } from "../api/client";
-import type { Problem } from "../engine/orders";
+import { Problem, problemOf, steadyFetch, unreachable } from "../api/client";
 
 export interface Ask {
   readonly method?: string;
@@ -17,20 +16,14 @@ export type Answer<T> =
 
 export interface Remote {
   ask<T>(path: string, ask?: Ask): Promise<Answer<T>>;
-  /** The bytes at an address; throws `Refused`. */
+  /** The bytes at an address; throws a `Problem`. */
   bytes(path: string): Promise<Uint8Array<ArrayBuffer>>;
 }
 
-export class Refused extends Error {
-  constructor(readonly problem: Problem) {
-    super(problem.detail);
-  }
-}
-
-/** What is at an address; throws `Refused`. */
+/** What is at an address; throws a `Problem`. */
 export async function read<T>(remote: Remote, path: string): Promise<T> {
   const answer = await remote.ask<T>(path);
-  if (!answer.ok) throw new Refused(answer.problem);
+  if (!answer.ok) throw answer.problem;
   return answer.data;
 }
 
@@ -47,22 +40,20 @@ export function overHttp(): Remote {
     async ask<T>(path: string, ask: Ask = {}): Promise<Answer<T>> {
       try {
         const response = await fetched(path, ask);
-        if (!response.ok) return { ok: false, problem: await problemOf(response) };
+        if (!response.ok) return { ok: false, problem: await refusal(response) };
         return { ok: true, data: (response.status === 204 ? null : await response.json()) as T };
       } catch (error) {
-        return { ok: false, problem: { status: 0, code: "unreachable", detail: String(error) } };
+        return { ok: false, problem: error instanceof Problem ? error : unreachable() };
       }
     },
     async bytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
       const response = await fetched(path, {});
-      if (!response.ok) throw new Refused(await problemOf(response));
+      if (!response.ok) throw await refusal(response);
       return new Uint8Array(await response.arrayBuffer());
     },
   };
 }
 
-async function problemOf(response: Response): Promise<Problem> {
-  const told: unknown = await response.json().catch(() => ({}));
-  const { code = `http_${response.status}`, detail = response.statusText } = told as Partial<Problem>;
-  return { status: response.status, code, detail };
+async function refusal(response: Response): Promise<Problem> {
+  return problemOf(response.status, await response.json().catch(() => null));
 }

@@ -8,7 +8,7 @@ import { Layer } from "../canvas/layer";
 import { everything, type Size } from "../engine/box";
 import type { Mask } from "../engine/mask";
 import { affected, overlay, PALETTE, type Style } from "../engine/overlay";
-import { fitted, resized, type View } from "../engine/transform";
+import { fitted, type ImagePoint, panBy, resized, toScreen, type View } from "../engine/transform";
 import { greys, render, type Window } from "../engine/window";
 import { Marks } from "./marks";
 import type { Picture } from "./picture";
@@ -114,6 +114,13 @@ export class Stage {
     this.#stale.place = true;
     this.#soon();
     this.looked(view);
+  }
+
+  /** Brings a point of the image to the middle of the screen. */
+  centre(at: ImagePoint): void {
+    const { x, y } = toScreen(this.#view, at);
+    const { width, height } = this.#view.screen;
+    this.look(panBy(this.#view, width / 2 - x, height / 2 - y));
   }
 
   fit(): void {

@@ -48,6 +48,9 @@ export function Status({ desk, sitting, thinking }: Props) {
           )}
         </p>
       )}
+      {sitting?.ending && sitting.work.session.trouble === "offline" && (
+        <p class="strip notice">{words.ending}</p>
+      )}
       {failure !== null && <p class="strip notice">{words.failed(failure)}</p>}
       {failure === null && thinking === "long" && <p class="strip notice">{words.slow}</p>}
       <Announcements state={state} busy={sitting?.thinking ?? false} failed={failure !== null} />

@@ -1,6 +1,7 @@
 /** What the pages for annotating and reviewing say; part of the catalogue in `texts.ts`. */
 
 const n = (count: number, one: string) => `${count.toLocaleString("en")} ${one}${count === 1 ? "" : "s"}`;
+const WHEN = { dateStyle: "medium", timeStyle: "short" } as const;
 const percent = (share: number) => `${Math.round(share * 100)} %`;
 
 export const annotate = {
@@ -93,13 +94,28 @@ export const annotate = {
     submit: "Flag",
     remove: "Remove the flag",
   },
-  commenting: { title: "Comments", text: "Comment", submit: "Add", none: "Nobody has said anything yet." },
+  commenting: {
+    title: "Comments",
+    text: "Comment",
+    submit: "Add",
+    none: "Nobody has said anything yet.",
+    answer: "Answer",
+    returned: (who: string) => `Returned by ${who}`,
+    by: (who: string, when: string) => `${who}, ${new Date(when).toLocaleString("en", WHEN)}`,
+    show: (pin: string) => `Show pin ${pin}`,
+  },
   lost: {
     title: "This image is in other hands",
     text: "A manager gave it back to the queue, or it was opened elsewhere. What you drew is kept in this browser.",
     again: "Take it again",
     next: "Go on with the next",
   },
+  closed: {
+    title: "This image is done already",
+    text: "It was submitted, reviewed or archived elsewhere while it was open here. What you drew since then cannot be added.",
+  },
+  ending:
+    "This goes out as soon as the service can be reached. Nothing is lost; until then the image can only be looked at.",
   conflict: {
     title: "It was changed elsewhere",
     text: "The same image has another mask with the service than the one you see. Both are kept, whichever stays.",
@@ -123,6 +139,8 @@ export const review = {
   edit: "Edit",
   look: "Only look",
   editing: "You are editing. Accept keeps your mask as a new version.",
+  placing:
+    "Click where the remark belongs, or move the cross hairs with the arrow keys and press Enter. Escape goes back.",
   views: "What is shown",
   submitted: "Submitted",
   seen: "As it stands",
@@ -136,8 +154,12 @@ export const review = {
     title: "Return to its author",
     why: "Why?",
     remark: "Remark",
-    pin: "Click on the image first to pin the remark to that place.",
-    pinned: (x: number, y: number) => `Pinned at ${Math.round(x)}, ${Math.round(y)}`,
+    pin: "Pin it to the image",
+    pinned: (x: number, y: number) => `Pinned at ${Math.round(x)}, ${Math.round(y)}.`,
+    unpinned: "Not pinned to any place.",
+    elsewhere: "Pin it elsewhere",
+    unpin: "Remove the pin",
+    sign: "!",
     submit: "Return and next",
   },
   crosshair:

@@ -68,8 +68,13 @@ export type Effect =
   | { readonly kind: "named"; readonly key: string; readonly digest: string; readonly base: string | null }
   /** All is sent: what the service sees should be what is shown. */
   | { readonly kind: "compare"; readonly annotation: AnnotationOut }
-  /** Begin anew with the service's mask, or put what is shown upon it. */
-  | { readonly kind: "restart"; readonly annotation: AnnotationOut; readonly keep: "mine" | "theirs" }
+  /** Begin anew with the service's mask, or put what is shown upon it; `then` is what was to come after it. */
+  | {
+      readonly kind: "restart";
+      readonly annotation: AnnotationOut;
+      readonly keep: "mine" | "theirs";
+      readonly then: readonly Order[];
+    }
   | { readonly kind: "finished"; readonly annotation: AnnotationOut }
   | { readonly kind: "tell"; readonly problem: Problem };
 

@@ -3,7 +3,7 @@
 import { encodeChange } from "./bits";
 import type { Box } from "./box";
 import type { Effect } from "./events";
-import type { Order } from "./orders";
+import { closes, type Order } from "./orders";
 
 /** What needs a network, a clock or somebody to tell. */
 export type Asked = Exclude<Effect, { kind: "reply" | "named" | "compare" | "restart" }>;
@@ -39,7 +39,7 @@ export async function requestOf(annotationId: number, send: Send): Promise<Reque
     "Idempotency-Key": order.key,
     "Lease-Token": lease,
   };
-  if (order.kind === "submit" || order.kind === "skip") headers["If-Match"] = `"${version}"`;
+  if (closes(order)) headers["If-Match"] = `"${version}"`;
   if (wait) headers.Prefer = `wait=${WAIT_SECONDS}`;
   const path = `/api/annotations/${annotationId}/${PLACES[order.kind]}`;
   return { method: "POST", path, headers, body: JSON.stringify(await bodyOf(order, step)) };
@@ -52,6 +52,8 @@ const PLACES: Readonly<Record<Order["kind"], string>> = {
   redo: "redo",
   submit: "submit",
   skip: "skip",
+  accept: "accept",
+  return: "return",
 };
 
 async function bodyOf(order: Order, step: number): Promise<object> {
@@ -62,6 +64,10 @@ async function bodyOf(order: Order, step: number): Promise<object> {
       return { kind: "paint", step, change: await encodeChange(order.drawn) };
     case "skip":
       return { reason: order.reason };
+    case "return": {
+      const { reason, remark } = order;
+      return remark ? { reason, remark: remark.text, at: remark.at } : { reason };
+    }
     default:
       return {};
   }

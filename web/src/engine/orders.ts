@@ -13,8 +13,26 @@ export type PredictionOut = Schemas["PredictionOut"];
 export type Order =
   | { readonly kind: "prompts"; readonly key: string; readonly prompts: readonly Prompt[] }
   | { readonly kind: "edit"; readonly key: string; readonly drawn: Packed }
-  | { readonly kind: "undo" | "redo" | "submit"; readonly key: string }
-  | { readonly kind: "skip"; readonly key: string; readonly reason: string };
+  | { readonly kind: "undo" | "redo"; readonly key: string }
+  | Closing;
+
+/** How the work on an annotation ends: for its annotator, or for a reviewer. */
+export type Ending =
+  | { readonly kind: "submit" | "accept" }
+  | { readonly kind: "skip"; readonly reason: string }
+  | { readonly kind: "return"; readonly reason: string; readonly remark?: Remark };
+
+/** Said beside a mask that goes back; `at`: the point of the image (x, y) that it is pinned to. */
+export interface Remark {
+  readonly text: string;
+  readonly at: readonly [number, number] | null;
+}
+
+export type Closing = Ending & { readonly key: string };
+
+export function closes(order: Order): order is Closing {
+  return ["submit", "accept", "skip", "return"].includes(order.kind);
+}
 
 /** The mask that is seen, and by which step it was made. */
 export function maskOf({ edited, prediction }: AnnotationOut): Schemas["EditedOut"] | PredictionOut | null {

@@ -9,6 +9,7 @@
 import type { Effect, Next, Session, SessionEvent } from "./events";
 import {
   type AnnotationOut,
+  closes,
   type InteractionAnswer,
   maskOf,
   type Order,
@@ -64,8 +65,14 @@ export function advance(session: Session, event: SessionEvent): Next {
         event.annotation,
       );
     case "resolved":
-      return [{ ...session, orders: [], flight: "none", purpose: event.keep }, [{ kind: "look" }]];
+      return resolved(session, event.keep);
   }
+}
+
+/** Mine goes out as one edit, and what was to end the work after it; theirs is to be looked at before it ends. */
+function resolved(session: Session, keep: "mine" | "theirs"): Next {
+  const orders = keep === "mine" ? session.orders.filter(closes) : [];
+  return [{ ...session, orders, flight: "none", purpose: keep }, [{ kind: "look" }]];
 }
 
 /** Whether a mask is on its way for what was drawn last. */
@@ -143,7 +150,7 @@ function seen(session: Session, key: string, annotation: AnnotationOut): Next {
   const [order] = session.orders;
   if (order?.key !== key) return [session, []];
   const after = done(session, annotation.version, annotation.step);
-  if (order.kind === "submit" || order.kind === "skip") {
+  if (closes(order)) {
     return [{ ...after, trouble: "closed" }, [{ kind: "finished", annotation }]];
   }
   return after.orders.length === 0 ? compared(after, annotation) : onward(after);
@@ -155,7 +162,8 @@ function looked(session: Session, annotation: AnnotationOut): Next {
   const { version, step } = annotation;
   if (session.purpose !== "compare") {
     const after: Session = { ...session, version, step, trouble: null, owed: null, purpose: "compare" };
-    return [{ ...after, orders: [] }, [{ kind: "restart", annotation, keep: session.purpose }]];
+    const then = session.purpose === "mine" ? session.orders : [];
+    return [{ ...after, orders: [] }, [{ kind: "restart", annotation, keep: session.purpose, then }]];
   }
   if (session.trouble === "checking") {
     if (step !== session.step) return [{ ...session, trouble: "conflict" }, []];
@@ -231,11 +239,7 @@ export function keyOf({ numbers }: Session, n: number): string | null | undefine
 
 function retried(session: Session): Next {
   if (session.trouble === "offline") return onward({ ...session, trouble: null });
+  if (session.trouble === "checking" || session.purpose !== "compare") return [session, [{ kind: "look" }]];
   if (session.orders.length > 0) return onward(session);
-  const unsure =
-    session.owed !== null ||
-    session.doubted ||
-    session.trouble === "checking" ||
-    session.purpose !== "compare";
-  return [session, unsure ? [{ kind: "look" }] : []];
+  return [session, session.owed !== null || session.doubted ? [{ kind: "look" }] : []];
 }

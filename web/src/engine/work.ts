@@ -11,7 +11,7 @@ import type { Effect, Session, SessionEvent } from "./events";
 import type { Host } from "./host";
 import { Journal } from "./journal";
 import { Mask } from "./mask";
-import { type AnnotationOut, maskOf, type Order, type PredictionOut } from "./orders";
+import { type AnnotationOut, type Ending, maskOf, type Order, type PredictionOut } from "./orders";
 import type { Prompt } from "./prompts";
 import { advance, keyOf, opened } from "./session";
 import { Sheet } from "./sheet";
@@ -119,12 +119,8 @@ export class Work {
     this.#order({ kind: "redo", key: this.#host.key() });
   }
 
-  submit(): void {
-    this.#order({ kind: "submit", key: this.#host.key() });
-  }
-
-  skip(reason: string): void {
-    this.#order({ kind: "skip", key: this.#host.key(), reason });
+  end(how: Ending): void {
+    this.#order({ ...how, key: this.#host.key() });
   }
 
   /** What the host has to tell. */
@@ -144,7 +140,7 @@ export class Work {
     if (effect.kind === "reply") this.#reply(effect.key, effect.prediction);
     else if (effect.kind === "named") this.#name(effect.key, effect.digest, effect.base);
     else if (effect.kind === "compare") this.#compare(effect.annotation);
-    else if (effect.kind === "restart") this.#restart(effect.annotation, effect.keep);
+    else if (effect.kind === "restart") this.#restart(effect);
     else this.#host.ask(effect);
   }
 
@@ -215,7 +211,7 @@ export class Work {
     return newest === undefined ? this.#origin.step : (this.#session.numbers.get(newest.key) ?? Number.NaN);
   }
 
-  #restart(annotation: AnnotationOut, keep: "mine" | "theirs"): void {
+  #restart({ annotation, keep, then }: Extract<Effect, { kind: "restart" }>): void {
     this.#arrive(
       () => maskOf(annotation)?.mask,
       (pixels) => {
@@ -225,6 +221,7 @@ export class Work {
           this.#edit(mine, everything(mine));
           this.#show(everything(mine));
         }
+        for (const order of then) this.#order(order);
       },
     );
   }

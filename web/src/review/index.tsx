@@ -1,30 +1,31 @@
 /** The page for reviewing: one submitted mask after the other, compared, accepted, mended or returned. */
 
-import { type Signal, useSignal, useSignalEffect } from "@preact/signals";
+import { useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 import { commandsFor, type Does } from "../annotate/commands";
 import { Desk } from "../annotate/desk";
-import { Lost } from "../annotate/dialogs";
-import { useProbe, useThinking } from "../annotate/effects";
-import { Act, Origin } from "../annotate/panel";
+import { drawing } from "../annotate/doing";
+import { useCtrl, useInk, useLeaving, useMarks, useProbe, useThinking } from "../annotate/effects";
+import { Act, Display, Origin } from "../annotate/panel";
 import { Nothing } from "../annotate/phases";
-import { look, tool } from "../annotate/settings";
+import { Commenting, Talk } from "../annotate/remarks";
+import { tool } from "../annotate/settings";
+import { Slices } from "../annotate/slices";
 import { Status } from "../annotate/status";
 import { Toolbar } from "../annotate/toolbar";
-import { TOOLS } from "../annotate/tools";
+import { Troubles } from "../annotate/troubles";
 import { type Easels, Viewport } from "../annotate/viewport";
-import { PALETTE } from "../engine/overlay";
-import { fillHoles, keepLargest } from "../engine/region";
 import type { ImagePoint } from "../engine/transform";
+import type { Window } from "../engine/window";
 import { useCommands } from "../shell/keys";
-import { complain, say } from "../shell/toasts";
 import { texts } from "../texts";
-import { masksOf, type Seen } from "./masks";
-import { Returning } from "./returning";
+import { NO_REPLY, type Reply, Returning, returning } from "./returning";
+import { Choices, seenIn, useViews } from "./views";
 import "../annotate/annotate.css";
 import "./review.css";
 
 const words = texts.review;
+type Asking = "return" | "comment" | "place";
 
 export function Review({ labelId }: { labelId: number }) {
   const desk = useMemo(() => {
@@ -32,61 +33,65 @@ export function Review({ labelId }: { labelId: number }) {
     return new Desk(path, () => path);
   }, []);
   const easels = useSignal<Easels | null>(null);
-  const beside = useSignal<Easels | null>(null);
-  const masks = useSignal<readonly Seen[]>([]);
-  const chosen = useSignal(0);
-  const side = useSignal(false);
+  const window = useSignal<Window | null>(null);
   const editing = useSignal(false);
-  const returning = useSignal(false);
-  const pin = useSignal<ImagePoint | null>(null);
+  const asking = useSignal<Asking | null>(null);
+  const reply = useSignal<Reply>(NO_REPLY);
+  const views = useViews(desk, easels);
   const sitting = desk.sitting.value;
-  sitting?.tick.value;
+  sitting?.tick.value; // the page follows whatever is done
+  const inHand = () => (editing.value && asking.value !== "place" ? desk.open : null);
+
+  useSignalEffect(() => {
+    desk.sitting.value;
+    editing.value = false;
+    asking.value = null;
+    reply.value = NO_REPLY;
+  });
+  useSignalEffect(() => {
+    window.value = (desk.peek.value?.picture ?? desk.picture.value)?.window ?? null;
+  });
+  useLeaving(desk);
+  useInk(desk, easels, views.beside);
+  useMarks(
+    desk,
+    easels,
+    () => editing.value,
+    () => reply.value.pin && { at: reply.value.pin, name: words.returning.sign },
+  );
+  useCtrl(desk, inHand);
+  const placing = asking.value === "place";
+  useEffect(() => {
+    if (placing) document.querySelector<HTMLElement>(".viewport")?.focus();
+  }, [placing]);
   const probe = useProbe(desk, easels);
   const thinking = useThinking(sitting);
 
-  useEffect(() => () => desk.close(), []);
-  useSignalEffect(() => {
-    const now = desk.sitting.value;
-    masks.value = [];
-    chosen.value = 0;
-    editing.value = false;
-    pin.value = null;
-    if (now) masksOf(desk, now.id).then((found) => (masks.value = found), complain);
-  });
-  useSignalEffect(() => compare(desk, { easels, beside, masks, chosen, side }));
-  useSignalEffect(() => {
-    const { opacity, outlined } = look.value;
-    for (const stage of [easels.value?.stage, beside.value?.stage]) {
-      const outline = outlined ? Math.max(1, Math.round(2 / (stage?.view.scale ?? 1))) : 0;
-      stage?.setStyle({ colour: PALETTE[0], opacity, outline });
-    }
-  });
-  useSignalEffect(() => {
-    const pins = pin.value ? [{ at: pin.value, name: "1" }] : [];
-    easels.value?.stage.marks.pins(pins);
-    const now = desk.sitting.value;
-    now?.tick.value;
-    easels.value?.stage.marks.prompts(editing.value && now ? now.work.prompts : []);
-  });
+  function windowed(next: Window): void {
+    window.value = next;
+    for (const each of [easels, views.beside]) each.value?.stage.setWindow(next);
+  }
+
+  function pointed(at: ImagePoint): void {
+    if (!desk.open || tool.value === "window") return;
+    reply.value = { ...reply.value, pin: at };
+    if (asking.value === "place") asking.value = "return";
+  }
 
   const does = useMemo<Does>(() => {
-    const open = () => (editing.value ? desk.sitting.value : null);
-    const mend = (how: typeof fillHoles) => () => {
-      open()?.paint(how);
-      open()?.commit();
+    const { masks, chosen, side } = views;
+    const ask = (what: Asking) => () => {
+      if (desk.open) asking.value = what;
     };
     return {
-      ...Object.fromEntries(TOOLS.map((each) => [each, () => (tool.value = each)])),
-      "fill-holes": mend(fillHoles),
-      "keep-largest": mend(keepLargest),
-      smaller: () => easels.value?.bench.grow(-1),
-      larger: () => easels.value?.bench.grow(1),
-      undo: () => easels.value?.hand.cancel() || open()?.undo(),
-      redo: () => open()?.redo(),
-      fit: () => easels.value?.stage.fit(),
-      outline: () => (look.value = { ...look.value, outlined: !look.value.outlined }),
-      accept: () => void accept(desk),
-      return: () => (returning.value = desk.sitting.value !== null),
+      ...drawing(desk, easels, inHand),
+      cancel: () => {
+        if (asking.value === "place") asking.value = "return";
+        else easels.value?.hand.cancel() || desk.home();
+      },
+      accept: () => desk.open?.end({ kind: "accept" }),
+      return: ask("return"),
+      comment: ask("comment"),
       edit: () => {
         editing.value = !editing.value;
         if (!side.value) chosen.value = 0;
@@ -95,10 +100,10 @@ export function Review({ labelId }: { labelId: number }) {
       side: () => (side.value = !side.value),
     };
   }, []);
-  const commands = useMemo(() => commandsFor(does), []);
-  useCommands(commands);
+  useCommands(useMemo(() => commandsFor(does), []));
 
   const { kind } = desk.phase.value;
+  const strip = placing ? words.placing : editing.value ? words.editing : null;
   return (
     <div class="annotate review" data-phase={kind}>
       <h1 class="visually-hidden">{words.title}</h1>
@@ -114,118 +119,93 @@ export function Review({ labelId }: { labelId: number }) {
       )}
       <div class="middle">
         <Status desk={desk} sitting={sitting} thinking={thinking} />
-        {editing.value && <p class="strip">{words.editing}</p>}
+        {sitting && strip && (
+          <p class="strip" role="status">
+            {strip}
+          </p>
+        )}
         <div class="sides">
           <Viewport
             label={words.crosshair}
-            sitting={() => (editing.value ? desk.sitting.value : null)}
-            windowed={(window) => easels.value?.stage.setWindow(window)}
+            sitting={inHand}
+            windowed={windowed}
+            browse={(step) => void desk.browse(step)}
             moved={probe.moved}
             ready={(made) => {
               easels.value = made;
-              made.bench.pointed = (at) => {
-                if (tool.value !== "window") pin.value = at;
-              };
+              made.bench.pointed = pointed;
               desk.start(made.stage);
             }}
           />
-          {side.value && (
+          {views.side.value && (
             <Viewport
-              label={masks.value[Math.max(1, chosen.value)]?.name ?? words.first}
+              label={seenIn(views)?.name ?? words.first}
               sitting={() => null}
-              windowed={() => {}}
-              ready={(made) => (beside.value = made)}
+              windowed={windowed}
+              ready={(made) => (views.beside.value = made)}
             />
           )}
         </div>
         {kind !== "working" && <Nothing desk={desk} empty={words.empty} />}
       </div>
       {sitting && (
-        <aside class="panel" aria-label={words.views}>
-          <Views masks={masks.value} chosen={chosen} />
+        <aside class="panel" aria-label={words.title}>
+          <Talk
+            of={desk.remarks}
+            returned={null}
+            show={(at) => easels.value?.stage.centre(at)}
+            answer={does.comment!}
+          />
+          <Choices {...views} />
           <Origin prediction={sitting.origin} control={sitting.annotation.control} />
-          <section class="work">
-            <div class="actions">
-              <button type="button" aria-pressed={side.value} onClick={() => does.side?.()}>
-                {words.side} <kbd>D</kbd>
-              </button>
-              <button type="button" aria-pressed={editing.value} onClick={() => does.edit?.()}>
-                {editing.value ? words.look : words.edit} <kbd>I</kbd>
-              </button>
-              <Act of="return" run={() => does.return?.()}>
-                {words.return}
-              </Act>
-            </div>
-            <button type="button" class="primary submit" onClick={() => does.accept?.()}>
-              {words.accept} <kbd>Ctrl Enter</kbd>
-            </button>
-          </section>
+          <Slices desk={desk} />
+          <Display
+            window={window.value}
+            opened={desk.picture.value?.window ?? null}
+            grey={desk.picture.value?.image.channels === 1}
+            windowed={windowed}
+          />
+          <Decision does={does} side={views.side.value} editing={editing.value} />
         </aside>
       )}
-      {sitting && returning.value && (
-        <Returning sitting={sitting} pin={pin.value} close={() => (returning.value = false)} />
+      {sitting && asking.value === "return" && (
+        <Returning
+          reply={reply}
+          send={() => {
+            asking.value = null;
+            sitting.end(returning(reply.value));
+          }}
+          place={() => (asking.value = "place")}
+          close={() => (asking.value = null)}
+        />
       )}
-      {sitting?.work.session.trouble === "lease-lost" && <Lost desk={desk} sitting={sitting} />}
+      {asking.value === "comment" && <Commenting of={desk.remarks} close={() => (asking.value = null)} />}
+      {sitting && <Troubles desk={desk} sitting={sitting} />}
     </div>
   );
 }
 
-function Views({ masks, chosen }: { masks: readonly Seen[]; chosen: Signal<number> }) {
+/** How it is looked at, and what becomes of it. */
+function Decision({ does, side, editing }: { does: Does; side: boolean; editing: boolean }) {
   return (
-    <section>
-      <h3>
-        {words.views} <kbd>V</kbd>
-      </h3>
-      <div class="labels">
-        {masks.map(({ key, name, note }, i) => (
-          <button
-            key={key}
-            type="button"
-            aria-pressed={chosen.value === i}
-            onClick={() => {
-              chosen.value = i;
-            }}
-          >
-            {name} <span class="quiet">{note}</span>
-          </button>
-        ))}
+    <section class="work">
+      <div class="actions">
+        <button type="button" aria-pressed={side} onClick={() => does.side?.()}>
+          {words.side} <kbd>D</kbd>
+        </button>
+        <button type="button" aria-pressed={editing} onClick={() => does.edit?.()}>
+          {editing ? words.look : words.edit} <kbd>I</kbd>
+        </button>
+        <Act of="comment" run={does.comment!}>
+          {texts.annotate.comment}
+        </Act>
+        <Act of="return" run={does.return!}>
+          {words.return}
+        </Act>
       </div>
+      <button type="button" class="primary submit" onClick={() => does.accept?.()}>
+        {words.accept} <kbd>Ctrl Enter</kbd>
+      </button>
     </section>
   );
-}
-
-async function accept(desk: Desk): Promise<void> {
-  const problem = await desk.sitting.value?.decide("accept", {});
-  if (problem) say(problem.detail, { alarming: true });
-}
-
-interface Compared {
-  readonly easels: Signal<Easels | null>;
-  readonly beside: Signal<Easels | null>;
-  readonly masks: Signal<readonly Seen[]>;
-  readonly chosen: Signal<number>;
-  readonly side: Signal<boolean>;
-}
-
-/** Shows the chosen mask, beside the one in hand or in its place; both look at the same part of the image. */
-function compare(desk: Desk, { easels, beside, masks, chosen, side }: Compared): void {
-  const [picture, sitting, main] = [desk.picture.value, desk.sitting.value, easels.value?.stage];
-  const second = side.value ? beside.value?.stage : null;
-  const seen = masks.value[second ? Math.max(1, chosen.value) : chosen.value];
-  if (!picture || !sitting || !main) return;
-  main.looked = () => {};
-  if (second || !seen?.load) main.setMask(sitting.work.mask);
-  const target = second ?? main;
-  if (second) {
-    second.show(picture, null);
-    second.look({ ...main.view, screen: second.view.screen });
-    main.looked = (view) => second.look({ ...view, screen: second.view.screen });
-  }
-  seen?.load?.().then((mask) => {
-    if (
-      desk.sitting.value === sitting &&
-      masks.value[second ? Math.max(1, chosen.value) : chosen.value] === seen
-    )
-      target.setMask(mask);
-  }, complain);
 }

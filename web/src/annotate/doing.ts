@@ -1,0 +1,53 @@
+/** What the tools, the mask and the view do on every page with an image; told once, it reads what is there by then. */
+
+import type { Signal } from "@preact/signals";
+import { fillHoles, keepLargest } from "../engine/region";
+import type { Does } from "./commands";
+import type { Desk } from "./desk";
+import { look, positive, tool } from "./settings";
+import type { Sitting } from "./sitting";
+import { TOOLS } from "./tools";
+import type { Easels } from "./viewport";
+
+/** `open`: what may be drawn upon just now. */
+export function drawing(
+  desk: Desk,
+  easels: Readonly<Signal<Easels | null>>,
+  open: () => Sitting | null,
+): Does {
+  const tools = Object.fromEntries(TOOLS.map((each) => [each, () => (tool.value = each)]));
+  const mend = (how: typeof fillHoles) => () => {
+    open()?.paint(how);
+    open()?.commit();
+  };
+  return {
+    ...tools,
+    sign: () => (positive.value = !positive.value),
+    "fill-holes": mend(fillHoles),
+    "keep-largest": mend(keepLargest),
+    smaller: () => easels.value?.bench.grow(-1),
+    larger: () => easels.value?.bench.grow(1),
+    undo: () => easels.value?.hand.cancel() || open()?.undo(),
+    redo: () => open()?.redo(),
+    draft: () => open()?.saveNow(),
+    fit: () => easels.value?.stage.fit(),
+    outline: () => (look.value = { ...look.value, outlined: !look.value.outlined }),
+    hide: (event) => hideWhile(easels.value, event),
+    before: () => void desk.browse(-1),
+    behind: () => void desk.browse(1),
+    home: () => desk.home(),
+  };
+}
+
+/** Hides mask and prompts until the key is let go. */
+function hideWhile(easels: Easels | null, event?: KeyboardEvent): void {
+  if (!easels || !event || event.repeat) return;
+  easels.stage.hide(true);
+  const shown = new AbortController();
+  const show = () => {
+    easels.stage.hide(false);
+    shown.abort();
+  };
+  addEventListener("keyup", (up) => up.key === event.key && show(), { signal: shown.signal });
+  addEventListener("blur", show, { signal: shown.signal });
+}
