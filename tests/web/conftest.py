@@ -54,8 +54,13 @@ class Desk:
         expect(self.page.locator('[data-state="saved"]')).to_be_visible(timeout=10_000)
         return self
 
+    def quiet(self) -> "Desk":
+        """Wait until all is saved and the model has nothing more to say."""
+        eventually(lambda: not self.page.evaluate("accrue.busy()"), seconds=30)
+        return self
+
     def at(self, x: float, y: float) -> tuple[float, float]:
-        box = self.page.locator(".viewport").bounding_box()
+        box = self.page.locator(".viewport").first.bounding_box()
         assert box is not None
         return box["x"] + x * box["width"], box["y"] + y * box["height"]
 
@@ -69,6 +74,11 @@ class Desk:
     def press(self, *keys: str) -> None:
         for key in keys:
             self.page.keyboard.press(key)
+
+    def shown(self, x: float, y: float) -> tuple[float, float]:
+        """The point of the image at a point of the viewport, in CSS pixels."""
+        found = self.page.evaluate(f"accrue.at({x}, {y})")
+        return found[0], found[1]
 
     @property
     def hash(self) -> str:

@@ -1,9 +1,6 @@
 """The page for annotating in a real browser: every tool, nothing lost, and the model away."""
 
-import os
-import signal
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -13,7 +10,7 @@ from playwright.sync_api import Page, Request, Route, expect
 
 from service.tables import Annotation, State
 from tests.conftest import ServiceUnderTest
-from tests.factories import AProject, a_project, another_person, open_next, pixels, png, told, upload
+from tests.factories import AProject, a_project, pixels, png, told, upload
 from tests.web.conftest import Desk, SignIn
 
 pytestmark = pytest.mark.parametrize("service", ["postgresql"], indirect=True)
@@ -258,52 +255,21 @@ def test_what_is_drawn_after_the_login_has_ended_is_not_lost(drawing: Desk) -> N
     assert drawing.hash == drawn
 
 
-def test_who_loses_the_lease_is_told_and_takes_it_again_without_loss(
-    drawing: Desk, api: httpx.Client, project: AProject
-) -> None:
-    (held,) = told(api.get(f"/labels/{project.label_id}/annotations?held=true"))
-    assert api.post(f"/annotations/{held['id']}/revoke").status_code == 204
-    expect(drawing.page.get_by_role("dialog", name="in other hands")).to_be_visible()
-    drawing.page.get_by_role("button", name="Take it again").click()
-    expect(drawing.page.get_by_role("dialog")).to_have_count(0)
+def test_steps_done_faster_than_they_are_sent_arrive_in_their_order(drawing: Desk) -> None:
+    drawing.press("p")
+    drawing.stroke(MIDDLE)
     drawing.press("b")
-    before = drawing.hash
+    drawing.stroke(*STROKE)
+    drawing.press("p")
+    drawing.stroke((0.3, 0.3))
+    drawing.press("Control+z", "Control+z", "Control+Shift+z", "g", "e")
     drawing.stroke(*CORNER)
-    drawing.painted(before)
-    drawing.saved()
-
-
-def test_of_two_people_one_keeps_the_image_and_the_other_goes_on_with_the_next(
-    drawing: Desk, api: httpx.Client, project: AProject, service: ServiceUnderTest
-) -> None:
-    (held,) = told(api.get(f"/labels/{project.label_id}/annotations?held=true"))
-    assert api.post(f"/annotations/{held['id']}/revoke").status_code == 204
-    with another_person(api, service.sessions) as other:
-        assert open_next(other, project.label_id).id == held["id"]
-        drawing.page.get_by_role("button", name="Take it again").click()
-        expect(drawing.page.get_by_role("dialog")).to_contain_text("Somebody else is working on this")
-        drawing.page.get_by_role("button", name="Go on with the next").click()
-        expect(drawing.page.locator(".where .name")).not_to_have_text(held["image"])
-        drawing.ready()
-
-
-@pytest.mark.parametrize(("choice", "stays"), [("Keep mine", True), ("Take theirs", False)])
-def test_of_two_versions_the_chosen_one_stays(
-    drawing: Desk, api: httpx.Client, project: AProject, choice: str, stays: bool
-) -> None:
-    (held,) = told(api.get(f"/labels/{project.label_id}/annotations?held=true"))
-    opened = told(api.post(f"/annotations/{held['id']}/open"))
-    lease = {"Lease-Token": opened["lease"]["token"]}
-    told(api.post(f"/annotations/{held['id']}/edits", json={"kind": "smooth", "step": 0}, headers=lease), 201)
-    drawing.press("b")
-    drawing.stroke(*CORNER)
-    mine = drawing.hash
-    drawing.page.get_by_role("button", name="Take it again").click()
-    expect(drawing.page.get_by_role("dialog", name="It was changed elsewhere")).to_be_visible()
-    drawing.page.get_by_role("button", name=choice).click()
-    expect(drawing.page.get_by_role("dialog")).to_have_count(0)
-    drawing.saved()
-    assert (drawing.hash == mine) is stays
+    drawing.press("Control+z", "Control+z", "Control+z", "Control+z", "Control+Shift+z")
+    drawing.quiet()
+    shown = drawing.hash
+    drawing.page.reload()
+    drawing.ready()
+    assert drawing.hash == shown
 
 
 def test_the_newest_reply_wins_whichever_comes_first(drawing: Desk) -> None:
@@ -327,30 +293,6 @@ def test_the_newest_reply_wins_whichever_comes_first(drawing: Desk) -> None:
     drawing.ready()
     assert drawing.hash == shown
     drawing.interactions(2)
-
-
-@pytest.fixture
-def no_worker(service: ServiceUnderTest) -> Iterator[None]:
-    """The worker is stopped where it is, as if it hung; it goes on afterwards."""
-    pid = service.running.worker.pid
-    assert pid is not None
-    os.kill(pid, signal.SIGSTOP)
-    yield
-    os.kill(pid, signal.SIGCONT)
-
-
-def test_without_the_model_people_paint_and_submit(drawing: Desk, no_worker: None) -> None:
-    drawing.press("s")
-    drawing.stroke(*STROKE)
-    expect(drawing.page.get_by_text("The model has not answered yet")).to_be_visible(timeout=4_000)
-    drawing.press("b")
-    before = drawing.hash
-    drawing.stroke(*CORNER)
-    assert drawing.hash != before
-    drawing.saved()
-    name = drawing.page.locator(".where .name").inner_text()
-    drawing.press("Control+Enter")
-    expect(drawing.page.locator(".where .name")).not_to_have_text(name)
 
 
 def test_sixteen_bits_reach_the_canvas_and_another_window_sends_nothing(

@@ -23,7 +23,7 @@ export class Courier {
   /** Told each time the service says what the annotation is now. */
   readonly #seen: (annotation: AnnotationOut) => void;
   readonly #flights = new Map<string, AbortController>();
-  #stream: EventSource | null = null;
+  #stream: { close(): void } | null = null;
 
   constructor(
     remote: Remote,

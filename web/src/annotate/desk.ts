@@ -6,7 +6,7 @@ import type { components } from "../api/schema";
 import { Mask } from "../engine/mask";
 import type { AnnotationOut, Problem as Told } from "../engine/orders";
 import { me } from "../shell/person";
-import { say } from "../shell/toasts";
+import { complain, say } from "../shell/toasts";
 import { texts } from "../texts";
 import { type Drafts, draftsOf, NO_DRAFTS } from "./drafts";
 import type { Ends } from "./ends";
@@ -58,6 +58,8 @@ export class Desk implements Ends {
   readonly #album = new Album(this.remote);
   #stage: Stage | null = null;
   #drafts: Promise<Drafts> | null = null;
+  /** How often another slice was turned to. */
+  #turns = 0;
   #closed = false;
 
   /** `first` is where the first annotation comes from, `next` the ones after it. */
@@ -112,6 +114,7 @@ export class Desk implements Ends {
     const parts = { remote: this.remote, drafts, ends: this };
     const [picture, sitting] = await Promise.all([loading, Sitting.begin(opened, parts)]);
     if (this.#closed) return sitting.leave();
+    this.#turns += 1;
     this.peek.value = null;
     this.picture.value = picture;
     this.sitting.value = sitting;
@@ -158,14 +161,21 @@ export class Desk implements Ends {
     const id = step < 0 ? shown?.detail.before_id : shown?.detail.behind_id;
     if (id == null || !own) return;
     if (id === own.image_id) return this.home();
-    const [picture, mask] = await Promise.all([this.#album.get(id), this.#accepted(own.label_id, id)]);
-    this.peek.value = { picture, accepted: mask !== null };
-    this.#stage?.show(picture, mask, true);
+    const turn = ++this.#turns;
+    try {
+      const [picture, mask] = await Promise.all([this.#album.get(id), this.#accepted(own.label_id, id)]);
+      if (turn !== this.#turns) return; // somebody went on before it was there
+      this.peek.value = { picture, accepted: mask !== null };
+      this.#stage?.show(picture, mask, true);
+    } catch (error) {
+      complain(error);
+    }
   }
 
   /** Back to the slice that is worked on. */
   home(): void {
     const [picture, sitting] = [this.picture.value, this.sitting.value];
+    this.#turns += 1;
     if (!picture || !sitting || !this.peek.value) return;
     this.peek.value = null;
     this.#stage?.show(picture, sitting.work.mask, true);

@@ -3,6 +3,7 @@
 import { type Signal, useSignalEffect } from "@preact/signals";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { PALETTE } from "../engine/overlay";
+import { toImage } from "../engine/transform";
 import { stayWhile } from "../shell/router";
 import { texts } from "../texts";
 import type { Desk } from "./desk";
@@ -127,6 +128,15 @@ export function useProbe(desk: Desk, easels: Signal<Easels | null>): Noted {
       hash: () => (desk.sitting.value ? hashOf(desk.sitting.value.work.mask) : null),
       pixels: () => desk.sitting.value?.work.mask.count() ?? 0,
       prompts: () => desk.sitting.value?.work.prompts.length ?? 0,
+      busy: () => {
+        const sitting = desk.sitting.value;
+        return sitting === null || sitting.thinking || sitting.state !== "saved";
+      },
+      at: (x, y) => {
+        const view = easels.value?.stage.view;
+        const point = view && toImage(view, { x, y });
+        return point ? [point.x, point.y] : null;
+      },
     };
     window.accrue = probe;
     return () => {
