@@ -23,7 +23,7 @@ export function Origin({
 }) {
   return (
     <section class="origin">
-      <h3>{words.origin}</h3>
+      <h2>{words.origin}</h2>
       {prediction ? (
         <p>
           {words.made(prediction.context_size)}{" "}
@@ -51,7 +51,7 @@ export function Labels({
   if (all.length < 2) return null;
   return (
     <section>
-      <h3>{words.groups.labels}</h3>
+      <h2>{words.groups.labels}</h2>
       <div class="labels">
         {all.slice(0, 9).map((label, i) => (
           <button
@@ -91,7 +91,7 @@ export function Display({ window, opened, grey, windowed }: DisplayProps) {
   const { opacity, outlined } = look.value;
   return (
     <section class="display">
-      <h3>{words.groups.view}</h3>
+      <h2>{words.groups.view}</h2>
       <label class="slider">
         {words.opacity}
         <input

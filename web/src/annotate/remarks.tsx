@@ -116,7 +116,7 @@ export function Talk({ of, show, returned, answer }: TalkProps) {
     <section class="talk" aria-label={words.title}>
       {returned && (
         <div class="returned">
-          <h3>{words.returned(returned.reviewer)}</h3>
+          <h2>{words.returned(returned.reviewer)}</h2>
           <p>{returned.reason}</p>
         </div>
       )}

@@ -13,7 +13,7 @@ export function Slices({ desk }: { desk: Desk }) {
   if (!shown || shown.series_count < 2) return null;
   return (
     <section>
-      <h3>{words.groups.slices}</h3>
+      <h2>{words.groups.slices}</h2>
       <p>{words.slice(`${shown.frame + 1}`, shown.series_count)}</p>
       <div class="actions">
         <Act of="before" run={() => void desk.browse(-1)} disabled={shown.before_id === null}>

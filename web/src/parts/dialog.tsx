@@ -1,7 +1,7 @@
 // Dialogs: the browser's own, which hold the focus and close on Escape.
 
 import type { ComponentChildren } from "preact";
-import { useEffect, useId, useRef } from "preact/hooks";
+import { useId, useLayoutEffect, useRef } from "preact/hooks";
 import { texts } from "../texts";
 import { Button } from "./button";
 
@@ -16,7 +16,7 @@ interface Props {
 export function Dialog({ title, onClose, children, closable = true }: Props) {
   const box = useRef<HTMLDialogElement>(null);
   const id = useId();
-  useEffect(() => {
+  useLayoutEffect(() => {
     const before = document.activeElement;
     box.current?.showModal();
     const wanted = ["[autofocus]", "form :is(input, textarea)"];

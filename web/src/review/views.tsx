@@ -64,9 +64,9 @@ function compare(desk: Desk, easels: Readonly<Signal<Easels | null>>, views: Vie
 export function Choices({ masks, chosen }: Views) {
   return (
     <section>
-      <h3>
+      <h2>
         {words.views} <kbd>V</kbd>
-      </h3>
+      </h2>
       <div class="labels">
         {masks.value.map(({ key, name, note }, i) => (
           <button
