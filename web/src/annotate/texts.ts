@@ -1,7 +1,7 @@
 /** What the pages for annotating and reviewing say; part of the catalogue in `texts.ts`. */
 
 const n = (count: number, one: string) => `${count.toLocaleString("en")} ${one}${count === 1 ? "" : "s"}`;
-const WHEN = { dateStyle: "medium", timeStyle: "short" } as const;
+const WHEN = { month: "short", day: "numeric", hour: "numeric", minute: "2-digit" } as const;
 const percent = (share: number) => `${Math.round(share * 100)} %`;
 
 export const annotate = {

@@ -56,7 +56,7 @@ export function Returning({ reply, send, place, close }: Props) {
           value={remark}
           onInput={({ currentTarget }) => write({ remark: currentTarget.value })}
         />
-        <div class="form line">
+        <div class="pinning">
           <p class="quiet">{pin ? words.pinned(pin.x, pin.y) : words.unpinned}</p>
           <Button onPress={place}>{pin ? words.elsewhere : words.pin}</Button>
           {pin && <Button onPress={() => write({ pin: null })}>{words.unpin}</Button>}
