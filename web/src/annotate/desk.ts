@@ -1,6 +1,6 @@
 /** Where one annotation after the other is taken up: asks for the next, shows it, and what is around it. */
 
-import { computed, signal } from "@preact/signals";
+import { batch, computed, signal } from "@preact/signals";
 import { newKey, Problem } from "../api/client";
 import type { components } from "../api/schema";
 import { Mask } from "../engine/mask";
@@ -107,18 +107,21 @@ export class Desk implements Ends {
     });
   }
 
+  /** What was there before stays to be looked at until the next one is there. */
   async #show(opened: Opened): Promise<void> {
-    this.#leave();
+    this.sitting.value?.leave();
     const loading = this.#album.get(opened.annotation.image_id);
     const drafts = await this.#keeper();
     const parts = { remote: this.remote, drafts, ends: this };
     const [picture, sitting] = await Promise.all([loading, Sitting.begin(opened, parts)]);
     if (this.#closed) return sitting.leave();
-    this.#turns += 1;
-    this.peek.value = null;
-    this.picture.value = picture;
-    this.sitting.value = sitting;
-    this.phase.value = { kind: "working" };
+    batch(() => {
+      this.#turns += 1;
+      this.peek.value = null;
+      this.picture.value = picture;
+      this.sitting.value = sitting;
+      this.phase.value = { kind: "working" };
+    });
     this.#stage?.show(picture, sitting.work.mask);
     this.#stage?.draw();
     void this.remarks.turn(sitting.id);
@@ -126,6 +129,7 @@ export class Desk implements Ends {
   }
 
   #failed(error: unknown): void {
+    this.sitting.value = null;
     const problem =
       error instanceof Problem ? error : { status: 0, code: "unreadable", detail: String(error) };
     this.phase.value = { kind: "failed", problem };

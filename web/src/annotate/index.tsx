@@ -55,6 +55,10 @@ function Bureau({ desk }: { desk: Desk }) {
   useInk(desk, easels);
   useMarks(desk, easels);
   useSignalEffect(() => {
+    desk.sitting.value;
+    asking.value = null;
+  });
+  useSignalEffect(() => {
     window.value = (desk.peek.value?.picture ?? desk.picture.value)?.window ?? null;
   });
   useCtrl(desk);

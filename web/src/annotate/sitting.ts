@@ -159,9 +159,9 @@ export class Sitting implements Host {
     this.tick.value += 1;
   }
 
-  /** Whether the work is to end and the service has not heard of it yet. */
+  /** Whether the work has ended, or is to end as soon as the service hears of it. */
   get ending(): boolean {
-    return this.work.session.orders.some(closes);
+    return this.#ended || this.work.session.orders.some(closes);
   }
 
   /** The person is there. */
