@@ -1,6 +1,7 @@
 """What a person waits for at the page: from pointer-up to the mask painted, and for the next image."""
 
 import sys
+import time
 from collections.abc import Iterable
 
 import numpy as np
@@ -14,6 +15,8 @@ from models.prompts import Click, Scribble
 
 CONTEXT, SIZE = 64, 1024
 IMAGES, STROKES = 12, 4
+# Nobody draws faster; meanwhile the worker predicts the next images, as it does for a person.
+THINKING_SECONDS = 0.3
 # What is wanted: milliseconds p50 and p95, and p95; bytes of the reply with a whole mask of 2048 x 2048.
 REPLY_MS, OPEN_MS = (150.0, 300.0), 500.0
 WHOLE_BYTES = 64 * 1024
@@ -53,6 +56,7 @@ def annotate(workplace: Workplace, label: int) -> None:
     for _ in range(IMAGES):
         workplace.ready()
         for _ in range(STROKES):
+            time.sleep(THINKING_SECONDS)
             x, y = rng.uniform(0.3 * SIZE, 0.6 * SIZE, size=2)
             with workplace.noting("reply"):
                 workplace.draw([Scribble([(x, y), (x + 0.1 * SIZE, y + 0.05 * SIZE)])])
