@@ -77,8 +77,9 @@ class Desk:
 
     def shown(self, x: float, y: float) -> tuple[float, float]:
         """The point of the image at a point of the viewport, in CSS pixels."""
-        found = self.page.evaluate(f"accrue.at({x}, {y})")
-        return found[0], found[1]
+        corner, other = self.page.evaluate("[accrue.place(0, 0), accrue.place(1, 1)]")
+        scale = other["x"] - corner["x"]
+        return (x - corner["x"]) / scale, (y - corner["y"]) / scale
 
     @property
     def hash(self) -> str:

@@ -238,3 +238,21 @@ def test_a_model_that_is_killed_is_missed_and_its_mask_comes_when_it_is_back(
     drawing.interactions(2)
     drawing.saved()
     assert service.running.worker.pid != pid
+
+
+def test_what_is_submitted_offline_goes_out_when_the_line_is_back(
+    drawing: Desk, project: AProject, api: httpx.Client
+) -> None:
+    name = image(drawing)
+    drawing.page.context.set_offline(True)
+    drawing.press("b")
+    drawing.stroke(*CORNER)
+    drawing.press("Control+Enter")
+    expect(drawing.page.get_by_text("This goes out as soon as")).to_be_visible(timeout=10_000)
+    drawn = drawing.hash
+    drawing.stroke(*STROKE)
+    assert drawing.hash == drawn, "what has been submitted is not painted on"
+    drawing.page.context.set_offline(False)
+    expect(drawing.page.locator(".where .name")).not_to_have_text(name, timeout=10_000)
+    (accepted,) = told(api.get(f"/labels/{project.label_id}/annotations?state=accepted"))
+    assert accepted["image"] == name

@@ -3,7 +3,7 @@
 import { type Signal, useSignalEffect } from "@preact/signals";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { PALETTE } from "../engine/overlay";
-import { toImage } from "../engine/transform";
+import { toScreen } from "../engine/transform";
 import { stayWhile } from "../shell/router";
 import { texts } from "../texts";
 import type { Desk } from "./desk";
@@ -132,10 +132,9 @@ export function useProbe(desk: Desk, easels: Signal<Easels | null>): Noted {
         const sitting = desk.sitting.value;
         return sitting === null || sitting.thinking || sitting.state !== "saved";
       },
-      at: (x, y) => {
+      place: (x, y) => {
         const view = easels.value?.stage.view;
-        const point = view && toImage(view, { x, y });
-        return point ? [point.x, point.y] : null;
+        return view ? toScreen(view, { x, y }) : null;
       },
     };
     window.accrue = probe;

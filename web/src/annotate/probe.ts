@@ -9,8 +9,8 @@ export interface Probe {
   prompts(): number;
   /** Whether anything is on its way to the service, or from the model. */
   busy(): boolean;
-  /** The point of the image (x, y) that is shown there, in CSS pixels of the viewport. */
-  at(x: number, y: number): readonly [number, number] | null;
+  /** Where the point (x, y) of the image is in the viewport, in CSS pixels. */
+  place(x: number, y: number): { readonly x: number; readonly y: number } | null;
   /** Milliseconds: handling a move of the pointer and drawing it; from pointer-up to the model's mask; from next to its mask. */
   readonly marks: { readonly move: number[]; readonly reply: number[]; readonly open: number[] };
 }
