@@ -21,8 +21,9 @@ export type Label = Schemas["LabelOut"];
 export type Project = Schemas["ProjectOut"];
 export type Queued = Schemas["QueuedOut"];
 
+/** `turning`: what was there before is still to be seen, and the next one is on its way. */
 export type Phase =
-  | { readonly kind: "opening" | "working" | "empty" }
+  | { readonly kind: "opening" | "working" | "turning" | "empty" }
   | { readonly kind: "failed"; readonly problem: Told };
 
 /** A slice of the volume that is only looked at, with its accepted mask if there is one. */
@@ -87,6 +88,7 @@ export class Desk implements Ends {
   /** Asks for an annotation and shows it; nothing is left when the answer is empty. */
   async take(path: string): Promise<void> {
     const began = performance.now();
+    if (this.phase.value.kind === "working") this.phase.value = { kind: "turning" };
     const answer = await this.#post(path);
     if (this.#closed) return;
     if (!answer.ok) {

@@ -129,7 +129,7 @@ function Bureau({ desk }: { desk: Desk }) {
             desk.start(made.stage);
           }}
         />
-        {kind !== "working" && <Nothing desk={desk} />}
+        <Nothing desk={desk} />
       </div>
       {sitting && (
         <aside class="panel" aria-label={words.groups.work}>

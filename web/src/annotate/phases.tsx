@@ -15,6 +15,7 @@ interface Said {
 export function Nothing({ desk, empty = words.empty }: { desk: Desk; empty?: Said }) {
   const phase = desk.phase.value;
   const project = desk.project.value;
+  if (phase.kind === "working" || phase.kind === "turning") return null;
   if (phase.kind === "opening") {
     return (
       <div class="nothing">

@@ -146,7 +146,7 @@ export function Review({ labelId }: { labelId: number }) {
             />
           )}
         </div>
-        {kind !== "working" && <Nothing desk={desk} empty={words.empty} />}
+        <Nothing desk={desk} empty={words.empty} />
       </div>
       {sitting && (
         <aside class="panel" aria-label={words.title}>
