@@ -5347,9 +5347,7 @@ export interface operations {
                 headers: {
                     [name: string]: unknown;
                 };
-                content: {
-                    "application/json": unknown;
-                };
+                content?: never;
             };
             /** @description The request cannot be answered; `detail` says what to do, `code` is for programs. */
             "4XX": {
@@ -5399,9 +5397,7 @@ export interface operations {
                 headers: {
                     [name: string]: unknown;
                 };
-                content: {
-                    "application/json": unknown;
-                };
+                content?: never;
             };
             /** @description The request cannot be answered; `detail` says what to do, `code` is for programs. */
             "4XX": {
@@ -5453,9 +5449,7 @@ export interface operations {
                 headers: {
                     [name: string]: unknown;
                 };
-                content: {
-                    "application/json": unknown;
-                };
+                content?: never;
             };
             /** @description The request cannot be answered; `detail` says what to do, `code` is for programs. */
             "4XX": {
