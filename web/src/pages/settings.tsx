@@ -7,6 +7,7 @@ import { Dialog } from "../parts/dialog";
 import { Check, Choice, Field, Form, TextField } from "../parts/form";
 import { Shown, useRead } from "../parts/loaded";
 import { Card, Table } from "../parts/look";
+import { Removal } from "../parts/removal";
 import { go } from "../shell/router";
 import { say } from "../shell/toasts";
 import { texts } from "../texts";
@@ -323,14 +324,9 @@ function LabelRow({ labelId, done }: { labelId: number; done: () => Promise<void
           <Button onPress={() => change({ archived: !label.archived })}>
             {label.archived ? t.unarchive : t.archive}
           </Button>
-          <Button
-            kind="danger"
-            sure={texts.sure(`${texts.remove} ${label.name}`)}
-            aria-label={`${texts.remove} ${label.name}`}
-            onPress={remove}
-          >
+          <Removal what={`${texts.remove} ${label.name}`} takes={t.labelTakes} onSure={remove}>
             {texts.remove}
-          </Button>
+          </Removal>
         </div>
       </td>
     </tr>
@@ -351,7 +347,7 @@ function Labels() {
   );
 }
 
-function Removal() {
+function RemoveProject() {
   const { project } = useProject();
   const [name, setName] = useState("");
   async function remove(): Promise<void> {
@@ -361,10 +357,16 @@ function Removal() {
   }
   return (
     <Card title={t.removal}>
-      <Form class="line" minor submit={t.removeProject} onSend={remove} disabled={name !== project.name}>
+      <Form
+        class="line"
+        kind="danger"
+        submit={t.removeProject}
+        onSend={remove}
+        disabled={name !== project.name}
+      >
         <TextField
           label={t.removalName}
-          hint={t.removalHint}
+          hint={t.removalHint(project.labels.length, project.labels[0]?.images ?? 0)}
           value={name}
           autocomplete="off"
           onInput={(event) => setName(event.currentTarget.value)}
@@ -381,7 +383,7 @@ export function Settings() {
     <div class="stack">
       <ProjectSettings />
       <Labels />
-      {may("owner") && <Removal />}
+      {may("owner") && <RemoveProject />}
     </div>
   );
 }

@@ -15,8 +15,8 @@ export interface Series {
   /** A custom property of the style, as `--series-1`. */
   colour: string;
   values: readonly (number | null)[];
-  /** Points alone, or a line; a dashed line belongs to the right axis. */
-  look: "points" | "line" | "dashed";
+  look: "points" | "line" | "dashed" | "edge";
+  axis?: "right";
 }
 
 interface Props {
@@ -28,10 +28,14 @@ interface Props {
   y: string;
   right?: string;
   series: readonly Series[];
+  /** Two of the series, counted from 0, between which the ground is tinted: the upper and the lower. */
+  band?: readonly [number, number];
 }
 
 const HEIGHT = 300;
-const FONT = "12px system-ui, sans-serif";
+const FAMILY = "system-ui, sans-serif";
+const FONT = `12px ${FAMILY}`;
+const WIDTHS = { points: 0, line: 2.5, dashed: 1.5, edge: 0.75 };
 
 /** What a custom property comes to in the theme as it is. */
 function colourOf(element: Element, name: string): string {
@@ -52,18 +56,18 @@ function drawn(series: Series, colour: string): uPlot.Series {
       points: { show: true, size: 6, fill: colour },
     };
   }
-  const dash = series.look === "dashed" ? { dash: [5, 4], scale: "right", points: { show: false } } : {};
   return {
     label: series.name,
     stroke: colour,
-    width: series.look === "dashed" ? 1.5 : 2.5,
+    width: WIDTHS[series.look],
     spanGaps: true,
-    points: { size: 5, fill: colour },
-    ...dash,
+    points: { show: series.look === "line", size: 5, fill: colour },
+    ...(series.look === "dashed" && { dash: [5, 4] }),
+    ...(series.axis && { scale: series.axis }),
   };
 }
 
-function options(element: HTMLElement, { x, y, right, series }: Props): uPlot.Options {
+function options(element: HTMLElement, { x, y, right, series, band }: Props): uPlot.Options {
   const [ink, rule] = [colourOf(element, "--quiet"), colourOf(element, "--rule")];
   const colours = series.map((each) => colourOf(element, each.colour));
   const axis = {
@@ -92,19 +96,33 @@ function options(element: HTMLElement, { x, y, right, series }: Props): uPlot.Op
         : []),
     ],
     series: [{ label: x.name }, ...series.map((each, index) => drawn(each, colours[index] ?? ink))],
+    bands: band ? [{ series: [band[0] + 1, band[1] + 1], fill: colourOf(element, "--band") }] : [],
   };
 }
 
-/** The canvas on the ground of the card: a picture for slides. */
-function picture(plot: uPlot, ground: string): Promise<Blob | null> {
+/** Title, plot and legend on the ground of the card: a picture for slides. */
+function picture(plot: uPlot, element: HTMLElement, { title, series }: Props): Promise<Blob | null> {
   const canvas = document.createElement("canvas");
   const from = plot.ctx.canvas;
-  [canvas.width, canvas.height] = [from.width, from.height];
+  const em = (12 * from.width) / plot.width;
+  [canvas.width, canvas.height] = [from.width, from.height + 5 * em];
   const context = canvas.getContext("2d");
   if (context) {
-    context.fillStyle = ground;
+    context.fillStyle = colourOf(element, "--card");
     context.fillRect(0, 0, canvas.width, canvas.height);
-    context.drawImage(from, 0, 0);
+    context.drawImage(from, 0, 2.5 * em);
+    context.fillStyle = colourOf(element, "--ink");
+    context.font = `600 ${1.2 * em}px ${FAMILY}`;
+    context.fillText(title, em, 1.8 * em);
+    context.font = `${em}px ${FAMILY}`;
+    let left = em;
+    for (const each of series) {
+      context.fillStyle = colourOf(element, each.colour);
+      context.fillRect(left, canvas.height - 1.6 * em, em, 0.6 * em);
+      context.fillStyle = colourOf(element, "--ink");
+      context.fillText(each.name, left + 1.5 * em, canvas.height - em);
+      left += context.measureText(each.name).width + 3 * em;
+    }
   }
   return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
 }
@@ -138,7 +156,7 @@ export function Plot(props: Props) {
   const head = [x.name, ...series.map((each) => each.name)];
   async function asPicture(): Promise<void> {
     const [made, element] = [plot.current, box.current];
-    const blob = made && element && (await picture(made, colourOf(element, "--card")));
+    const blob = made && element && (await picture(made, element, props));
     if (blob) download(`${file}.png`, blob);
   }
   return (
