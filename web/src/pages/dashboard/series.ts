@@ -82,7 +82,6 @@ export function byDay(days: readonly Schemas["DayMetrics"][]): Columns {
         colour: "--series-3",
         look: "dashed",
         axis: "right",
-        axis: "right",
         values: sorted.map((each) => each.work.accepted),
       },
     ],
