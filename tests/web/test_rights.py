@@ -100,7 +100,7 @@ def test_members_invitations_and_labels_go_after_a_question_that_names_them(
     page.get_by_role("link", name="Settings").click()
     page.get_by_role("button", name="Remove disc").click()
     dialog = sure(page, "Remove disc?")
-    expect(dialog).to_contain_text("its place in the queue of every image")
+    expect(dialog).to_contain_text("its queue of 0 images")
     dialog.get_by_role("button", name="Remove").click()
     expect(page.get_by_label("Name of disc")).to_have_count(0)
     assert told(api.get(f"/projects/{project.id}/labels")) == []

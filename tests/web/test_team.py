@@ -6,15 +6,10 @@ from pathlib import Path
 from uuid import uuid4
 
 import httpx
-import pytest
 from playwright.sync_api import Page, expect
 
 from tests.factories import AProject, a_project, accept_next, png, told
 from tests.web.conftest import SignIn
-
-AXE = Path(__file__).parents[2] / "web/node_modules/axe-core/axe.min.js"
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-PARTS = ("", "/images", "/dashboard", "/context", "/people", "/exports", "/settings", "/audit")
 
 
 def a_worked_project(api: httpx.Client) -> AProject:
@@ -141,31 +136,3 @@ def test_everything_is_reached_by_keys_that_can_be_changed(page: Page) -> None:
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     page.reload()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
-
-
-def faults(page: Page) -> list[tuple[str, str]]:
-    """What axe finds on the page as it is: the rule, and the first place that breaks it."""
-    page.evaluate(AXE.read_text())
-    found = page.evaluate(f"axe.run({{runOnly: {json.dumps(RULES)}}})")["violations"]
-    return [(each["id"], each["nodes"][0]["html"]) for each in found]
-
-
-@pytest.mark.parametrize("service", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_page_has_a_fault_that_axe_finds(sign_in: SignIn, api: httpx.Client, scheme: str) -> None:
-    worked, empty = a_worked_project(api), a_project(api, images=0)
-    page = sign_in(color_scheme=scheme).new_page()
-    trouble: list[str] = []
-    page.on("console", lambda said: trouble.append(said.text) if said.type == "error" else None)
-    found = {}
-    parts = [f"/projects/{project.id}{part}" for project in (worked, empty) for part in PARTS]
-    for path in ("/", "/new", "/account", "/nowhere", *parts):
-        page.goto(path, wait_until="load")
-        page.get_by_role("heading").first.wait_for()
-        expect(page.locator(".loading")).to_have_count(0)
-        found[path] = faults(page)
-    page.keyboard.press("?")
-    page.get_by_role("dialog").wait_for()
-    found["keys"] = faults(page)
-    assert {path: each for path, each in found.items() if each} == {}
-    assert trouble == []

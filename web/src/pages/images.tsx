@@ -156,10 +156,8 @@ function Tile({ row, members, picked, onPick, again }: TileProps) {
         )}
         {row.priority !== 0 && <span class="chip">{t.priorityOf(row.priority)}</span>}
       </p>
-      <p class="quiet">
-        {row.uncertainty !== null && <span>{t.unsureOf(percent(row.uncertainty))} · </span>}
-        {texts.count.interactions(row.interactions)}
-      </p>
+      <p class="quiet">{texts.count.interactions(row.interactions)}</p>
+      {row.uncertainty !== null && <p class="quiet">{t.unsureOf(percent(row.uncertainty))}</p>}
       {row.holder && <p>{t.heldBy(row.holder, moment(row.held_until))}</p>}
       {row.assigned_to !== null && (
         <p>{t.assignedTo(members.get(row.assigned_to) ?? number(row.assigned_to))}</p>

@@ -257,7 +257,13 @@ function ProjectSettings() {
   );
 }
 
-function LabelRow({ labelId, done }: { labelId: number; done: () => Promise<void> }) {
+interface LabelRowProps {
+  labelId: number;
+  images: number;
+  done: () => Promise<void>;
+}
+
+function LabelRow({ labelId, images, done }: LabelRowProps) {
   const params = { path: { label_id: labelId } };
   const read = useRead(() => tagged(api.GET("/api/labels/{label_id}", { params })), [labelId]);
   const [name, setName] = useState("");
@@ -324,7 +330,7 @@ function LabelRow({ labelId, done }: { labelId: number; done: () => Promise<void
           <Button onPress={() => change({ archived: !label.archived })}>
             {label.archived ? t.unarchive : t.archive}
           </Button>
-          <Removal what={`${texts.remove} ${label.name}`} takes={t.labelTakes} onSure={remove}>
+          <Removal what={`${texts.remove} ${label.name}`} takes={t.labelTakes(images)} onSure={remove}>
             {texts.remove}
           </Removal>
         </div>
@@ -340,7 +346,7 @@ function Labels() {
       <p class="quiet">{t.labelsHint}</p>
       <Table label={t.labels} head={[t.fields.name[0], t.order, t.limit, ""]}>
         {project.labels.map((label) => (
-          <LabelRow key={label.id} labelId={label.id} done={again} />
+          <LabelRow key={label.id} labelId={label.id} images={label.images} done={again} />
         ))}
       </Table>
     </Card>

@@ -38,7 +38,7 @@ export const pages = {
     open: (n: number) => `${n.toLocaleString("en")} to do`,
     waiting: (n: number) => `${n.toLocaleString("en")} waiting for review`,
     skipped: (n: number) => `${n.toLocaleString("en")} skipped`,
-    rate: (mean: string) => `${mean} interactions per image`,
+    rate: (mean: string) => `${mean} ${mean === "1" ? "interaction" : "interactions"} per image`,
     noLabels: "No labels yet",
     noLabelsHint: "A label is one structure to segment. Add the first one below.",
     askManager: "A manager of the project adds the structures to segment.",
@@ -234,8 +234,8 @@ export const pages = {
     nameOf: (label: string) => `Name of ${label}`,
     orderOf: (label: string) => `Order of the queue of ${label}`,
     limitOf: (label: string) => `Context limit of ${label}`,
-    labelTakes:
-      "The label goes with its place in the queue of every image. Once anything is drawn under it, it can only be archived.",
+    labelTakes: (images: number) =>
+      `With it goes its queue of ${s(images, "image")}; the images stay. Once anything is drawn under a label it can only be archived.`,
     archive: "Archive",
     unarchive: "Use again",
     removal: "Delete the project",

@@ -8,7 +8,7 @@ import { Card } from "../../parts/look";
 import { theme } from "../../shell/theme";
 import { texts } from "../../texts";
 import { download } from "../files";
-import { csv } from "../format";
+import { csv, LANGUAGE } from "../format";
 
 export interface Series {
   name: string;
@@ -35,6 +35,7 @@ interface Props {
 const HEIGHT = 300;
 const FAMILY = "system-ui, sans-serif";
 const FONT = `12px ${FAMILY}`;
+const DAY = 24 * 3600;
 const WIDTHS = { points: 0, line: 2.5, dashed: 1.5, edge: 0.75 };
 
 /** What a custom property comes to in the theme as it is. */
@@ -67,6 +68,34 @@ function drawn(series: Series, colour: string): uPlot.Series {
   };
 }
 
+/** The days of the axis below, in UTC as they are counted; or whole numbers. */
+function marksBelow(dates: boolean): Partial<uPlot.Axis> {
+  if (!dates)
+    return { values: (_, splits) => splits.map((each) => (Number.isInteger(each) ? String(each) : "")) };
+  const told = new Intl.DateTimeFormat(LANGUAGE, { timeZone: "UTC", month: "short", day: "numeric" });
+  return {
+    incrs: [1, 2, 7, 14, 28, 91, 364].map((days) => days * DAY),
+    values: (_, splits) => splits.map((each) => told.format(each * 1000)),
+  };
+}
+
+/** How a series is told from the others below the plot. */
+function markers(series: readonly Series[], colours: readonly string[], band: string): uPlot.Legend.Markers {
+  const look = (index: number) => series[index - 1]?.look ?? "line";
+  const fills = (index: number) => ({
+    points: colours[index - 1],
+    line: colours[index - 1],
+    dashed: "transparent",
+    edge: band,
+  });
+  return {
+    width: 2,
+    stroke: (_, index) => colours[index - 1] ?? "",
+    dash: (_, index) => (look(index) === "dashed" ? "dashed" : "solid"),
+    fill: (_, index) => fills(index)[look(index)] ?? "",
+  };
+}
+
 function options(element: HTMLElement, { x, y, right, series, band }: Props): uPlot.Options {
   const [ink, rule] = [colourOf(element, "--quiet"), colourOf(element, "--rule")];
   const colours = series.map((each) => colourOf(element, each.colour));
@@ -77,27 +106,43 @@ function options(element: HTMLElement, { x, y, right, series, band }: Props): uP
     grid: { stroke: rule, width: 1 },
     ticks: { show: false },
   };
-  const whole = (_: uPlot, splits: number[]) =>
-    splits.map((each) => (Number.isInteger(each) ? String(each) : ""));
+  const tint = colourOf(element, "--band");
   return {
     width: Math.max(280, element.clientWidth),
     height: HEIGHT,
-    legend: { live: false, markers: { fill: (_u: uPlot, index: number) => colours[index - 1] ?? ink } },
+    legend: { live: false, markers: markers(series, colours, tint) },
+    tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
     scales: {
       x: { time: !!x.dates },
       y: { range: (_u, _low, high) => [0, Math.max(1, high * 1.1)] },
       ...(right && { right: { range: (_u, _low, high) => [0, Math.max(1, high * 1.1)] } }),
     },
     axes: [
-      { ...axis, label: x.name, size: 32, labelSize: 22, ...(!x.dates && { values: whole }) },
+      { ...axis, label: x.name, size: 32, labelSize: 22, ...marksBelow(!!x.dates) },
       { ...axis, label: y, size: 48 },
       ...(right
         ? [{ ...axis, side: 1 as const, scale: "right", label: right, grid: { show: false }, size: 48 }]
         : []),
     ],
     series: [{ label: x.name }, ...series.map((each, index) => drawn(each, colours[index] ?? ink))],
-    bands: band ? [{ series: [band[0] + 1, band[1] + 1], fill: colourOf(element, "--band") }] : [],
+    bands: band ? [{ series: [band[0] + 1, band[1] + 1], fill: tint }] : [],
   };
+}
+
+/** What stands for a series in the legend of a picture: a square of `em` pixels at a place. */
+function swatch(
+  context: CanvasRenderingContext2D,
+  { look }: Series,
+  { colour, tint }: { colour: string; tint: string },
+  [x, y, em]: [number, number, number],
+): void {
+  const square = [x, y, 0.8 * em, 0.8 * em] as const;
+  context.fillStyle = look === "edge" ? tint : colour;
+  context.strokeStyle = colour;
+  context.lineWidth = em / 8;
+  context.setLineDash(look === "dashed" ? [em / 4, em / 6] : []);
+  if (look !== "dashed") context.fillRect(...square);
+  context.strokeRect(...square);
 }
 
 /** Title, plot and legend on the ground of the card: a picture for slides. */
@@ -117,8 +162,11 @@ function picture(plot: uPlot, element: HTMLElement, { title, series }: Props): P
     context.font = `${em}px ${FAMILY}`;
     let left = em;
     for (const each of series) {
-      context.fillStyle = colourOf(element, each.colour);
-      context.fillRect(left, canvas.height - 1.6 * em, em, 0.6 * em);
+      swatch(context, each, { colour: colourOf(element, each.colour), tint: colourOf(element, "--band") }, [
+        left,
+        canvas.height - 1.7 * em,
+        em,
+      ]);
       context.fillStyle = colourOf(element, "--ink");
       context.fillText(each.name, left + 1.5 * em, canvas.height - em);
       left += context.measureText(each.name).width + 3 * em;
