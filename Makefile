@@ -7,6 +7,7 @@ PAGE := web/dist/index.html
 MODULES := web/node_modules/.package-lock.json
 PAGE_SOURCES := $(shell find web \( -name node_modules -o -name dist -o -name tests -o -name bench \) -prune -o -type f -print)
 TYPES := web/src/api/schema.d.ts
+BENCHMARKS := ink generator decoder published memory latency exports queue metrics canvas page at_the_page
 
 .PHONY: demo page test check types bench train
 .DELETE_ON_ERROR:
@@ -33,17 +34,8 @@ check: .venv/ready-dev $(MODULES) ## format, lint, types, imports and the house 
 types: .venv/ready $(MODULES) ## the page's types, from the API as it is
 	@$(RUN) -m commands.openapi | npm --prefix web run --silent types > $(TYPES)
 
-bench: .venv/ready-dev .venv/ready-chromium $(MODULES) ## what the networks cost, what the simulators draw, how long interactions, metrics, exports and strokes take, how much memory
-	@$(RUN) -m benchmarks.ink
-	@$(RUN) -m benchmarks.generator
-	@$(RUN) -m benchmarks.decoder
-	@$(RUN) -m benchmarks.published
-	@$(RUN) -m benchmarks.memory
-	@$(RUN) -m benchmarks.latency
-	@$(RUN) -m benchmarks.exports
-	@$(RUN) -m benchmarks.queue
-	@$(RUN) -m benchmarks.metrics
-	@$(RUN) -m benchmarks.canvas
+bench: .venv/ready-dev .venv/ready-chromium $(PAGE) ## what the networks cost, what the simulators draw, how long interactions, metrics, exports, strokes and the page take, how much memory
+	@missed=0; for each in $(BENCHMARKS); do $(RUN) -m benchmarks.$$each || missed=1; done; exit $$missed
 
 train: .venv/ready ## training in miniature: one minute, to see that all of it works
 	@.venv/bin/accrue train --minutes 1 --out runs/mini

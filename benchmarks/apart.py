@@ -77,13 +77,13 @@ def service_apart() -> Iterator[Apart]:
                 process.wait()
 
 
-def new_label(client: httpx.Client, images: int) -> int:
+def new_label(client: httpx.Client, images: int, *, size: int = SIZE) -> int:
     """A project with that many images, each a disc somewhere in noise, and the id of its label."""
-    project = _json(client.post("/projects", json={"name": f"{images} images"}))["id"]
+    project = _json(client.post("/projects", json={"name": f"{images} images of {size}"}))["id"]
     label = _json(client.post(f"/projects/{project}/labels", json={"name": "disc"}))["id"]
     for first in range(0, images, 32):
         batch = range(first, min(first + 32, images))
-        files = [("files", (f"{n}.png", picture(n), "image/png")) for n in batch]
+        files = [("files", (f"{n}.png", picture(n, size), "image/png")) for n in batch]
         _json(client.post(f"/projects/{project}/images", files=files))
     return int(label)
 
@@ -129,12 +129,12 @@ def _close(client: httpx.Client, opened: Opened, how: str, body: dict[str, str])
     _json(client.post(f"/annotations/{opened.id}/{how}", json=body, headers=headers))
 
 
-def picture(seed: int) -> bytes:
+def picture(seed: int, size: int = SIZE) -> bytes:
     """A PNG of a disc somewhere in noise."""
     rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:SIZE, :SIZE]
-    cy, cx = rng.uniform(SIZE * 0.3, SIZE * 0.7, size=2)
-    values = 90 + 100 * (np.hypot(y - cy, x - cx) < SIZE / 5) + rng.normal(0, 10, (SIZE, SIZE))
+    y, x = np.mgrid[:size, :size]
+    cy, cx = rng.uniform(size * 0.3, size * 0.7, size=2)
+    values = 90 + 100 * (np.hypot(y - cy, x - cx) < size / 5) + rng.normal(0, 10, (size, size))
     stream = io.BytesIO()
     Image.fromarray(values.clip(0, 255).astype(np.uint8)).save(stream, "PNG")
     return stream.getvalue()

@@ -1,6 +1,5 @@
 """What a pointer move costs the page: a brush on a mask of 4096 x 4096, in Chromium, after many strokes."""
 
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -12,13 +11,12 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
-from playwright.sync_api import Page, sync_playwright
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.browser import chromium
+
 WEB = Path(__file__).parent.parent / "web"
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu"]
 P95_MS = 8.0
 # Of the last strokes over the first: a canvas that keeps every stroke grows without end.
 GROWTH = 1.5
@@ -36,7 +34,8 @@ def main() -> int:
     for column in ("", "p50", "p95", "longest", "p95 of the first strokes"):
         table.add_column(column, justify="right" if column else "left")
     within = True
-    with built_bench() as folder, served(folder) as address, chromium() as page:
+    with built_bench() as folder, served(folder) as address, chromium() as browser:
+        page = browser.new_page()
         for name, outline, zoom, radius in CASES:
             page.goto(address)
             times = page.evaluate("([o, z, r]) => measure(o, z, r)", [outline, zoom, radius])
@@ -71,17 +70,6 @@ def served(folder: Path) -> Iterator[str]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
-
-
-@contextmanager
-def chromium() -> Iterator[Page]:
-    found = next((path for name in CHROMIUM if (path := shutil.which(name))), None)
-    if found is None:
-        raise SystemExit("This needs Chromium on the PATH (on Debian: apt-get install chromium).")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
-        yield browser.new_page()
-        browser.close()
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -23,6 +24,7 @@ from commands.samples import Sample, read_samples
 from commands.serve import running_service
 from commands.users import add_token
 from models.losses import dice_score
+from models.prompts import Prompt
 from models.simulators import PromptKind, next_prompts
 from service.client import Accrue, Held, RefusedError
 from service.settings import Settings
@@ -53,29 +55,37 @@ class Row:
     seconds: float
 
 
+class Hands(Protocol):
+    """With what an annotator works: the Python client, or whatever else does what it does."""
+
+    def next(self, label_id: int) -> Held | None: ...
+    def interact(self, held: Held, prompts: Sequence[Prompt]) -> Held: ...
+    def submit(self, held: Held) -> None: ...
+
+
 def annotate(
-    client: Accrue, label_id: int, truths: dict[str, NDArray[np.bool_]], plan: Plan, *, annotator: int = 0
+    hands: Hands, label_id: int, truths: dict[str, NDArray[np.bool_]], plan: Plan, *, annotator: int = 0
 ) -> Iterator[Row]:
     """One annotator, until the queue is empty; a row for each image as soon as it is accepted."""
     rng = np.random.default_rng([plan.seed, annotator])
-    while held := client.next(label_id):
+    while held := hands.next(label_id):
         began = time.monotonic()
         truth = truths[held.image_name]
         first = dice_score(held.mask, truth)
-        held, dice = _until_good(client, held, truth, plan, rng)
-        client.submit(held)
+        held, dice = _until_good(hands, held, truth, plan, rng)
+        hands.submit(held)
         seconds = round(time.monotonic() - began, 3)
         yield Row(annotator, held.image_name, held.context_size, held.n, first, dice, seconds)
 
 
 def _until_good(
-    client: Accrue, held: Held, truth: NDArray[np.bool_], plan: Plan, rng: np.random.Generator
+    hands: Hands, held: Held, truth: NDArray[np.bool_], plan: Plan, rng: np.random.Generator
 ) -> tuple[Held, float]:
     dice = dice_score(held.mask, truth)
     while dice < plan.target and held.n < plan.max_interactions:
         # With no context and no prompt there is nothing to correct yet: the annotator begins.
         seen = held.mask if held.n or held.context_size else None
-        held = client.interact(held, next_prompts(rng, plan.prompt, truth, seen))
+        held = hands.interact(held, next_prompts(rng, plan.prompt, truth, seen))
         dice = dice_score(held.mask, truth)
     return held, dice
 

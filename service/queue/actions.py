@@ -39,22 +39,14 @@ def take_next(
 ) -> tuple[Annotation, Granted] | None:
     """What is the user's turn to annotate, with a lease on it; None when nothing is left for them.
 
-    First what they hold, then what came back to them, what is assigned to them, and what is free, by
-    the label's strategy. People who ask for the same label take turns, a few milliseconds each, at the
-    lock on its row. Passing over locked annotations instead would pass over those to which a worker is
-    just writing a prediction, so over the very ones that were predicted ahead.
+    People who ask for the same label take turns, a few milliseconds each, at the lock on its row. Passing
+    over locked annotations instead would pass over those to which a worker is just writing a prediction,
+    so over the very ones that were predicted ahead.
     """
     label = lock_label(session, label_id)
     _require_unarchived(label)
-    annotation = (
-        queries.held(session, label_id, user_id, WORKABLE)
-        or queries.returned_to(session, label_id, user_id)
-        or queries.assigned(session, label_id, user_id)
-        or queries.first_free(session, label, user_id)
-    )
-    if annotation is None:
-        return None
-    return annotation, _open_for_work(session, annotation, user_id, seconds)
+    annotation = queries.turn(session, label, user_id)
+    return (annotation, _open_for_work(session, annotation, user_id, seconds)) if annotation else None
 
 
 def take_for_review(
@@ -63,9 +55,7 @@ def take_for_review(
     """The submitted annotation that the user reviews next, with a lease on it; None when there is none."""
     label = lock_label(session, label_id)
     _require_unarchived(label)
-    annotation = queries.held(session, label_id, user_id, (State.SUBMITTED,)) or queries.to_review(
-        session, label, user_id
-    )
+    annotation = queries.turn_to_review(session, label, user_id)
     return (annotation, _grant(session, annotation, user_id, seconds)) if annotation else None
 
 

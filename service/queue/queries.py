@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any
 
 from sqlalchemy import (
     BindParameter,
@@ -39,31 +38,31 @@ def live(moment: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
     return and_(Lease.expires_at > moment, Lease.idle_at > moment)
 
 
-def held(session: Session, label_id: int, user_id: int, states: Sequence[State]) -> Annotation | None:
-    """The annotation of the label that the user holds already; its row is locked."""
-    return session.scalars(_HELD, _named(label_id, user_id) | {"states": states}).first()
+def turn(session: Session, label: Label, user_id: int) -> Annotation | None:
+    """What the user is to work on: what they hold, what came back to them, what is assigned to them, and
+    then the open annotation that nobody holds, nobody is assigned and whose turn it is; its row is locked.
 
-
-def returned_to(session: Session, label_id: int, user_id: int) -> Annotation | None:
-    """What came back from a review to the user, or was given to them then; its row is locked."""
-    return session.scalars(_RETURNED, _named(label_id, user_id)).first()
-
-
-def assigned(session: Session, label_id: int, user_id: int) -> Annotation | None:
-    """The first that a manager has given to the user; its row is locked."""
-    return session.scalars(_ASSIGNED, _named(label_id, user_id)).first()
-
-
-def first_free(session: Session, label: Label, user_id: int) -> Annotation | None:
-    """The open annotation that nobody holds, nobody is assigned and whose turn it is; its row is locked.
-
-    With a strategy by uncertainty: one that has a first prediction, as long as there is any. Never
-    one of an image of which the user has another replica. Needs ``label.project`` loaded.
+    With a strategy by uncertainty the last is one that has a first prediction, as long as there is any. It
+    is never one of an image of which the user has another replica. Needs ``label.project`` loaded.
     """
-    for order in _orders(label.strategy, blind=label.project.overlap > 1):
-        found = session.scalars(order, _named(label.id, user_id)).first()
-        if found is not None:
-            return found
+    return _first(session, _turn(label.strategy, blind=label.project.overlap > 1), label, user_id, WORKABLE)
+
+
+def turn_to_review(session: Session, label: Label, user_id: int) -> Annotation | None:
+    """The submitted annotation that the user holds, or that waits longest for a review by them; locked."""
+    which = _turn_to_review(own=label.project.review_own)
+    return _first(session, which, label, user_id, (State.SUBMITTED,))
+
+
+def _first(
+    session: Session, which: Select[int], label: Label, user_id: int, states: Sequence[State]
+) -> Annotation | None:
+    """The annotation with that id, its row locked; another one if it has changed its state meanwhile."""
+    named = {"label_id": label.id, "user_id": user_id, "now": now()}
+    while (found := session.scalar(which, named)) is not None:
+        annotation = session.scalars(_LOCKED, {"annotation_id": found, "states": states}).first()
+        if annotation is not None:
+            return annotation
     return None
 
 
@@ -85,15 +84,6 @@ def twice_on(session: Session, label_id: int, user_id: int) -> int | None:
         Annotation.label_id == label_id, Annotation.state.in_(WORKABLE), Annotation.assigned_to == user_id
     )
     return session.scalars(assigned.where(given).limit(1)).first()
-
-
-def to_review(session: Session, label: Label, user_id: int) -> Annotation | None:
-    """The submitted annotation that waits longest for a review by this user; its row is locked."""
-    waiting = _free(State.SUBMITTED)
-    if not label.project.review_own:
-        waiting = waiting.where(Annotation.submitted_by != _USER)
-    longest = waiting.order_by(Annotation.rank, Annotation.submitted_at, Annotation.id)
-    return session.scalars(_one(longest), _named(label.id, user_id)).first()
 
 
 def ahead(session: Session, label_id: int, count: int, *, user_id: int | None = None) -> Sequence[int]:
@@ -122,7 +112,7 @@ def ahead(session: Session, label_id: int, count: int, *, user_id: int | None = 
         chosen.append(unknown.order_by(*turns).limit(POOL - POOL // 2))
         chosen.append(_by_uncertainty(free, label.strategy).limit(POOL // 2))
     control = in_control(label.project.control_share)
-    named = _named(label_id, user_id or 0)
+    named = {"label_id": label_id, "user_id": user_id or 0, "now": now()}
     return [row for each in chosen for row in session.scalars(_to_predict(each, version, control), named)]
 
 
@@ -148,25 +138,6 @@ _USER = bindparam("user_id", type_=Integer)
 _NOW = bindparam("now", type_=UtcDateTime)
 
 
-def _named(label_id: int, user_id: int) -> dict[str, Any]:
-    return {"label_id": label_id, "user_id": user_id, "now": now()}
-
-
-def _one(statement: Select[Annotation]) -> Select[Annotation]:
-    """The first of these annotations, locked, with image, label and project in the same query."""
-    return (
-        statement.join(Annotation.image)
-        .join(Annotation.label)
-        .join(Label.project)
-        .options(
-            contains_eager(Annotation.image),
-            contains_eager(Annotation.label).contains_eager(Label.project),
-        )
-        .limit(1)
-        .with_for_update(of=Annotation)
-    )
-
-
 def _free(state: State) -> Select[Annotation]:
     """Annotations of a label without a live lease."""
     return (
@@ -185,11 +156,14 @@ def _given_to_user() -> Select[Annotation]:
 
 
 @cache
-def _orders(strategy: Strategy, *, blind: bool) -> tuple[Select[Annotation], ...]:
-    """What is tried in turn to find whose turn it is."""
+def _turn(strategy: Strategy, *, blind: bool) -> Select[int]:
+    """The id of the annotation whose turn it is: the first of the first of these that has any."""
     free = _free(State.OPEN).where(Annotation.assigned_to.is_(None))
     if blind:
         free = free.where(~_HAS_ANOTHER)
+    returned = _free(State.RETURNED).where(
+        func.coalesce(Annotation.assigned_to, Annotation.author_id) == _USER
+    )
     match strategy:
         case Strategy.IN_ORDER:
             orders = [_in_order(free)]
@@ -197,13 +171,42 @@ def _orders(strategy: Strategy, *, blind: bool) -> tuple[Select[Annotation], ...
             orders = [_by_lot(free)]
         case Strategy.MOST_UNCERTAIN | Strategy.MOST_CERTAIN:
             orders = [_by_uncertainty(free, strategy), _in_order(free)]
-    return tuple(_one(_found_first(free, order)) for order in orders)
+    own = [_held(WORKABLE), returned.order_by(Annotation.id), _in_order(_given_to_user())]
+    return _first_of(*own, *orders)
 
 
-def _found_first(free: Select[Annotation], order: Select[Annotation]) -> Select[Annotation]:
-    """The first in an order, found before others are joined: SQLite would join them all, and sort then."""
-    first = order.with_only_columns(Annotation.id).limit(1).correlate(None).scalar_subquery()
-    return free.where(Annotation.id == first)
+@cache
+def _turn_to_review(*, own: bool) -> Select[int]:
+    waiting = _free(State.SUBMITTED)
+    if not own:
+        waiting = waiting.where(Annotation.submitted_by != _USER)
+    longest = waiting.order_by(Annotation.rank, Annotation.submitted_at, Annotation.id)
+    return _first_of(_held((State.SUBMITTED,)), longest)
+
+
+def _first_of(*orders: Select[Annotation]) -> Select[int]:
+    """The id of the first annotation of the first order that has any; one query, the rest are not asked."""
+    firsts = [order.with_only_columns(Annotation.id).limit(1).scalar_subquery() for order in orders]
+    return select(func.coalesce(*firsts))
+
+
+def _held(states: Sequence[State]) -> Select[Annotation]:
+    """What the user holds.
+
+    The sum is for SQLite, which would use the label's index, and so go through all that are open, rather
+    than go from the user's leases to their annotations.
+    """
+    return (
+        select(Annotation)
+        .join(Lease, Lease.annotation_id == Annotation.id)
+        .where(
+            Annotation.label_id + 0 == _LABEL,
+            Annotation.state.in_(states),
+            Lease.user_id == _USER,
+            live(_NOW),
+        )
+        .order_by(Annotation.rank, Annotation.position, Annotation.id)
+    )
 
 
 # The orders begin with what the index begins with, although it is the same for all: PostgreSQL uses
@@ -236,22 +239,18 @@ _HAS_ANOTHER = exists().where(
     _other.id != Annotation.id,
     _other.author_id == _USER,
 )
-# The sum is for SQLite, which would use the label's index, and so go through all that are open, rather
-# than go from the user's leases to their annotations.
-_HELD = _one(
+_LOCKED = (
     select(Annotation)
-    .join(Lease, Lease.annotation_id == Annotation.id)
-    .where(
-        Annotation.label_id + 0 == _LABEL,
-        Annotation.state.in_(bindparam("states", expanding=True)),
-        Lease.user_id == _USER,
-        live(_NOW),
+    .join(Annotation.image)
+    .join(Annotation.label)
+    .join(Label.project)
+    .options(
+        contains_eager(Annotation.image),
+        contains_eager(Annotation.label).contains_eager(Label.project),
     )
-    .order_by(Annotation.rank, Annotation.position, Annotation.id)
+    .where(
+        Annotation.id == bindparam("annotation_id", type_=Integer),
+        Annotation.state.in_(bindparam("states", expanding=True)),
+    )
+    .with_for_update(of=Annotation)
 )
-_RETURNED = _one(
-    _free(State.RETURNED)
-    .where(func.coalesce(Annotation.assigned_to, Annotation.author_id) == _USER)
-    .order_by(Annotation.id)
-)
-_ASSIGNED = _one(_in_order(_given_to_user()))

@@ -2,6 +2,7 @@
 
 import type { Signal } from "@preact/signals";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { toScreen } from "../engine/transform";
 import type { Desk } from "./desk";
 import { hashOf, type Probe } from "./probe";
 import { tool } from "./settings";
@@ -69,6 +70,10 @@ export function useProbe(desk: Desk, easels: Signal<Easels | null>): Noted {
       hash: () => (desk.sitting.value ? hashOf(desk.sitting.value.work.mask) : null),
       pixels: () => desk.sitting.value?.work.mask.count() ?? 0,
       prompts: () => desk.sitting.value?.work.prompts.length ?? 0,
+      place: (x, y) => {
+        const view = easels.value?.stage.view;
+        return view ? toScreen(view, { x, y }) : null;
+      },
     };
     window.accrue = probe;
     return () => {

@@ -7,6 +7,8 @@ export interface Probe {
   hash(): string | null;
   pixels(): number;
   prompts(): number;
+  /** Where the point (x, y) of the image is in the viewport, in CSS pixels. */
+  place(x: number, y: number): { readonly x: number; readonly y: number } | null;
   /** Milliseconds: handling a move of the pointer and drawing it; from pointer-up to the model's mask; from next to its mask. */
   readonly marks: { readonly move: number[]; readonly reply: number[]; readonly open: number[] };
 }
