@@ -17,13 +17,14 @@ def unchanging(tag: str) -> dict[str, str]:
     return {"ETag": f'"{tag}"', "Cache-Control": "private, max-age=31536000, immutable"}
 
 
-def require_seen(if_match: str, changeable: BaseModel) -> None:
-    """That ``if_match`` names it as it is now; VersionStale says how it is otherwise.
+def tags(if_match: str) -> set[str]:
+    """The tags that it lists. A proxy that compresses answers marks them as weak: they are the same tags."""
+    return {tag.strip().removeprefix("W/") for tag in if_match.split(",")}
 
-    A proxy that compresses answers marks their tags as weak: it is the same tag.
-    """
-    seen = {tag.strip().removeprefix("W/") for tag in if_match.split(",")}
-    if not seen & {"*", etag(changeable)}:
+
+def require_seen(if_match: str, changeable: BaseModel) -> None:
+    """That ``if_match`` names it as it is now; VersionStale says how it is otherwise."""
+    if not tags(if_match) & {"*", etag(changeable)}:
         raise VersionStale(
             "Somebody has changed it since you read it. Look at how it is now and decide again.",
             current=changeable.model_dump(mode="json"),

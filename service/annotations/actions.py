@@ -13,6 +13,7 @@ from service.clock import now
 from service.context.queries import version_for
 from service.db import on_commit
 from service.errors import NothingToUndo, NotOpen, PromptOutside, VersionStale
+from service.etag import tags
 from service.jobs import Job, Jobs
 from service.metrics.actions import note_activity
 from service.queue.actions import extend, has_lease, require_lease
@@ -141,7 +142,7 @@ def comment(
 
 def require_version(annotation: Annotation, if_match: str) -> None:
     """That the caller has seen the annotation as it is now."""
-    if if_match.strip() not in ("*", f'"{annotation.version}"', str(annotation.version)):
+    if not tags(if_match) & {"*", f'"{annotation.version}"', str(annotation.version)}:
         raise VersionStale(
             f"You saw {if_match}, it is at version {annotation.version} now. Look at it again.",
             version=annotation.version,

@@ -175,7 +175,7 @@ def read_source(source_id: Id, _caller: Caller, sessions: Sessions) -> SourceOut
     return _source(source, images)
 
 
-@router.get("/sources/{source_id}/file")
+@router.get("/sources/{source_id}/file", response_class=Response)
 def read_source_file(source_id: Id, _caller: Caller, sessions: Sessions, storage: Storage) -> Response:
     """The file as it was uploaded, to be saved and not shown."""
     with reading(sessions) as session:
@@ -186,7 +186,7 @@ def read_source_file(source_id: Id, _caller: Caller, sessions: Sessions, storage
     return Response(storage.get(source.digest), media_type=source.media_type, headers=headers)
 
 
-@router.get("/images/{image_id}/pixels")
+@router.get("/images/{image_id}/pixels", response_class=Response)
 def read_pixels(
     image_id: Id, request: Request, _caller: Caller, sessions: Sessions, storage: Storage
 ) -> Response:
@@ -199,7 +199,7 @@ def read_pixels(
     return Response(storage.get(image.digest), media_type=image.media_type, headers=headers)
 
 
-@router.get("/images/{image_id}/thumbnail")
+@router.get("/images/{image_id}/thumbnail", response_class=Response)
 def read_thumbnail(
     image_id: Id,
     request: Request,

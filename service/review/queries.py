@@ -11,8 +11,9 @@ from service.tables import Agreement, Annotation, Prediction, Review, Submission
 
 
 def versions(session: Session, annotation_id: int) -> Sequence[Row[*tuple[Any, ...]]]:
-    """Every mask that was declared final, oldest first, with its author and what was decided about it."""
-    reviewer = aliased(User)
+    """Every mask that was declared final, oldest first, with its author and the last decision about it."""
+    reviewer, each = aliased(User), aliased(Review)
+    last = select(func.max(each.id)).where(each.submission_id == Submission.id).scalar_subquery()
     return session.execute(
         select(
             Submission.id,
@@ -31,7 +32,7 @@ def versions(session: Session, annotation_id: int) -> Sequence[Row[*tuple[Any, .
             reviewer.name.label("reviewer"),
         )
         .join(User, User.id == Submission.user_id)
-        .outerjoin(Review, Review.submission_id == Submission.id)
+        .outerjoin(Review, Review.id == last)
         .outerjoin(reviewer, reviewer.id == Review.user_id)
         .where(Submission.annotation_id == annotation_id)
         .order_by(Submission.id)

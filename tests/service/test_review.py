@@ -105,6 +105,17 @@ def test_what_was_returned_is_reviewed_again(alone: Alone, project: AProject, su
     assert [each["accepted"] for each in versions(alone, again.id)] == [False, True]
 
 
+def test_a_mask_that_was_accepted_and_withdrawn_is_one_version(
+    alone: Alone, project: AProject, submitted: Hand
+) -> None:
+    accepted = review_next(alone, alone.api, project.label_id).accept()
+    headers = {"If-Match": f'"{accepted["version"]}"'}
+    reason = {"reason": "the wrong structure"}
+    told(alone.api.post(f"/annotations/{submitted.id}/withdraw", json=reason, headers=headers))
+    (version,) = versions(alone, submitted.id)
+    assert (version["accepted"], version["reason"]) == (False, "the wrong structure")
+
+
 def test_a_returned_one_can_be_given_to_somebody_else(
     alone: Alone, project: AProject, submitted: Hand
 ) -> None:

@@ -30,9 +30,9 @@ TOKEN = "a token of the operator's"
 
 
 def samples(text: str) -> dict[tuple[str, ...], float]:
-    """Every number, by its name and the values of its labels."""
+    """Every number, by its name and the values of its labels, in the order of their names."""
     return {
-        (sample.name, *sample.labels.values()): sample.value
+        (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
@@ -107,7 +107,7 @@ def test_leases_exports_and_interactions_per_image_are_those_of_the_rows(alone: 
     numbers = scraped(alone)
     assert (numbers["accrue_leases", "held"], numbers["accrue_leases", "ended"]) == (1, 0)
     assert (numbers["accrue_exports", "done"], numbers["accrue_exports", "failed"]) == (2, 1)
-    assert numbers["accrue_interactions_per_accepted_image", str(project.id), str(project.label_id)] == 0
+    assert numbers["accrue_interactions_per_accepted_image", str(project.label_id), str(project.id)] == 0
     with unit_of_work(alone.sessions) as session:
         session.execute(update(Lease).values(expires_at=now()))
     assert scraped(alone)["accrue_leases", "ended"] == 1
