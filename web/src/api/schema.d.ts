@@ -5334,9 +5334,7 @@ export interface operations {
                 headers: {
                     [name: string]: unknown;
                 };
-                content: {
-                    "application/json": unknown;
-                };
+                content?: never;
             };
             /** @description The request cannot be answered; `detail` says what to do, `code` is for programs. */
             "4XX": {
@@ -5386,9 +5384,7 @@ export interface operations {
                 headers: {
                     [name: string]: unknown;
                 };
-                content: {
-                    "application/json": unknown;
-                };
+                content?: never;
             };
             /** @description The request cannot be answered; `detail` says what to do, `code` is for programs. */
             "4XX": {
@@ -5440,9 +5436,7 @@ export interface operations {
                 headers: {
                     [name: string]: unknown;
                 };
-                content: {
-                    "application/json": unknown;
-                };
+                content?: never;
             };
             /** @description The request cannot be answered; `detail` says what to do, `code` is for programs. */
             "4XX": {
