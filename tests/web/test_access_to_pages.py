@@ -1,19 +1,15 @@
 """The pages around the canvas for whoever sees little, has no mouse, or has a small window."""
 
-import json
-from pathlib import Path
-
 import httpx
 import pytest
 from playwright.sync_api import Locator, Page, ViewportSize, expect
 
 from tests.factories import a_project, accept_next, told
+from tests.web.axe import faults
 from tests.web.conftest import SignIn
 
 pytestmark = pytest.mark.parametrize("service", ["sqlite"], indirect=True)
 
-AXE = Path(__file__).parents[2] / "web/node_modules/axe-core/axe.min.js"
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 PARTS = ("", "/images", "/dashboard", "/context", "/people", "/exports", "/settings", "/audit")
 WHOLE: ViewportSize = {"width": 1440, "height": 900}
 ENLARGED: ViewportSize = {"width": 720, "height": 450}  # the same window at 200 %
@@ -33,13 +29,6 @@ def arrived(page: Page, path: str) -> None:
     page.goto(path, wait_until="load")
     page.get_by_role("heading").first.wait_for()
     expect(page.locator(".loading")).to_have_count(0)
-
-
-def faults(page: Page) -> list[tuple[str, str]]:
-    """What axe finds on the page as it is: the rule, and the first place that breaks it."""
-    page.evaluate(AXE.read_text())
-    found = page.evaluate(f"axe.run({{runOnly: {json.dumps(RULES)}}})")["violations"]
-    return [(each["id"], each["nodes"][0]["html"]) for each in found]
 
 
 @pytest.mark.parametrize(("scheme", "viewport"), [("light", WHOLE), ("dark", ENLARGED)])
