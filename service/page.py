@@ -1,8 +1,10 @@
 """The web page as Vite built it: files that never change under their names, and one page at every address."""
 
+import re
 from pathlib import Path
 
 from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match, Mount
@@ -12,7 +14,8 @@ BUILT = Path(__file__).parent.parent / "web" / "dist"
 
 INDEX = "index.html"
 # Their names change with their content.
-UNCHANGING = {"Cache-Control": "public, max-age=31536000, immutable"}
+UNCHANGING = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
+NOT_AT_ALL = re.compile(r"\s*q\s*=\s*0(\.0*)?\s*")
 
 
 class Page(Mount):
@@ -35,9 +38,7 @@ class PageFiles(StaticFiles):
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         if path.startswith("assets/"):
-            response = await super().get_response(path, scope)
-            response.headers.update(UNCHANGING)
-            return response
+            return await self._asset(path, scope)
         if "." in path.removeprefix("."):
             return await super().get_response(path, scope)
         try:
@@ -46,3 +47,24 @@ class PageFiles(StaticFiles):
             if error.status_code == 404:
                 raise HTTPException(404, "The page is not built: run `make page`.") from error
             raise
+
+    async def _asset(self, path: str, scope: Scope) -> Response:
+        """A file for ever; its compressed twin where the build has made one and the browser takes it.
+
+        The twin is a file of its own, with an ETag and a length of its own.
+        """
+        twin = f"{path}.gz"
+        compressed = _takes_gzip(scope) and self.lookup_path(twin)[1] is not None
+        response = await super().get_response(twin if compressed else path, scope)
+        response.headers.update(UNCHANGING)
+        if compressed and response.status_code != 304:
+            response.headers["Content-Encoding"] = "gzip"
+        return response
+
+
+def _takes_gzip(scope: Scope) -> bool:
+    for each in Headers(scope=scope).get("accept-encoding", "").lower().split(","):
+        coding, _, weight = each.partition(";")
+        if coding.strip() == "gzip":
+            return NOT_AT_ALL.fullmatch(weight) is None
+    return False

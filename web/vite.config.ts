@@ -1,8 +1,23 @@
 // How the page is built: one folder of files whose names change with their content, nothing inline.
 
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
 
 const API = "http://127.0.0.1:8000";
+
+/** A compressed twin beside every file, made once; service/page.py sends it. */
+const compressed: Plugin = {
+  name: "compressed",
+  apply: "build",
+  writeBundle({ dir = "" }, bundle) {
+    for (const name of Object.keys(bundle).filter((each) => each.startsWith("assets/"))) {
+      writeFileSync(join(dir, `${name}.gz`), gzipSync(readFileSync(join(dir, name)), { level: 9 }));
+    }
+  },
+};
 
 export default defineConfig({
   build: {
@@ -10,6 +25,7 @@ export default defineConfig({
     assetsInlineLimit: 0, // the content policy allows no inline style and no inline script
     modulePreload: { polyfill: false },
   },
+  plugins: [compressed],
   server: { proxy: { "/api": API } },
   test: { include: ["tests/**/*.test.ts"], environment: "node" },
 });

@@ -380,6 +380,9 @@ def _annotations() -> None:
         "annotations",
         ["label_id", "state", "accepted_at", "id", "imported", "control"],
     )
+    op.create_index(
+        "ix_annotations_label_id_first_uncertainty_id", "annotations", ["label_id", "first_uncertainty", "id"]
+    )
     op.create_index("ix_annotations_submitted_at", "annotations", ["submitted_at"])
 
 

@@ -25,6 +25,8 @@ from service.tables import Annotation, State
 
 router = APIRouter(tags=["queue"])
 
+Share = Annotated[float, Query(ge=0, le=1, allow_inf_nan=False)]
+
 
 @router.post(
     "/labels/{label_id}/next",
@@ -150,18 +152,26 @@ def list_annotations(
     held: bool | None = None,
     flagged: bool | None = None,
     image_id: Id | None = None,
+    uncertainty_from: Share | None = None,
+    order: listing.Order = listing.Order.ID,
     after: After = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> list[QueuedOut]:
     """The label's annotations by id, from behind ``after``; ``mine`` are those that the caller opened last.
 
+    By uncertainty the most uncertain come first, of those that have a first mask.
     Where several people annotate each image, those who do not review see their own alone.
     """
     with reading(sessions) as session:
         blind = label(session, label_id).project.overlap > 1 and not reviews(admission.role)
         author_id = caller.id if mine or blind else None
         wanted = listing.Wanted(
-            state=state, author_id=author_id, held=held, flagged=flagged, image_id=image_id
+            state=state,
+            author_id=author_id,
+            held=held,
+            flagged=flagged,
+            image_id=image_id,
+            uncertainty_from=uncertainty_from,
         )
-        found = listing.annotations(session, label_id, wanted, after=after, limit=limit)
+        found = listing.annotations(session, label_id, wanted, order=order, after=after, limit=limit)
     return [QueuedOut.model_validate(each) for each in found]

@@ -33,6 +33,8 @@ class Annotation(Table):
             "position",
             "id",
         ),
+        # The list of a label's images, the most uncertain first.
+        Index(None, "label_id", "first_uncertainty", "id"),
         # What somebody has worked on, and what came back to them.
         Index(None, "author_id", "label_id", "state", "id"),
         # The curve of interactions per image, read from the index alone.

@@ -1,5 +1,6 @@
 """How the built page is served: its files for ever, itself at every address, nothing in the API's place."""
 
+import gzip
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from service.middleware import SafeHeaders
 from service.page import Page
 
 INDEX = "<!doctype html><title>Accrue</title>"
+SCRIPT = "export {}\n" * 100
+ADDRESS = "/assets/index-B9VGqPer.js"
 
 
 def me() -> None:
@@ -32,7 +35,9 @@ def client_of(folder: Path) -> TestClient:
 def browser(tmp_path: Path) -> Iterator[httpx.Client]:
     (tmp_path / "assets").mkdir()
     (tmp_path / "index.html").write_text(INDEX)
-    (tmp_path / "assets" / "index-B9VGqPer.js").write_text("export {}")
+    (tmp_path / "assets" / "index-B9VGqPer.js").write_text(SCRIPT)
+    (tmp_path / "assets" / "index-B9VGqPer.js.gz").write_bytes(gzip.compress(SCRIPT.encode()))
+    (tmp_path / "assets" / "small-Ct7xYzq1.css").write_text("a{}")
     with client_of(tmp_path) as client:
         yield client
 
@@ -49,9 +54,36 @@ def test_every_address_is_the_page_and_asked_for_again_each_time(browser: httpx.
 
 
 def test_what_never_changes_under_its_name_is_kept(browser: httpx.Client) -> None:
-    answer = browser.get("/assets/index-B9VGqPer.js")
+    answer = browser.get(ADDRESS)
     assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
     assert "javascript" in answer.headers["content-type"]
+
+
+@pytest.mark.parametrize("accepted", ["gzip", "br, GZIP;q=0.5", "identity;q=0, gzip"])
+def test_a_file_travels_compressed_to_whoever_takes_it(browser: httpx.Client, accepted: str) -> None:
+    answer = browser.get(ADDRESS, headers={"Accept-Encoding": accepted})
+    assert answer.headers["content-encoding"] == "gzip"
+    assert int(answer.headers["content-length"]) < len(SCRIPT) / 10
+    assert answer.text == SCRIPT
+    assert "javascript" in answer.headers["content-type"]
+    assert answer.headers["vary"] == "Accept-Encoding"
+    seen = {"Accept-Encoding": accepted, "If-None-Match": answer.headers["etag"]}
+    again = browser.get(ADDRESS, headers=seen)
+    assert again.status_code == 304 and "content-encoding" not in again.headers
+
+
+@pytest.mark.parametrize("accepted", ["identity", "br", "gzip;q=0", "gzip; q=0.000"])
+def test_a_file_travels_as_it_is_to_everybody_else(browser: httpx.Client, accepted: str) -> None:
+    answer = browser.get(ADDRESS, headers={"Accept-Encoding": accepted})
+    assert "content-encoding" not in answer.headers and answer.text == SCRIPT
+    assert answer.headers["vary"] == "Accept-Encoding"
+    compressed = browser.get(ADDRESS, headers={"Accept-Encoding": "gzip"})
+    assert compressed.headers["etag"] != answer.headers["etag"]
+
+
+def test_a_file_without_a_compressed_twin_travels_as_it_is(browser: httpx.Client) -> None:
+    answer = browser.get("/assets/small-Ct7xYzq1.css", headers={"Accept-Encoding": "gzip"})
+    assert answer.text == "a{}" and "content-encoding" not in answer.headers
 
 
 @pytest.mark.parametrize(

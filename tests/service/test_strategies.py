@@ -1,6 +1,7 @@
 """Which image comes next when uncertainty says so, and what is predicted to find that out."""
 
 import time
+from functools import partial
 from statistics import median
 
 import pytest
@@ -11,6 +12,7 @@ from service.accounts.actions import create_user
 from service.db import reading, unit_of_work
 from service.jobs import Job
 from service.queue.actions import take_next
+from service.queue.listing import Order, Wanted, annotations
 from service.queue.queries import POOL, ahead
 from service.tables import Annotation, Label, Strategy
 from tests.factories import AProject, a_project, a_short_queue, many_annotations, open_next, told
@@ -123,6 +125,28 @@ def test_a_pool_is_predicted_ahead_of_those_unknown_and_those_that_would_come_ne
     assert wanted() == [*unknown, *most_uncertain]
 
 
+def test_the_most_uncertain_are_listed_first_page_by_page(alone: Alone) -> None:
+    label_id = a_project(alone.api, images=5).label_id
+    queue = queue_of(alone, label_id)
+    note(alone, dict(zip(queue, UNCERTAINTIES, strict=True)))
+
+    def listed(**query: object) -> list[int]:
+        found = told(alone.api.get(f"/labels/{label_id}/annotations", params={"limit": 2, **query}))
+        return [queue.index(each["id"]) for each in found]
+
+    by_uncertainty = {"order": "uncertainty"}
+    assert listed(**by_uncertainty) == [4, 2]
+    assert listed(**by_uncertainty, after=queue[4]) == [2, 1]
+    assert listed(**by_uncertainty, after=queue[2]) == [1]
+    assert listed(**by_uncertainty, after=queue[1]) == []
+    assert listed(**by_uncertainty, after=queue[0]) == []  # it has no place in this order
+    assert listed(uncertainty_from=0.7) == [2, 4]
+    assert listed(uncertainty_from=0.7, **by_uncertainty) == [4, 2]
+    assert listed(uncertainty_from=0.71) == []
+    assert listed(uncertainty_from=0.1, state="accepted") == []
+    assert alone.api.get(f"/labels/{label_id}/annotations?uncertainty_from=nan").status_code == 422
+
+
 @pytest.fixture
 def long_queue(alone: Alone) -> AProject:
     """100,000 open annotations, most of them with a known uncertainty, many of them alike."""
@@ -155,5 +179,28 @@ def test_the_queue_is_as_quick_by_uncertainty(
         first = 999 if strategy is Strategy.MOST_UNCERTAIN else 1000
         assert taken is not None and taken[0].position == first + 1000 * index
         assert len(pool) == POOL
+    # A scan or a sort of the label takes many times longer.
+    assert median(took[long_queue.label_id]) < 4 * median(took[short])
+
+
+def test_the_list_by_uncertainty_is_as_quick_with_100_000_images(
+    sessions: sessionmaker[Session], long_queue: AProject
+) -> None:
+    took: dict[int, list[float]] = {}
+    with unit_of_work(sessions) as session:
+        short = a_short_queue(session, long_queue.id)
+        session.execute(update(Annotation).where(Annotation.label_id == short).values(first_uncertainty=0.5))
+    for _ in range(20):
+        for label_id in (short, long_queue.label_id):
+            with reading(sessions) as session:
+                began = time.perf_counter()
+                wanted = Wanted(uncertainty_from=0.4)
+                page = partial(annotations, session, label_id, wanted, order=Order.UNCERTAINTY, limit=15)
+                first = page(after=0)
+                second = page(after=first[-1].id)
+                took.setdefault(label_id, []).append(time.perf_counter() - began)
+            assert [row.id for row in first] == sorted((row.id for row in first), reverse=True)
+            assert {row.id for row in first}.isdisjoint(row.id for row in second)
+            assert len(second) == 15
     # A scan or a sort of the label takes many times longer.
     assert median(took[long_queue.label_id]) < 4 * median(took[short])

@@ -127,6 +127,12 @@ def sign_in(browser: Browser, service: ServiceUnderTest) -> Iterator[SignIn]:
 
 
 @pytest.fixture
+def page(sign_in: SignIn) -> Page:
+    """The admin's page."""
+    return sign_in().new_page()
+
+
+@pytest.fixture
 def desk(sign_in: SignIn) -> Iterator[Desk]:
     """The admin's page; an exception in it fails the test."""
     page = sign_in().new_page()

@@ -1,32 +1,15 @@
 """The pages of a team in a real browser: from a new project to the curve that falls."""
 
-import gzip
 import json
 import re
-import zipfile
 from pathlib import Path
 from uuid import uuid4
 
 import httpx
-import pytest
 from playwright.sync_api import Page, expect
 
-from service.client import Accrue
-from service.page import BUILT
-from tests.conftest import ServiceUnderTest
 from tests.factories import AProject, a_project, accept_next, png, told
 from tests.web.conftest import SignIn
-
-AXE = Path(__file__).parents[2] / "web/node_modules/axe-core/axe.min.js"
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-PARTS = ("", "/images", "/dashboard", "/context", "/people", "/exports", "/settings", "/audit")
-FIRST_LOAD = 150_000
-
-
-@pytest.fixture
-def page(sign_in: SignIn) -> Page:
-    """The admin's page."""
-    return sign_in().new_page()
 
 
 def a_worked_project(api: httpx.Client) -> AProject:
@@ -119,76 +102,22 @@ def test_two_who_change_the_same_setting_are_shown_both(page: Page, api: httpx.C
     expect(page.get_by_label("People per image")).to_have_value("2")
 
 
-def test_an_export_is_made_and_downloaded(page: Page, api: httpx.Client, tmp_path: Path) -> None:
+def test_an_export_is_made_downloaded_and_removed(page: Page, api: httpx.Client) -> None:
     project = a_worked_project(api)
     page.goto(f"/projects/{project.id}/exports")
+    page.get_by_label("Format").select_option("Everything (JSON)")
     page.get_by_role("button", name="Export", exact=True).click()
     link = page.get_by_role("link", name="Download")
     expect(link).to_be_visible(timeout=30_000)
     with page.expect_download() as download:
         link.click()
-    file = tmp_path / "export.zip"
-    download.value.save_as(file)
-    with zipfile.ZipFile(file) as archive:
-        assert any(name.endswith(".png") for name in archive.namelist())
-
-
-def test_the_dashboard_follows_what_is_accepted_elsewhere(
-    page: Page, service: ServiceUnderTest, api: httpx.Client
-) -> None:
-    project = a_worked_project(api)
-    page.goto(f"/projects/{project.id}/dashboard")
-    curve = page.get_by_role("img", name="Interactions per image")
-    expect(curve).to_have_attribute("data-points", "1")
-    with Accrue(service.base_url, service.token) as client:
-        held = client.next(project.label_id)
-        assert held is not None
-        client.submit(held)
-    expect(curve).to_have_attribute("data-points", "2", timeout=10_000)
-    expect(page.get_by_text("over 2 accepted images")).to_be_visible()
-    for kind, start in (("CSV", b"Accepted image,Interactions,"), ("PNG", b"\x89PNG")):
-        with page.expect_download() as download:
-            page.get_by_role("button", name=f"Interactions per image as {kind}").click()
-        assert Path(download.value.path()).read_bytes().startswith(start)
-
-
-def test_managers_assign_images_and_take_one_back(page: Page, api: httpx.Client) -> None:
-    project = a_project(api, images=3)
-    told(api.post(f"/labels/{project.label_id}/next"))
-    page.goto(f"/projects/{project.id}/images")
-    tiles = page.locator(".tile")
-    expect(tiles).to_have_count(3)
-    page.get_by_label("Held by").select_option("Somebody")
-    expect(tiles).to_have_count(1)
-    expect(tiles).to_contain_text("accrue has it until")
-    tiles.get_by_role("button", name="Take it back").click()
-    expect(page.get_by_text("No image is like that")).to_be_visible()
-    page.get_by_role("button", name="Show all").click()
-    tiles.first.get_by_label("Select").check()
-    page.get_by_label("Assign to").select_option("accrue")
-    page.get_by_label("Priority").fill("7")
-    page.get_by_role("button", name="Change 1 image").click()
-    expect(tiles.first).to_contain_text("Priority 7")
-    expect(tiles.first).to_contain_text("For accrue")
-
-
-def test_the_context_is_pinned_left_out_and_withdrawn(page: Page, api: httpx.Client) -> None:
-    project = a_worked_project(api)
-    page.goto(f"/projects/{project.id}/context")
-    tile = page.locator(".tile")
-    tile.get_by_role("button", name="Pin").click()
-    expect(tile).to_contain_text("pinned by accrue")
-    tile.get_by_role("button", name="Exclude").click()
-    expect(page.get_by_text("The context is empty")).to_be_visible()
-    page.get_by_label("Show what was removed").check()
-    tile.get_by_role("button", name="Include again").click()
-    tile.get_by_role("button", name="Withdraw").click()
-    dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Reason").fill("the wrong eye")
-    dialog.get_by_role("button", name="Withdraw").click()
-    expect(tile).to_contain_text("the wrong eye")
-    states = [each["state"] for each in told(api.get(f"/labels/{project.label_id}/annotations"))]
-    assert sorted(states) == ["open", "open", "returned"]
+    assert json.loads(Path(download.value.path()).read_text())
+    page.get_by_role("button", name="Remove Everything (JSON)").click()
+    dialog = page.get_by_role("dialog", name="Remove Everything (JSON)?")
+    expect(dialog).to_contain_text("it can be made again")
+    dialog.get_by_role("button", name="Remove").click()
+    expect(page.get_by_text("No exports yet")).to_be_visible()
+    assert told(api.get(f"/projects/{project.id}/exports")) == []
 
 
 def test_everything_is_reached_by_keys_that_can_be_changed(page: Page) -> None:
@@ -207,38 +136,3 @@ def test_everything_is_reached_by_keys_that_can_be_changed(page: Page) -> None:
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     page.reload()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
-
-
-def faults(page: Page) -> list[tuple[str, str]]:
-    """What axe finds on the page as it is: the rule, and the first place that breaks it."""
-    page.evaluate(AXE.read_text())
-    found = page.evaluate(f"axe.run({{runOnly: {json.dumps(RULES)}}})")["violations"]
-    return [(each["id"], each["nodes"][0]["html"]) for each in found]
-
-
-@pytest.mark.parametrize("service", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_page_has_a_fault_that_axe_finds(sign_in: SignIn, api: httpx.Client, scheme: str) -> None:
-    worked, empty = a_worked_project(api), a_project(api, images=0)
-    page = sign_in(color_scheme=scheme).new_page()
-    trouble: list[str] = []
-    page.on("console", lambda said: trouble.append(said.text) if said.type == "error" else None)
-    found = {}
-    parts = [f"/projects/{project.id}{part}" for project in (worked, empty) for part in PARTS]
-    for path in ("/", "/new", "/account", "/nowhere", *parts):
-        page.goto(path, wait_until="load")
-        page.get_by_role("heading").first.wait_for()
-        expect(page.locator(".loading")).to_have_count(0)
-        found[path] = faults(page)
-    page.keyboard.press("?")
-    page.get_by_role("dialog").wait_for()
-    found["keys"] = faults(page)
-    assert {path: each for path, each in found.items() if each} == {}
-    assert trouble == []
-
-
-def test_the_first_load_is_light() -> None:
-    page = (BUILT / "index.html").read_text()
-    files = [BUILT / name for name in re.findall(r'(?:src|href)="/(assets/[^"]+)"', page)]
-    assert len(files) >= 2
-    assert sum(len(gzip.compress(file.read_bytes())) for file in files) <= FIRST_LOAD

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Schemas } from "../src/api/client";
-import { byDay, curveSeries } from "../src/pages/dashboard/series";
+import { byDay, curveSeries, effortSeries } from "../src/pages/dashboard/series";
 
 const point = (position: number, interactions: number | null, control: number | null, size: number) => ({
   position,
@@ -26,6 +26,33 @@ test("images without context have a series of their own, and no part in the size
 test("without a control group nothing is said of one", () => {
   const { series } = curveSeries([point(1, 3, null, 0)]);
   expect(series.map((each) => each.name)).not.toContain("Without context");
+});
+
+const projection = (interactions: Schemas["Projection"]["interactions"]) => ({
+  images: 4,
+  interactions,
+  hours: null,
+  sentence: "",
+});
+
+test("the effort adds up to now, and goes on to the last image within its bounds", () => {
+  const points = [point(2, 3, null, 0), point(5, 1, null, 2)];
+  const { x, series, band } = effortSeries(points, projection({ value: 8, low: 5, high: 11 }));
+  expect(x.values).toEqual([0, 2, 5, 9]);
+  expect(series.map((each) => each.values)).toEqual([
+    [0, 4, 10, null],
+    [null, null, 10, 18],
+    [null, null, 10, 21],
+    [null, null, 10, 15],
+  ]);
+  expect(band?.map((index) => series[index]?.name)).toEqual(["At most (95 %)", "At least (95 %)"]);
+});
+
+test("where too little is known nothing is said of what is to come", () => {
+  const { x, series, band } = effortSeries([point(1, 3, null, 0)], projection(null));
+  expect(x.values).toEqual([0, 1]);
+  expect(series.map((each) => each.values)).toEqual([[0, 2]]);
+  expect(band).toBeUndefined();
 });
 
 test("days are in their order, at their midnight in UTC", () => {

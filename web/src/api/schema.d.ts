@@ -788,6 +788,7 @@ export interface paths {
          * List Annotations
          * @description The label's annotations by id, from behind ``after``; ``mine`` are those that the caller opened last.
          *
+         *     By uncertainty the most uncertain come first, of those that have a first mask.
          *     Where several people annotate each image, those who do not review see their own alone.
          */
         get: operations["list_annotations_api_labels__label_id__annotations_get"];
@@ -2705,6 +2706,12 @@ export interface components {
             /** Hd95 */
             hd95: number | null;
         };
+        /**
+         * Order
+         * @description How a label's annotations are listed; by uncertainty are those that have a first mask.
+         * @enum {string}
+         */
+        Order: "id" | "uncertainty";
         /**
          * Origin
          * @description How a final mask came to be.
@@ -6003,6 +6010,8 @@ export interface operations {
                 held?: boolean | null;
                 flagged?: boolean | null;
                 image_id?: number | null;
+                uncertainty_from?: number | null;
+                order?: components["schemas"]["Order"];
                 after?: number;
                 limit?: number;
             };

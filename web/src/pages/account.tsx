@@ -6,6 +6,7 @@ import { Button } from "../parts/button";
 import { Choice, Form, TextField } from "../parts/form";
 import { Shown, useRead } from "../parts/loaded";
 import { Card, Empty, Table } from "../parts/look";
+import { Removal } from "../parts/removal";
 import { me } from "../shell/person";
 import { type Theme, theme } from "../shell/theme";
 import { say } from "../shell/toasts";
@@ -120,14 +121,13 @@ function Tokens() {
                   <td>{token.used_at ? day(token.used_at) : texts.never}</td>
                   <td>{token.expires_at ? day(token.expires_at) : texts.never}</td>
                   <td class="number">
-                    <Button
-                      kind="danger"
-                      sure={texts.sure(t.revokeOf(token.name))}
-                      aria-label={t.revokeOf(token.name)}
-                      onPress={() => revoke(token.id)}
+                    <Removal
+                      what={t.revokeOf(token.name)}
+                      takes={t.tokenTakes}
+                      onSure={() => revoke(token.id)}
                     >
                       {t.revoke}
-                    </Button>
+                    </Removal>
                   </td>
                 </tr>
               ))}
@@ -177,9 +177,20 @@ function Users() {
                     <Button aria-label={t.newPasswordOf(user.name)} onPress={() => renew(user)}>
                       {t.newPassword}
                     </Button>
-                    <Button kind="danger" disabled={user.id === me.value?.id} onPress={() => turn(user)}>
-                      {user.disabled_at ? t.enable : t.disable}
-                    </Button>
+                    {user.disabled_at ? (
+                      <Button aria-label={t.enableOf(user.name)} onPress={() => turn(user)}>
+                        {t.enable}
+                      </Button>
+                    ) : (
+                      <Removal
+                        what={t.disableOf(user.name)}
+                        takes={t.disableTakes}
+                        disabled={user.id === me.value?.id}
+                        onSure={() => turn(user)}
+                      >
+                        {t.disable}
+                      </Removal>
+                    )}
                   </div>
                 </td>
               </tr>

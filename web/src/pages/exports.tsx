@@ -6,6 +6,7 @@ import { Button } from "../parts/button";
 import { Check, Choice, Form } from "../parts/form";
 import { Shown, useRead } from "../parts/loaded";
 import { Card, Empty, Progress, Table } from "../parts/look";
+import { Removal } from "../parts/removal";
 import { texts } from "../texts";
 import { moment, size, words } from "./format";
 import { useProject } from "./project";
@@ -96,9 +97,15 @@ function Row({ made, again }: { made: Export; again: () => Promise<void> }) {
               {texts.download}
             </a>
           )}
-          <Button kind="danger" aria-label={t.removeOf(t.formats[made.format])} onPress={remove}>
-            {unfinished ? texts.cancel : texts.remove}
-          </Button>
+          {unfinished ? (
+            <Button aria-label={t.cancelOf(t.formats[made.format])} onPress={remove}>
+              {texts.cancel}
+            </Button>
+          ) : (
+            <Removal what={t.removeOf(t.formats[made.format])} takes={t.takes} onSure={remove}>
+              {texts.remove}
+            </Removal>
+          )}
         </div>
       </td>
     </tr>

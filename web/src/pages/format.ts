@@ -2,7 +2,7 @@
 
 import { texts } from "../texts";
 
-const LANGUAGE = "en";
+export const LANGUAGE = "en";
 const SIZES = ["B", "KB", "MB", "GB", "TB"];
 
 /** With as many digits as help: 0.91, 3.4, 1,204. Null is a dash. */

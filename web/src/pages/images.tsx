@@ -28,37 +28,33 @@ interface Filters {
   state: Schemas["State"] | "";
   held: Held;
   flagged: boolean;
-  unsure: number;
+  unsure: string;
+  order: Schemas["Order"];
 }
 
-const EVERYTHING: Filters = { state: "", held: "", flagged: false, unsure: 0 };
+const EVERYTHING: Filters = { state: "", held: "", flagged: false, unsure: "", order: "id" };
+const ORDERS = Object.entries(t.orders) as [Filters["order"], string][];
 
-/** The next page behind `after`; those below the asked uncertainty are passed over. */
+/** The next page behind `after`, and what the one behind it is behind. */
 async function page(
   labelId: number,
   filters: Filters,
   after: number,
 ): Promise<{ rows: Queued[]; next: number | null }> {
-  const rows: Queued[] = [];
-  let from = after;
-  for (;;) {
-    const query = {
-      after: from,
-      limit: PAGE,
-      ...(filters.state && { state: filters.state }),
-      ...(filters.held === "mine" && { mine: true }),
-      ...(filters.held === "held" && { held: true }),
-      ...(filters.held === "free" && { held: false }),
-      ...(filters.flagged && { flagged: true }),
-    };
-    const some = await told(
-      api.GET("/api/labels/{label_id}/annotations", { params: { path: { label_id: labelId }, query } }),
-    );
-    rows.push(...some.filter((row) => (row.uncertainty ?? 0) >= filters.unsure));
-    if (some.length < PAGE) return { rows, next: null };
-    from = some[some.length - 1]?.id ?? from;
-    if (rows.length >= PAGE) return { rows, next: from };
-  }
+  const query = {
+    after,
+    limit: PAGE,
+    order: filters.order,
+    ...(filters.state && { state: filters.state }),
+    ...(filters.held === "mine" && { mine: true }),
+    ...(filters.held === "held" && { held: true }),
+    ...(filters.held === "free" && { held: false }),
+    ...(filters.flagged && { flagged: true }),
+    ...(filters.unsure && { uncertainty_from: Number(filters.unsure) }),
+  };
+  const params = { path: { label_id: labelId }, query };
+  const rows = await told(api.GET("/api/labels/{label_id}/annotations", { params }));
+  return { rows, next: rows.length < PAGE ? null : (rows.at(-1)?.id ?? null) };
 }
 
 function useRows(labelId: number, filters: Filters) {
@@ -72,7 +68,8 @@ function useRows(labelId: number, filters: Filters) {
   }, [first.data]);
   async function more(): Promise<void> {
     const found = await page(labelId, filters, next ?? 0);
-    setRows([...rows, ...found.rows]);
+    const shown = new Set(rows.map((row) => row.id)); // whose uncertainty fell meanwhile is there already
+    setRows([...rows, ...found.rows.filter((row) => !shown.has(row.id))]);
     setNext(found.next);
   }
   return { first, rows, next, more };
@@ -100,14 +97,20 @@ function FilterBar({ filters, onChange }: { filters: Filters; onChange: (filters
       />
       <Choice
         label={t.unsure}
-        value={String(filters.unsure)}
+        value={filters.unsure}
         options={[
-          ["0", t.anyUnsure],
+          ["", t.anyUnsure],
           ["0.1", t.above("10 %")],
           ["0.25", t.above("25 %")],
           ["0.5", t.above("50 %")],
         ]}
-        onChoice={(unsure) => onChange({ ...filters, unsure: Number(unsure) })}
+        onChoice={(unsure) => onChange({ ...filters, unsure })}
+      />
+      <Choice
+        label={t.order}
+        value={filters.order}
+        options={ORDERS}
+        onChoice={(order) => onChange({ ...filters, order })}
       />
       <Check
         label={t.flagged}
@@ -153,10 +156,8 @@ function Tile({ row, members, picked, onPick, again }: TileProps) {
         )}
         {row.priority !== 0 && <span class="chip">{t.priorityOf(row.priority)}</span>}
       </p>
-      <p class="quiet">
-        {row.uncertainty !== null && <span>{t.unsureOf(percent(row.uncertainty))} · </span>}
-        {texts.count.interactions(row.interactions)}
-      </p>
+      <p class="quiet">{texts.count.interactions(row.interactions)}</p>
+      {row.uncertainty !== null && <p class="quiet">{t.unsureOf(percent(row.uncertainty))}</p>}
       {row.holder && <p>{t.heldBy(row.holder, moment(row.held_until))}</p>}
       {row.assigned_to !== null && (
         <p>{t.assignedTo(members.get(row.assigned_to) ?? number(row.assigned_to))}</p>

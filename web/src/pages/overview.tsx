@@ -71,7 +71,7 @@ function AddLabel() {
     await again();
   }
   return (
-    <Form class="line" minor submit={t.addLabel} onSend={add}>
+    <Form class="line" kind="normal" submit={t.addLabel} onSend={add}>
       <TextField
         label={t.newLabel}
         value={name}

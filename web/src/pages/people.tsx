@@ -6,6 +6,7 @@ import { Button } from "../parts/button";
 import { Choice, Form } from "../parts/form";
 import { Shown, useRead } from "../parts/loaded";
 import { Card, Empty, Table } from "../parts/look";
+import { Removal } from "../parts/removal";
 import { me } from "../shell/person";
 import { go } from "../shell/router";
 import { say } from "../shell/toasts";
@@ -61,9 +62,9 @@ function MemberRow({ member, again }: { member: Schemas["MemberOut"]; again: () 
       <td>{day(member.since)}</td>
       <td class="number">
         {(may("manager") || own) && (
-          <Button kind="danger" aria-label={what} sure={texts.sure(what)} onPress={remove}>
+          <Removal what={what} takes={own ? t.leaveTakes : t.memberTakes} onSure={remove}>
             {own ? t.leave : texts.remove}
-          </Button>
+          </Removal>
         )}
       </td>
     </tr>
@@ -151,9 +152,13 @@ function Invitations() {
                   <td>{day(each.created_at)}</td>
                   <td>{day(each.expires_at)}</td>
                   <td class="number">
-                    <Button kind="danger" onPress={() => revoke(each.id)}>
+                    <Removal
+                      what={t.revokeOf(words(each.role))}
+                      takes={t.invitationTakes}
+                      onSure={() => revoke(each.id)}
+                    >
                       {t.revoke}
-                    </Button>
+                    </Removal>
                   </td>
                 </tr>
               ))}

@@ -7,6 +7,7 @@ import { Dialog } from "../parts/dialog";
 import { Check, Choice, Field, Form, TextField } from "../parts/form";
 import { Shown, useRead } from "../parts/loaded";
 import { Card, Table } from "../parts/look";
+import { Removal } from "../parts/removal";
 import { go } from "../shell/router";
 import { say } from "../shell/toasts";
 import { texts } from "../texts";
@@ -256,7 +257,13 @@ function ProjectSettings() {
   );
 }
 
-function LabelRow({ labelId, done }: { labelId: number; done: () => Promise<void> }) {
+interface LabelRowProps {
+  labelId: number;
+  images: number;
+  done: () => Promise<void>;
+}
+
+function LabelRow({ labelId, images, done }: LabelRowProps) {
   const params = { path: { label_id: labelId } };
   const read = useRead(() => tagged(api.GET("/api/labels/{label_id}", { params })), [labelId]);
   const [name, setName] = useState("");
@@ -323,14 +330,9 @@ function LabelRow({ labelId, done }: { labelId: number; done: () => Promise<void
           <Button onPress={() => change({ archived: !label.archived })}>
             {label.archived ? t.unarchive : t.archive}
           </Button>
-          <Button
-            kind="danger"
-            sure={texts.sure(`${texts.remove} ${label.name}`)}
-            aria-label={`${texts.remove} ${label.name}`}
-            onPress={remove}
-          >
+          <Removal what={`${texts.remove} ${label.name}`} takes={t.labelTakes(images)} onSure={remove}>
             {texts.remove}
-          </Button>
+          </Removal>
         </div>
       </td>
     </tr>
@@ -344,14 +346,14 @@ function Labels() {
       <p class="quiet">{t.labelsHint}</p>
       <Table label={t.labels} head={[t.fields.name[0], t.order, t.limit, ""]}>
         {project.labels.map((label) => (
-          <LabelRow key={label.id} labelId={label.id} done={again} />
+          <LabelRow key={label.id} labelId={label.id} images={label.images} done={again} />
         ))}
       </Table>
     </Card>
   );
 }
 
-function Removal() {
+function RemoveProject() {
   const { project } = useProject();
   const [name, setName] = useState("");
   async function remove(): Promise<void> {
@@ -361,10 +363,16 @@ function Removal() {
   }
   return (
     <Card title={t.removal}>
-      <Form class="line" minor submit={t.removeProject} onSend={remove} disabled={name !== project.name}>
+      <Form
+        class="line"
+        kind="danger"
+        submit={t.removeProject}
+        onSend={remove}
+        disabled={name !== project.name}
+      >
         <TextField
           label={t.removalName}
-          hint={t.removalHint}
+          hint={t.removalHint(project.labels.length, project.labels[0]?.images ?? 0)}
           value={name}
           autocomplete="off"
           onInput={(event) => setName(event.currentTarget.value)}
@@ -381,7 +389,7 @@ export function Settings() {
     <div class="stack">
       <ProjectSettings />
       <Labels />
-      {may("owner") && <Removal />}
+      {may("owner") && <RemoveProject />}
     </div>
   );
 }

@@ -5,12 +5,13 @@ import { useState } from "preact/hooks";
 import { complain } from "../shell/toasts";
 
 interface Props
-  extends Pick<JSX.IntrinsicElements["button"], "aria-label" | "aria-pressed" | "title" | "id" | "class"> {
+  extends Pick<
+    JSX.IntrinsicElements["button"],
+    "aria-label" | "aria-pressed" | "autofocus" | "title" | "id" | "class"
+  > {
   kind?: "primary" | "danger" | "plain" | "normal";
   disabled?: boolean;
   onPress?: () => unknown;
-  /** What to ask before it is done. */
-  sure?: string;
   children?: ComponentChildren;
 }
 
@@ -18,7 +19,6 @@ interface Props
 export function Button({
   kind = "normal",
   onPress,
-  sure,
   disabled = false,
   children,
   class: className,
@@ -26,7 +26,7 @@ export function Button({
 }: Props) {
   const [busy, setBusy] = useState(false);
   async function press(): Promise<void> {
-    if (busy || (sure && !confirm(sure))) return;
+    if (busy) return;
     setBusy(true);
     try {
       await onPress?.();

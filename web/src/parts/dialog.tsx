@@ -7,13 +7,15 @@ import { Button } from "./button";
 
 interface Props {
   title: string;
+  /** What a screen reader says after the title, shown below it. */
+  says?: string;
   onClose: () => void;
   children: ComponentChildren;
   closable?: boolean;
 }
 
 /** A modal dialog, open for as long as it is rendered. */
-export function Dialog({ title, onClose, children, closable = true }: Props) {
+export function Dialog({ title, says, onClose, children, closable = true }: Props) {
   const box = useRef<HTMLDialogElement>(null);
   const id = useId();
   useLayoutEffect(() => {
@@ -31,7 +33,12 @@ export function Dialog({ title, onClose, children, closable = true }: Props) {
     if (closable) onClose();
   }
   return (
-    <dialog ref={box} aria-labelledby={id} onCancel={cancel}>
+    <dialog
+      ref={box}
+      aria-labelledby={id}
+      aria-describedby={says ? `${id}-says` : undefined}
+      onCancel={cancel}
+    >
       <header class="dialog-head">
         <h2 id={id}>{title}</h2>
         {closable && (
@@ -40,6 +47,7 @@ export function Dialog({ title, onClose, children, closable = true }: Props) {
           </Button>
         )}
       </header>
+      {says && <p id={`${id}-says`}>{says}</p>}
       {children}
     </dialog>
   );

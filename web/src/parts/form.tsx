@@ -99,12 +99,12 @@ export function Check({ label, checked, onChoice, disabled = false }: CheckProps
 
 interface FormProps {
   onSend: () => Promise<unknown>;
-  submit: string;
-  children: ComponentChildren;
+  submit: ComponentChildren;
+  children?: ComponentChildren;
   class?: string;
   disabled?: boolean;
   beside?: ComponentChildren;
-  minor?: boolean;
+  kind?: "primary" | "normal" | "danger";
 }
 
 /** A form that is sent once at a time. */
@@ -115,7 +115,7 @@ export function Form({
   class: name = "",
   disabled = false,
   beside,
-  minor = false,
+  kind = "primary",
 }: FormProps) {
   const [refusal, setRefusal] = useState("");
   const [busy, setBusy] = useState(false);
@@ -140,7 +140,7 @@ export function Form({
         {refusal}
       </p>
       <div class="actions">
-        <button type="submit" class={minor ? "normal" : "primary"} disabled={disabled} aria-busy={busy}>
+        <button type="submit" class={kind} disabled={disabled} aria-busy={busy}>
           {submit}
         </button>
         {beside}

@@ -2,7 +2,7 @@
 
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useMemo } from "preact/hooks";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 import { away } from "../api/client";
 import { Button } from "../parts/button";
 import { texts } from "../texts";
@@ -10,7 +10,7 @@ import { SignInAgain } from "./door";
 import { Help } from "./help";
 import { type Command, useCommands } from "./keys";
 import { me, signOut } from "./person";
-import { go } from "./router";
+import { go, route } from "./router";
 import { type Theme, theme } from "./theme";
 import { Toasts } from "./toasts";
 
@@ -21,9 +21,23 @@ function turnTheme(): void {
   theme.value = NEXT[theme.value];
 }
 
+/** What had the focus may be gone with the page that is left: the next one begins at its beginning. */
+function useFocusOfNext() {
+  const content = useRef<HTMLElement>(null);
+  const arrived = useRef(false);
+  useEffect(() => {
+    const lost = document.activeElement === document.body;
+    const wanted = content.current?.querySelector<HTMLElement>("[autofocus]") ?? content.current;
+    if (arrived.current && lost) wanted?.focus();
+    arrived.current = true;
+  }, [route.value]);
+  return content;
+}
+
 /** Header, content, messages, and the dialogs that can lie over any page. */
 export function Frame({ children, bare = false }: { children: ComponentChildren; bare?: boolean }) {
   const help = useSignal(false);
+  const content = useFocusOfNext();
   const general = useMemo<Command[]>(() => {
     const group = texts.help.general;
     const named = texts.help.commands;
@@ -88,7 +102,7 @@ export function Frame({ children, bare = false }: { children: ComponentChildren;
           {texts.away}
         </p>
       )}
-      <main id="content" class={bare ? "bare" : ""} tabIndex={-1}>
+      <main ref={content} id="content" class={bare ? "bare" : ""} tabIndex={-1}>
         {children}
       </main>
       <Toasts />

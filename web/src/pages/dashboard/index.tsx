@@ -10,7 +10,7 @@ import { LabelChoice, useLabel } from "../label-choice";
 import { useLive } from "../live";
 import { readMetrics, useProject } from "../project";
 import { Plot } from "./plot";
-import { byDay, curveSeries } from "./series";
+import { byDay, curveSeries, effortSeries } from "./series";
 
 const t = texts.dashboard;
 
@@ -113,7 +113,7 @@ function Queues({ metrics }: { metrics: Metrics }) {
   );
 }
 
-function Curve({ labelId, of }: { labelId: number; of: OfLabel }) {
+function Plots({ labelId, of }: { labelId: number; of: OfLabel }) {
   const params = { path: { label_id: labelId } };
   const points = useRead(
     () => told(api.GET("/api/labels/{label_id}/metrics/curve", { params })),
@@ -123,14 +123,23 @@ function Curve({ labelId, of }: { labelId: number; of: OfLabel }) {
     <Shown of={points}>
       {(found) =>
         found.length ? (
-          <Plot
-            title={t.curve}
-            summary={t.curveSummary(found.length, number(found.at(-1)?.running_mean))}
-            file={`interactions-per-image-${of.label}`}
-            y={t.interactions}
-            right={t.contextSize}
-            {...curveSeries(found)}
-          />
+          <>
+            <Plot
+              title={t.curve}
+              summary={t.curveSummary(found.length, number(found.at(-1)?.running_mean))}
+              file={`interactions-per-image-${of.label}`}
+              y={t.interactions}
+              right={t.contextSize}
+              {...curveSeries(found)}
+            />
+            <Plot
+              title={t.effort}
+              summary={of.projection.sentence}
+              file={`effort-${of.label}`}
+              y={t.interactions}
+              {...effortSeries(found, of.projection)}
+            />
+          </>
         ) : (
           <Card title={t.curve}>
             <Empty title={t.noCurve}>
@@ -166,12 +175,8 @@ export function Dashboard() {
               <LabelChoice />
             </div>
             {of && <Figures of={of} />}
-            {of && (
-              <p class="effort">
-                {of.projection.sentence} {of.savings.sentence}
-              </p>
-            )}
-            {of && <Curve labelId={label.id} of={of} />}
+            {of && <p class="effort">{of.savings.sentence}</p>}
+            {of && <Plots labelId={label.id} of={of} />}
             {found.days.length > 1 && (
               <Plot
                 title={t.days}

@@ -8,15 +8,15 @@ import { Card } from "../../parts/look";
 import { theme } from "../../shell/theme";
 import { texts } from "../../texts";
 import { download } from "../files";
-import { csv } from "../format";
+import { csv, LANGUAGE } from "../format";
 
 export interface Series {
   name: string;
   /** A custom property of the style, as `--series-1`. */
   colour: string;
   values: readonly (number | null)[];
-  /** Points alone, or a line; a dashed line belongs to the right axis. */
-  look: "points" | "line" | "dashed";
+  look: "points" | "line" | "dashed" | "edge";
+  axis?: "right";
 }
 
 interface Props {
@@ -28,10 +28,15 @@ interface Props {
   y: string;
   right?: string;
   series: readonly Series[];
+  /** Two of the series, counted from 0, between which the ground is tinted: the upper and the lower. */
+  band?: readonly [number, number];
 }
 
 const HEIGHT = 300;
-const FONT = "12px system-ui, sans-serif";
+const FAMILY = "system-ui, sans-serif";
+const FONT = `12px ${FAMILY}`;
+const DAY = 24 * 3600;
+const WIDTHS = { points: 0, line: 2.5, dashed: 1.5, edge: 0.75 };
 
 /** What a custom property comes to in the theme as it is. */
 function colourOf(element: Element, name: string): string {
@@ -52,18 +57,46 @@ function drawn(series: Series, colour: string): uPlot.Series {
       points: { show: true, size: 6, fill: colour },
     };
   }
-  const dash = series.look === "dashed" ? { dash: [5, 4], scale: "right", points: { show: false } } : {};
   return {
     label: series.name,
     stroke: colour,
-    width: series.look === "dashed" ? 1.5 : 2.5,
+    width: WIDTHS[series.look],
     spanGaps: true,
-    points: { size: 5, fill: colour },
-    ...dash,
+    points: { show: series.look === "line", size: 5, fill: colour },
+    ...(series.look === "dashed" && { dash: [5, 4] }),
+    ...(series.axis && { scale: series.axis }),
   };
 }
 
-function options(element: HTMLElement, { x, y, right, series }: Props): uPlot.Options {
+/** The days of the axis below, in UTC as they are counted; or whole numbers. */
+function marksBelow(dates: boolean): Partial<uPlot.Axis> {
+  if (!dates)
+    return { values: (_, splits) => splits.map((each) => (Number.isInteger(each) ? String(each) : "")) };
+  const told = new Intl.DateTimeFormat(LANGUAGE, { timeZone: "UTC", month: "short", day: "numeric" });
+  return {
+    incrs: [1, 2, 7, 14, 28, 91, 364].map((days) => days * DAY),
+    values: (_, splits) => splits.map((each) => told.format(each * 1000)),
+  };
+}
+
+/** How a series is told from the others below the plot. */
+function markers(series: readonly Series[], colours: readonly string[], band: string): uPlot.Legend.Markers {
+  const look = (index: number) => series[index - 1]?.look ?? "line";
+  const fills = (index: number) => ({
+    points: colours[index - 1],
+    line: colours[index - 1],
+    dashed: "transparent",
+    edge: band,
+  });
+  return {
+    width: 2,
+    stroke: (_, index) => colours[index - 1] ?? "",
+    dash: (_, index) => (look(index) === "dashed" ? "dashed" : "solid"),
+    fill: (_, index) => fills(index)[look(index)] ?? "",
+  };
+}
+
+function options(element: HTMLElement, { x, y, right, series, band }: Props): uPlot.Options {
   const [ink, rule] = [colourOf(element, "--quiet"), colourOf(element, "--rule")];
   const colours = series.map((each) => colourOf(element, each.colour));
   const axis = {
@@ -73,38 +106,71 @@ function options(element: HTMLElement, { x, y, right, series }: Props): uPlot.Op
     grid: { stroke: rule, width: 1 },
     ticks: { show: false },
   };
-  const whole = (_: uPlot, splits: number[]) =>
-    splits.map((each) => (Number.isInteger(each) ? String(each) : ""));
+  const tint = colourOf(element, "--band");
   return {
     width: Math.max(280, element.clientWidth),
     height: HEIGHT,
-    legend: { live: false, markers: { fill: (_u: uPlot, index: number) => colours[index - 1] ?? ink } },
+    legend: { live: false, markers: markers(series, colours, tint) },
+    tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
     scales: {
       x: { time: !!x.dates },
       y: { range: (_u, _low, high) => [0, Math.max(1, high * 1.1)] },
       ...(right && { right: { range: (_u, _low, high) => [0, Math.max(1, high * 1.1)] } }),
     },
     axes: [
-      { ...axis, label: x.name, size: 32, labelSize: 22, ...(!x.dates && { values: whole }) },
+      { ...axis, label: x.name, size: 32, labelSize: 22, ...marksBelow(!!x.dates) },
       { ...axis, label: y, size: 48 },
       ...(right
         ? [{ ...axis, side: 1 as const, scale: "right", label: right, grid: { show: false }, size: 48 }]
         : []),
     ],
     series: [{ label: x.name }, ...series.map((each, index) => drawn(each, colours[index] ?? ink))],
+    bands: band ? [{ series: [band[0] + 1, band[1] + 1], fill: tint }] : [],
   };
 }
 
-/** The canvas on the ground of the card: a picture for slides. */
-function picture(plot: uPlot, ground: string): Promise<Blob | null> {
+/** What stands for a series in the legend of a picture: a square of `em` pixels at a place. */
+function swatch(
+  context: CanvasRenderingContext2D,
+  { look }: Series,
+  { colour, tint }: { colour: string; tint: string },
+  [x, y, em]: [number, number, number],
+): void {
+  const square = [x, y, 0.8 * em, 0.8 * em] as const;
+  context.fillStyle = look === "edge" ? tint : colour;
+  context.strokeStyle = colour;
+  context.lineWidth = em / 8;
+  context.setLineDash(look === "dashed" ? [em / 4, em / 6] : []);
+  if (look !== "dashed") context.fillRect(...square);
+  context.strokeRect(...square);
+}
+
+/** Title, plot and legend on the ground of the card: a picture for slides. */
+function picture(plot: uPlot, element: HTMLElement, { title, series }: Props): Promise<Blob | null> {
   const canvas = document.createElement("canvas");
   const from = plot.ctx.canvas;
-  [canvas.width, canvas.height] = [from.width, from.height];
+  const em = (12 * from.width) / plot.width;
+  [canvas.width, canvas.height] = [from.width, from.height + 5 * em];
   const context = canvas.getContext("2d");
   if (context) {
-    context.fillStyle = ground;
+    context.fillStyle = colourOf(element, "--card");
     context.fillRect(0, 0, canvas.width, canvas.height);
-    context.drawImage(from, 0, 0);
+    context.drawImage(from, 0, 2.5 * em);
+    context.fillStyle = colourOf(element, "--ink");
+    context.font = `600 ${1.2 * em}px ${FAMILY}`;
+    context.fillText(title, em, 1.8 * em);
+    context.font = `${em}px ${FAMILY}`;
+    let left = em;
+    for (const each of series) {
+      swatch(context, each, { colour: colourOf(element, each.colour), tint: colourOf(element, "--band") }, [
+        left,
+        canvas.height - 1.7 * em,
+        em,
+      ]);
+      context.fillStyle = colourOf(element, "--ink");
+      context.fillText(each.name, left + 1.5 * em, canvas.height - em);
+      left += context.measureText(each.name).width + 3 * em;
+    }
   }
   return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
 }
@@ -138,7 +204,7 @@ export function Plot(props: Props) {
   const head = [x.name, ...series.map((each) => each.name)];
   async function asPicture(): Promise<void> {
     const [made, element] = [plot.current, box.current];
-    const blob = made && element && (await picture(made, colourOf(element, "--card")));
+    const blob = made && element && (await picture(made, element, props));
     if (blob) download(`${file}.png`, blob);
   }
   return (

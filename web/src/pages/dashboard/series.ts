@@ -25,6 +25,7 @@ export function curveSeries(points: readonly Schemas["CurvePoint"][]): Columns {
       name: t.contextSize,
       colour: "--series-3",
       look: "dashed",
+      axis: "right",
       values: points.map(contextSize),
     },
   ];
@@ -33,6 +34,35 @@ export function curveSeries(points: readonly Schemas["CurvePoint"][]): Columns {
     series.splice(1, 0, { name: t.controlPoints, colour: "--series-2", look: "points", values: control });
   }
   return { x: { name: t.position, values: points.map((each) => each.position) }, series };
+}
+
+/** All interactions so far, image by image, and on to the last one as far as that can be said. */
+export function effortSeries(
+  points: readonly Schemas["CurvePoint"][],
+  { images, interactions }: Schemas["Projection"],
+): Columns & { band?: [number, number] } {
+  const done = points.map((each) => each.running_mean * each.position);
+  const [now, soFar] = [points.at(-1)?.position ?? 0, done.at(-1) ?? 0];
+  const x = { name: t.position, values: [0, ...points.map((each) => each.position)] };
+  const drawn: Series = { name: t.inAllSoFar, colour: "--series-1", look: "line", values: [0, ...done] };
+  if (!interactions) return { x, series: [drawn] };
+  const onward = (more: number) => [...Array(done.length).fill(null), soFar, soFar + more];
+  const line = (name: string, look: Series["look"], more: number): Series => ({
+    name,
+    colour: "--series-1",
+    look,
+    values: onward(more),
+  });
+  return {
+    x: { ...x, values: [...x.values, now + images] },
+    series: [
+      { ...drawn, values: [...drawn.values, null] },
+      line(t.expected, "dashed", interactions.value),
+      line(t.atMost, "edge", interactions.high),
+      line(t.atLeast, "edge", interactions.low),
+    ],
+    band: [2, 3],
+  };
 }
 
 /** Seconds of work an image, day by day (UTC), and how many images were accepted. */
@@ -51,6 +81,7 @@ export function byDay(days: readonly Schemas["DayMetrics"][]): Columns {
         name: t.acceptedImages,
         colour: "--series-3",
         look: "dashed",
+        axis: "right",
         values: sorted.map((each) => each.work.accepted),
       },
     ],

@@ -1,0 +1,115 @@
+"""The images of a project in a real browser: found by where they stand and how unsure the model was."""
+
+from pathlib import Path
+
+import httpx
+import numpy as np
+from playwright.sync_api import Locator, Page, expect
+
+from service.db import unit_of_work
+from service.tables import Annotation
+from tests.conftest import ServiceUnderTest
+from tests.factories import a_project, accept_next, png, told, upload
+from tests.web.conftest import eventually
+
+
+def shown(page: Page) -> Locator:
+    """The names of the images that the page shows."""
+    return page.locator(".tile .name")
+
+
+def test_images_are_found_by_state_holder_label_and_uncertainty(
+    page: Page, api: httpx.Client, service: ServiceUnderTest
+) -> None:
+    project = a_project(api, images=4, use_context=False)  # each is predicted once, and then left alone
+    accept_next(api, project.label_id, clicks=1)
+    held = told(api.post(f"/labels/{project.label_id}/next"))["annotation"]
+    told(api.post(f"/projects/{project.id}/labels", json={"name": "rim"}), 201)
+    path = f"/labels/{project.label_id}/annotations"
+    eventually(lambda: all(each["uncertainty"] is not None for each in told(api.get(path))))
+    with unit_of_work(service.sessions) as session:
+        for queued, uncertainty in zip(told(api.get(path)), (0.3, 0.05, 0.6, None), strict=True):
+            session.get_one(Annotation, queued["id"]).first_uncertainty = uncertainty
+
+    page.goto(f"/projects/{project.id}/images")
+    expect(shown(page)).to_have_text(["0.png", "1.png", "2.png", "3.png"])
+    page.get_by_label("State").select_option("Accepted")
+    expect(shown(page)).to_have_text(["0.png"])
+    page.get_by_label("State").select_option("Any")
+    page.get_by_label("Held by").select_option("Somebody")
+    expect(shown(page)).to_have_text([held["image"]["name"]])
+    page.get_by_label("Held by").select_option("Nobody")
+    expect(shown(page)).to_have_count(3)
+    page.get_by_label("Held by").select_option("Anybody or nobody")
+
+    page.get_by_label("Order").select_option("Most uncertain first")
+    expect(shown(page)).to_have_text(["2.png", "0.png", "1.png"])
+    expect(page.locator(".tile").first).to_contain_text("60 % unsure")
+    page.get_by_label("Uncertainty").select_option("25 % or more")
+    expect(shown(page)).to_have_text(["2.png", "0.png"])
+    page.get_by_label("Order").select_option("As they came")
+    expect(shown(page)).to_have_text(["0.png", "2.png"])
+    page.get_by_label("Label").select_option("rim")
+    expect(page.get_by_text("No image is like that")).to_be_visible()
+    page.get_by_role("button", name="Show all").click()
+    expect(shown(page)).to_have_count(4)
+
+
+def test_more_than_a_page_of_images_is_shown_on_demand_in_either_order(
+    page: Page, api: httpx.Client, service: ServiceUnderTest
+) -> None:
+    project = a_project(api, images=0)
+    small = {f"{index}.png": png(np.full((4, 4), index, np.uint8)) for index in range(70)}
+    told(upload(api, project.id, small), 201)
+    with unit_of_work(service.sessions) as session:
+        of_label = session.query(Annotation).filter_by(label_id=project.label_id)
+        for index, annotation in enumerate(of_label.order_by(Annotation.id)):
+            annotation.first_uncertainty = index // 10 / 10
+    page.goto(f"/projects/{project.id}/images")
+    for order, last in (("As they came", "69.png"), ("Most uncertain first", "0.png")):
+        page.get_by_label("Order").select_option(order)
+        expect(shown(page)).to_have_count(60)
+        page.get_by_role("button", name="Show more").click()
+        expect(shown(page)).to_have_count(70)
+        assert len(set(shown(page).all_inner_texts())) == 70
+        expect(shown(page).last).to_have_text(last)
+
+
+def test_masks_that_were_drawn_elsewhere_are_accepted_and_what_fits_no_image_is_told(
+    page: Page, api: httpx.Client, tmp_path: Path
+) -> None:
+    project = a_project(api, images=3)
+    mask = np.zeros((48, 64), np.uint8)
+    mask[10:30, 10:40] = 255
+    for name in ("0_mask.png", "1_mask.png", "elsewhere_mask.png"):
+        (tmp_path / name).write_bytes(png(mask))
+    page.goto(f"/projects/{project.id}")
+    page.get_by_text("Add masks that were drawn elsewhere").click()
+    page.get_by_label("The masks are of").select_option("disc")
+    page.get_by_label("Add masks that were drawn elsewhere: Choose a folder").set_input_files(tmp_path)
+    lines = page.locator("details .uploads li")
+    expect(lines.filter(has_text="Stored")).to_have_count(2)
+    expect(lines.filter(has_text="elsewhere_mask.png")).to_contain_text("Refused")
+    expect(page.get_by_text("2 of 3 images accepted")).to_be_visible()
+    page.get_by_role("link", name="Context").click()
+    expect(page.locator(".tile")).to_have_count(2)
+
+
+def test_managers_assign_images_and_take_one_back(page: Page, api: httpx.Client) -> None:
+    project = a_project(api, images=3)
+    told(api.post(f"/labels/{project.label_id}/next"))
+    page.goto(f"/projects/{project.id}/images")
+    tiles = page.locator(".tile")
+    expect(tiles).to_have_count(3)
+    page.get_by_label("Held by").select_option("Somebody")
+    expect(tiles).to_have_count(1)
+    expect(tiles).to_contain_text("accrue has it until")
+    tiles.get_by_role("button", name="Take it back").click()
+    expect(page.get_by_text("No image is like that")).to_be_visible()
+    page.get_by_role("button", name="Show all").click()
+    tiles.first.get_by_label("Select").check()
+    page.get_by_label("Assign to").select_option("accrue")
+    page.get_by_label("Priority").fill("7")
+    page.get_by_role("button", name="Change 1 image").click()
+    expect(tiles.first).to_contain_text("Priority 7")
+    expect(tiles.first).to_contain_text("For accrue")
