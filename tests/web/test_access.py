@@ -11,7 +11,7 @@ from tests.conftest import ServiceUnderTest
 from tests.factories import AProject, a_project, accept_next, told
 from tests.web.conftest import Desk, SignIn
 from tests.web.people import a_person
-from tests.web.test_team import faults
+from tests.web.axe import faults
 
 pytestmark = pytest.mark.parametrize("service", ["sqlite"], indirect=True)
 

@@ -32,6 +32,9 @@ export interface Peek {
   readonly accepted: boolean;
 }
 
+/** A first mask of an older context is not shown if the newer one comes within this time. */
+const FIRST_MASK_SECONDS = 1;
+
 export class Desk implements Ends {
   readonly remote: Remote = overHttp();
   readonly phase = signal<Phase>({ kind: "opening" });
@@ -105,7 +108,7 @@ export class Desk implements Ends {
   async #post(path: string): Promise<Answer<Opened | null>> {
     return this.remote.ask<Opened | null>(path, {
       method: "POST",
-      headers: { "Idempotency-Key": newKey() },
+      headers: { "Idempotency-Key": newKey(), Prefer: `wait=${FIRST_MASK_SECONDS}` },
     });
   }
 

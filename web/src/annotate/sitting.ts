@@ -62,7 +62,7 @@ export class Sitting implements Host {
     this.#ends = ends;
     const seen = (now: AnnotationOut) => {
       this.#annotation = now;
-      this.#origin ??= now.prediction;
+      this.#first(now.prediction);
     };
     this.#courier = new Courier(remote, this.id, () => this.work, seen);
     const kept = {
@@ -98,7 +98,7 @@ export class Sitting implements Host {
     return this.#annotation;
   }
 
-  /** The prediction that it opened with, or the first one that came. */
+  /** The newest prediction of the untouched image; of what was drawn on before, the one it opened with. */
   get origin(): PredictionOut | null {
     return this.#origin;
   }
@@ -251,8 +251,12 @@ export class Sitting implements Host {
   }
 
   #hear(told: Told | null): void {
-    if (told?.kind === "predicted") this.#origin ??= told.prediction ?? null;
+    if (told?.kind === "predicted") this.#first(told.prediction);
     this.work.take(told === null ? { kind: "retry" } : { kind: "told", told });
+  }
+
+  #first(prediction: PredictionOut | null | undefined): void {
+    if (prediction && (this.#origin === null || prediction.n === 0)) this.#origin = prediction;
   }
 
   async #beat(): Promise<void> {
