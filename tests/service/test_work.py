@@ -19,7 +19,7 @@ from service.clock import now
 from service.context.queries import LIMIT, PARTS, pairs
 from service.db import reading, unit_of_work
 from service.jobs import Job
-from service.tables import Annotation, ContextEntry, Interaction, Lease, Prediction
+from service.tables import Annotation, ContextEntry, Interaction, Label, Lease, Prediction
 from tests.factories import CLICK, Opened, a_project, draw, many_annotations, open_next, told
 from tests.service.conftest import Alone
 
@@ -180,7 +180,7 @@ def test_attempts_that_succeeded_do_not_count_against_the_next_context(alone: Al
     for _ in range(5):
         with unit_of_work(alone.sessions) as session:
             assert count_attempt(session, Job.PREDICT_FIRST, opened.id, 3, events=alone.events)
-            session.execute(update(Prediction).values(context_version=Prediction.context_version - 1))
+            session.execute(update(Label).values(context_version=Label.context_version + 1))
         assert alone.predict(Job.PREDICT_FIRST, opened.id) is not None
 
 

@@ -31,7 +31,7 @@ def a_person(service: ServiceUnderTest, project_id: int, role: Role) -> Person:
 def sign_in_again(page: Page) -> None:
     """Answer the dialog that asks for the password in place."""
     dialog = page.get_by_role("dialog", name="Sign in")
-    expect(dialog).to_be_visible(timeout=10_000)
+    expect(dialog).to_be_visible()
     dialog.get_by_label("Password").fill(PASSWORD)
     page.keyboard.press("Enter")
     expect(dialog).to_have_count(0)

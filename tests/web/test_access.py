@@ -9,9 +9,9 @@ from playwright.sync_api import Page, ViewportSize, expect
 from service.tables import Role
 from tests.conftest import ServiceUnderTest
 from tests.factories import AProject, a_project, accept_next, told
+from tests.web.axe import faults
 from tests.web.conftest import Desk, SignIn
 from tests.web.people import a_person
-from tests.web.axe import faults
 
 pytestmark = pytest.mark.parametrize("service", ["sqlite"], indirect=True)
 

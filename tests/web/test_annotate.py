@@ -212,14 +212,14 @@ def test_work_done_offline_survives_a_closed_tab(sign_in: SignIn, project: AProj
     first.stroke(*CORNER)
     first.press("s")
     first.stroke(*STROKE)
-    expect(first.page.locator('[data-state="offline"]')).to_be_visible(timeout=10_000)
+    expect(first.page.locator('[data-state="offline"]')).to_be_visible()
     drawn, prompts = first.hash, first.prompts
     first.page.wait_for_timeout(300)
     first.page.close()
     context.set_offline(False)
     second = Desk(context.new_page())
     second.page.goto(f"/labels/{project.label_id}/annotate")
-    expect(second.page.get_by_text("was brought back")).to_be_visible(timeout=10_000)
+    expect(second.page.get_by_text("was brought back")).to_be_visible()
     expect(second.page.get_by_text("1 prompt held back")).to_be_visible()
     assert second.hash == drawn
     assert second.prompts + 1 == prompts
@@ -233,7 +233,7 @@ def test_what_was_drawn_offline_goes_out_when_the_line_is_back(drawing: Desk) ->
     drawing.press("b")
     drawing.stroke(*CORNER)
     drawn = drawing.hash
-    expect(drawing.page.locator('[data-state="offline"]')).to_be_visible(timeout=10_000)
+    expect(drawing.page.locator('[data-state="offline"]')).to_be_visible()
     drawing.page.context.set_offline(False)
     drawing.saved()
     drawing.page.reload()

@@ -69,7 +69,7 @@ def test_the_dashboard_follows_what_is_accepted_elsewhere(
         held = client.next(project.label_id)
         assert held is not None
         client.submit(held)
-    expect(curve).to_have_attribute("data-points", "2", timeout=10_000)
+    expect(curve).to_have_attribute("data-points", "2")
     expect(page.get_by_text("over 2 accepted images")).to_be_visible()
 
 

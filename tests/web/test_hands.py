@@ -167,6 +167,7 @@ def test_a_digit_opens_the_same_image_for_another_label(desk: Desk, api: httpx.C
     desk.open(f"/labels/{project.label_id}/annotate")
     image = desk.page.locator(".where .name").inner_text()
     expect(desk.page.locator(".where strong")).to_have_text("disc")
+    expect(desk.page.get_by_role("button", name="cup")).to_be_visible()
     desk.press("2")
     expect(desk.page.locator(".where strong")).to_have_text("cup")
     desk.ready()

@@ -9,7 +9,7 @@ from playwright.sync_api import Locator, expect
 from service.tables import Role
 from tests.conftest import ServiceUnderTest
 from tests.factories import AProject, a_project, accept_next, told
-from tests.web.conftest import Desk, SignIn
+from tests.web.conftest import Desk, SignIn, eventually
 from tests.web.people import Person, a_person, sign_in_again
 
 pytestmark = pytest.mark.parametrize("service", ["postgresql"], indirect=True)
@@ -86,7 +86,9 @@ def test_a_reviewer_mends_the_mask_and_accepts_it_as_a_new_version(
     before, across = desk.hash, ((0.1, 0.1), (0.9, 0.9))
     desk.stroke(*across)
     assert desk.hash == before
-    desk.press("i", "b")
+    desk.page.locator(".viewport").evaluate("viewport => { viewport.dataset.before = 'yes' }")
+    desk.press("i", "i", "i", "b")
+    expect(desk.page.locator(".viewport")).to_have_attribute("data-before", "yes")
     desk.stroke(*across)
     desk.painted(before)
     first = desk.page.locator(".where .name").inner_text()
@@ -144,7 +146,7 @@ def test_its_author_sees_why_it_came_back_and_where_and_answers(
         return count;
     }"""
     marks = theirs.page.locator(".layer-marks")
-    assert marks.evaluate(yellow) > 100, "the pin is on the image"
+    eventually(lambda: marks.evaluate(yellow) > 100)
     x, y = theirs.shown(0, 0)
     talk.get_by_role("button", name="Show pin 1").click()
     assert theirs.shown(0, 0) != (x, y)

@@ -37,7 +37,7 @@ def test_a_project_is_made_with_labels_images_and_an_invitation(
     expect(page.get_by_text("4 files will be uploaded")).to_be_visible()
     page.get_by_label("Make an invitation link").check()
     page.get_by_role("button", name="Create the project").click()
-    expect(page.get_by_text("4 of 4 files done")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("4 of 4 files done")).to_be_visible()
     expect(page.locator(".uploads .chip", has_text="Stored")).to_have_count(3)
     expect(page.locator(".uploads li", has_text="notes.txt")).to_contain_text("Refused")
 
@@ -108,7 +108,7 @@ def test_an_export_is_made_downloaded_and_removed(page: Page, api: httpx.Client)
     page.get_by_label("Format").select_option("Everything (JSON)")
     page.get_by_role("button", name="Export", exact=True).click()
     link = page.get_by_role("link", name="Download")
-    expect(link).to_be_visible(timeout=30_000)
+    expect(link).to_be_visible()
     with page.expect_download() as download:
         link.click()
     assert json.loads(Path(download.value.path()).read_text())

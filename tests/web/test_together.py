@@ -160,7 +160,7 @@ def test_an_image_that_is_done_elsewhere_says_so_and_leads_on(sign_in: SignIn, p
     context.set_offline(True)
     first.press("b")
     first.stroke(*CORNER)
-    expect(first.page.locator('[data-state="offline"]')).to_be_visible(timeout=10_000)
+    expect(first.page.locator('[data-state="offline"]')).to_be_visible()
     headers = {"Origin": first.page.url.split("/labels")[0]}
     place = f"/api/labels/{project.label_id}/next"
     opened = context.request.post(place, headers=headers).json()
@@ -170,7 +170,7 @@ def test_an_image_that_is_done_elsewhere_says_so_and_leads_on(sign_in: SignIn, p
     assert answer.ok, answer.text()
     context.set_offline(False)
     go_on = first.page.get_by_role("dialog").get_by_role("button", name="Go on with the next")
-    expect(go_on).to_be_visible(timeout=15_000)
+    expect(go_on).to_be_visible()
     go_on.click()
     expect(first.page.locator(".where .name")).not_to_have_text(name)
 
@@ -208,7 +208,7 @@ def hung(service: ServiceUnderTest) -> Iterator[None]:
 def test_without_the_model_people_paint_and_submit(drawing: Desk, hung: None) -> None:
     drawing.press("s")
     drawing.stroke(*STROKE)
-    expect(drawing.page.get_by_text("The model has not answered yet")).to_be_visible(timeout=4_000)
+    expect(drawing.page.get_by_text("The model has not answered yet")).to_be_visible()
     drawing.press("b")
     before = drawing.hash
     drawing.stroke(*CORNER)
@@ -232,7 +232,7 @@ def test_a_model_that_is_killed_is_missed_and_its_mask_comes_when_it_is_back(
     drawing.press("s")
     drawing.stroke(*STROKE)
     message = drawing.page.get_by_text("The model has not answered yet")
-    expect(message).to_be_visible(timeout=4_000)
+    expect(message).to_be_visible()
     eventually(lambda: drawing.hash != painted, seconds=90)
     expect(message).to_have_count(0)
     drawing.interactions(2)
@@ -248,11 +248,11 @@ def test_what_is_submitted_offline_goes_out_when_the_line_is_back(
     drawing.press("b")
     drawing.stroke(*CORNER)
     drawing.press("Control+Enter")
-    expect(drawing.page.get_by_text("This goes out as soon as")).to_be_visible(timeout=10_000)
+    expect(drawing.page.get_by_text("This goes out as soon as")).to_be_visible()
     drawn = drawing.hash
     drawing.stroke(*STROKE)
     assert drawing.hash == drawn, "what has been submitted is not painted on"
     drawing.page.context.set_offline(False)
-    expect(drawing.page.locator(".where .name")).not_to_have_text(name, timeout=10_000)
+    expect(drawing.page.locator(".where .name")).not_to_have_text(name)
     (accepted,) = told(api.get(f"/labels/{project.label_id}/annotations?state=accepted"))
     assert accepted["image"] == name

@@ -98,7 +98,7 @@ def make_a_project(page: Page, folder: Path) -> str:
     page.get_by_label("Images: Choose a folder").set_input_files(folder)
     page.get_by_label("Make an invitation link").check()
     page.get_by_role("button", name="Create the project").click()
-    expect(page.get_by_text("5 of 5 files done")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("5 of 5 files done")).to_be_visible()
     expect(page.locator(".uploads .chip", has_text="Stored")).to_have_count(4)
     expect(page.locator(".uploads li", has_text="notes.txt")).to_contain_text("Refused")
     link = page.locator("output").inner_text()
@@ -181,7 +181,7 @@ def exported(page: Page) -> dict[str, str]:
     page.get_by_label("Label").select_option("ventricle")
     page.get_by_role("button", name="Export", exact=True).click()
     link = page.get_by_role("link", name="Download")
-    expect(link).to_be_visible(timeout=30_000)
+    expect(link).to_be_visible()
     with page.expect_download() as download:
         link.click()
     with zipfile.ZipFile(download.value.path()) as archive:
@@ -226,7 +226,7 @@ def test_a_new_team_does_the_whole_job(
         reviewer.ready()
         name, mask = submit(reviewer)
         assert mask == drawn[name]
-        expect(curve).to_have_attribute("data-points", str(accepted), timeout=10_000)
+        expect(curve).to_have_attribute("data-points", str(accepted))
 
     annotator.page.get_by_role("button", name="Look again").click()
     annotator.ready()
@@ -244,6 +244,6 @@ def test_a_new_team_does_the_whole_job(
     reviewer.page.get_by_role("button", name="Look again").click()
     reviewer.ready()
     assert submit(reviewer) == (poor, drawn[poor])
-    expect(curve).to_have_attribute("data-points", str(len(HANDS)), timeout=10_000)
+    expect(curve).to_have_attribute("data-points", str(len(HANDS)))
     masks = {f"masks/ventricle/{safe_path(name)}.png": mask for name, mask in drawn.items()}
     assert exported(owner) == masks

@@ -19,14 +19,16 @@ export function Dialog({ title, says, onClose, children, closable = true }: Prop
   const box = useRef<HTMLDialogElement>(null);
   const id = useId();
   useLayoutEffect(() => {
-    const before = document.activeElement;
-    box.current?.showModal();
+    const dialog = box.current;
+    if (!dialog) return;
+    dialog.showModal();
     const wanted = ["[autofocus]", "form :is(input, textarea)"];
     wanted
-      .map((each) => box.current?.querySelector<HTMLElement>(each))
+      .map((each) => dialog.querySelector<HTMLElement>(each))
       .find(Boolean)
       ?.focus();
-    return () => before instanceof HTMLElement && before.focus();
+    // Closed before it is taken away: the browser then gives the focus back to what had it.
+    return () => dialog.close();
   }, []);
   function cancel(event: Event): void {
     event.preventDefault();

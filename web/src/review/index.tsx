@@ -107,15 +107,13 @@ export function Review({ labelId }: { labelId: number }) {
   return (
     <div class="annotate review" data-phase={kind}>
       <h1 class="visually-hidden">{words.title}</h1>
-      {editing.value ? (
+      {editing.value && (
         <Toolbar
           does={does}
           bench={easels.value?.bench ?? null}
           canUndo={sitting?.work.canUndo ?? false}
           canRedo={sitting?.work.canRedo ?? false}
         />
-      ) : (
-        <div />
       )}
       <div class="middle">
         <Status desk={desk} sitting={sitting} thinking={thinking} />
