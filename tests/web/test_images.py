@@ -61,10 +61,6 @@ def test_more_than_a_page_of_images_is_shown_on_demand_in_either_order(
     project = a_project(api, images=0)
     small = {f"{index}.png": png(np.full((4, 4), index, np.uint8)) for index in range(70)}
     told(upload(api, project.id, small), 201)
-    path = f"/labels/{project.label_id}/annotations?uncertainty_from=0"
-    eventually(
-        lambda: len(told(api.get(path))) == Settings().predict_ahead
-    )  # the worker notes no more of them
     with unit_of_work(service.sessions) as session:
         of_label = session.query(Annotation).filter_by(label_id=project.label_id)
         for index, annotation in enumerate(of_label.order_by(Annotation.id)):
