@@ -172,6 +172,7 @@ def test_a_digit_opens_the_same_image_for_another_label(desk: Desk, api: httpx.C
     expect(desk.page.locator(".where strong")).to_have_text("cup")
     desk.ready()
     assert desk.page.locator(".where .name").inner_text() == image
+    expect(desk.page.get_by_role("button", name="disc")).to_be_visible()
     desk.press("1")
     expect(desk.page.locator(".where strong")).to_have_text("disc")
     desk.press("9")
