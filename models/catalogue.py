@@ -28,7 +28,7 @@ MODELS = {
     "memory-v1": Model(
         (("memory-v1.safetensors",),),
         "Apache-2.0",
-        "d03e1d542d0b342aa5cea46a88bdf25fc1568a2d5aa02f475e6054bf3b3801d0",
+        "dfd98aad30b14bfe3285de10e129f46e866747b89830398beffaad55f1774040",
     ),
     "multiverseg": Model(
         (("MultiverSeg_v1_nf256_res128.pt", "MultiverSeg_v0_nf256_res128.pt"), SCRIBBLEPROMPT_UNET),
