@@ -132,6 +132,21 @@ describe("the journal", () => {
     expect(same(journal.mask, one)).toBe(true);
   });
 
+  it("does again what was undone, though a reply has come to what is under it", () => {
+    const journal = new Journal(new Mask(WIDTH, HEIGHT));
+    const reply = new Mask(WIDTH, HEIGHT);
+    paint(reply, [{ x: 7, y: 7 }], 5, 1);
+    journal.prompt("prompt", []);
+    const edited = journal.mask.clone();
+    journal.edit("edit", edited, paint(edited, [{ x: 5, y: 5 }], 3, 1));
+    journal.undo();
+    journal.answer("prompt", whole(reply), "a");
+    journal.redo();
+    expect(same(journal.mask, edited)).toBe(true);
+    journal.undo();
+    expect(same(journal.mask, reply)).toBe(true);
+  });
+
   it("forgets what is redone by doing something else", () => {
     const journal = new Journal(new Mask(WIDTH, HEIGHT));
     journal.prompt("one", []);

@@ -107,12 +107,12 @@ describe("an annotation in hand", () => {
     );
   }, 60_000);
 
-  it("needs no second look as long as everything is heard", async () => {
+  it("needs no second look as long as everything is heard and nothing is undone", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(doing, { maxLength: 60, size: "max" }), async (doings) => {
         const line = await opened();
         for (const what of doings) {
-          if (what.kind === "timer") continue;
+          if (["timer", "undo", "redo"].includes(what.kind)) continue;
           const heard = {
             lost: false,
             how: what.kind === "predict" && what.how === "answer" ? "answer" : "event",

@@ -8,7 +8,7 @@
 import { type Pixels, write } from "./bits";
 import { type Box, everything, NOWHERE, union } from "./box";
 import type { Mask } from "./mask";
-import { difference, differenceTo, flip, type Patch, UNCHANGED } from "./patch";
+import { combined, difference, differenceTo, flip, type Patch, UNCHANGED } from "./patch";
 import type { Prompt } from "./prompts";
 
 export interface Step {
@@ -99,7 +99,9 @@ export class Journal {
     if ((key !== null && at < 0) || this.path.slice(at + 1).some((step) => step.masked)) return null;
     if (at >= 0) return this.#change(this.#steps[at], pixels, digest);
     this.#origin = digest;
-    return write(this.mask, pixels);
+    const change = differenceTo(this.mask, pixels);
+    this.#slide(change);
+    return flip(this.mask, change);
   }
 
   /**
@@ -154,8 +156,16 @@ export class Journal {
   /** Has a step, above which no pixel was changed, make what `pixels` say instead of what it made. */
   #change(step: Step, pixels: Pixels, digest: string): Box {
     const before = flip(this.mask, step.patch);
-    Object.assign(step, { masked: true, digest, patch: differenceTo(this.mask, pixels) });
-    return union(before, flip(this.mask, step.patch));
+    const patch = differenceTo(this.mask, pixels);
+    this.#slide(combined(step.patch, patch));
+    Object.assign(step, { masked: true, digest, patch });
+    return union(before, flip(this.mask, patch));
+  }
+
+  /** What has been undone makes the mask that it made, though `change` is done to the one under it. */
+  #slide(change: Patch): void {
+    const next = this.#steps.slice(this.#at).find((step) => step.masked);
+    if (next) next.patch = combined(next.patch, change);
   }
 
   /** What the service calls the mask that the first `count` steps have made. */

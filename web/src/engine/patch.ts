@@ -1,7 +1,7 @@
 /** What differs between two masks: the pixels to flip, which lead from either to the other. */
 
 import type { Pixels } from "./bits";
-import { type Box, isEmpty, NOWHERE } from "./box";
+import { type Box, isEmpty, NOWHERE, union } from "./box";
 import { Changed, type Mask } from "./mask";
 
 /** Pixels start <= i < end to flip, as pairs of [start, end) in the order of the image; `box` is around them. */
@@ -49,4 +49,19 @@ export function flip(mask: Mask, patch: Patch): Box {
     for (let at = runs[i], end = runs[i + 1]; at < end; at++) mask.pixels[at] ^= 1;
   }
   return mask.touch(patch.box);
+}
+
+/** One patch and then the other, as one. */
+export function combined(one: Patch, other: Patch): Patch {
+  const bounds = new Uint32Array(one.runs.length + other.runs.length);
+  bounds.set(one.runs);
+  bounds.set(other.runs, one.runs.length);
+  bounds.sort();
+  const runs: number[] = [];
+  for (const bound of bounds) {
+    // What is flipped twice is as it was.
+    if (runs.at(-1) === bound) runs.pop();
+    else runs.push(bound);
+  }
+  return { box: union(one.box, other.box), runs: Uint32Array.from(runs) };
 }
