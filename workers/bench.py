@@ -17,6 +17,10 @@ PAIRS_KEPT = 8
 Pairs = tuple[queries.ContextPair, ...]
 
 
+class PersonWaits(Exception):  # noqa: N818
+    """Somebody waits for a mask: what nobody waits for is put off."""
+
+
 @dataclass
 class Bench:
     """Rows, blobs, ports, the models by name, and the settings that tasks go by."""
@@ -38,6 +42,11 @@ class Bench:
             found = queries.pairs(session, label_id, version)
             self._pairs.put((label_id, version), found)
         return found
+
+    def give_way(self) -> None:
+        """Asked before each step of long work; raises PersonWaits when somebody waits for the worker."""
+        if self.jobs.people_wait():
+            raise PersonWaits
 
     def inputs(self, model: str) -> Inputs:
         """The encoded images and contexts of one model, which is loaded when it is first asked for."""

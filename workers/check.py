@@ -1,21 +1,17 @@
 """The task that checks an accepted mask against the others; safe to run twice, gives way to people."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 from models.predictor import Context, Predictor, Result
 from models.quality import agreement
 from service.context.actions import begin_check, put_off_check, record_quality
 from service.db import unit_of_work
-from service.jobs import Job, Jobs
-from workers.bench import Bench
+from service.jobs import Job
+from workers.bench import Bench, PersonWaits
 
 logger = logging.getLogger(__name__)
-
-
-class PersonWaits(Exception):  # noqa: N818
-    """Somebody waits for a mask: the check is made later, from its beginning."""
 
 
 class Polite:
@@ -24,23 +20,19 @@ class Polite:
     A check takes as long as a dozen predictions, and a prompt waits for one at most.
     """
 
-    def __init__(self, predictor: Predictor, jobs: Jobs) -> None:
-        self._predictor, self._jobs = predictor, jobs
+    def __init__(self, predictor: Predictor, give_way: Callable[[], None]) -> None:
+        self._predictor, self._give_way = predictor, give_way
 
     def encode_context(self, pairs: Iterable[tuple[Any, Any]]) -> Context:
         return self._predictor.encode_context(pairs)
 
     def extend_context(self, context: Context, image: Any, mask: Any) -> Context:
-        self.give_way()
+        self._give_way()
         return self._predictor.extend_context(context, image, mask)
 
     def predict(self, *arguments: Any, **options: Any) -> Result:
-        self.give_way()
+        self._give_way()
         return self._predictor.predict(*arguments, **options)
-
-    def give_way(self) -> None:
-        if self._jobs.people_wait():
-            raise PersonWaits
 
 
 def check_entry(bench: Bench, entry_id: int) -> None:
@@ -52,11 +44,11 @@ def check_entry(bench: Bench, entry_id: int) -> None:
     inputs = bench.inputs(check.model)
     if not inputs.predictor.segmenter.uses_context:
         return
-    polite = Polite(inputs.predictor, bench.jobs)
+    polite = Polite(inputs.predictor, bench.give_way)
     try:
         pairs = []
         for pair in (check.newcomer, *check.others):
-            polite.give_way()
+            bench.give_way()
             pairs.append(inputs.pair(pair, keep=False))
         quality = agreement(cast(Predictor, polite), pairs[0], pairs[1:])
     except PersonWaits:

@@ -3,6 +3,7 @@
 import logging
 import struct
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
@@ -97,8 +98,10 @@ class Inputs:
                 self.images.put(digest, encoded)
         return encoded
 
-    def context(self, work: Work) -> Context:
+    def context(self, work: Work, pause: Callable[[], None] = lambda: None) -> Context:
         """The context of the work's label: the one at hand, extended, unless an entry has left it.
+
+        How far it has been extended when ``pause`` raises is there for the next time.
 
         It is the same object for the same pairs: images know it by that. What others have made of the same
         image is left out of it: whoever annotates it after them should not see it.
@@ -106,12 +109,12 @@ class Inputs:
         kept = self.contexts.get(work.label_id)
         if kept is None or kept.pairs != work.context[: len(kept.pairs)]:
             kept = KeptContext((), self.predictor.encode_context([]))
-        context = kept.context
-        for pair in work.context[len(kept.pairs) :]:
-            context = self.predictor.extend_context(context, *self.pair(pair))
-        if context is not kept.context:
-            kept = KeptContext(work.context, context)
         self.contexts.put(work.label_id, kept)
+        for size, pair in enumerate(work.context[len(kept.pairs) :], len(kept.pairs) + 1):
+            pause()
+            context = self.predictor.extend_context(kept.context, *self.pair(pair))
+            kept = KeptContext(work.context[:size], context)
+            self.contexts.put(work.label_id, kept)
         pinned = frozenset(i for i, pair in enumerate(work.context) if pair.pinned)
         own = frozenset(i for i, pair in enumerate(work.context) if pair.image_id == work.image_id)
         return kept.seen(pinned | nearest(work), own)

@@ -6,13 +6,19 @@ from collections.abc import Callable
 
 from sqlalchemy.orm import Session
 
-from service.annotations.outcomes import Outcome, count_attempt, give_up, record_prediction
+from service.annotations.outcomes import (
+    Outcome,
+    count_attempt,
+    forgive_attempts,
+    give_up,
+    record_prediction,
+)
 from service.annotations.work import PairsReader, Work, work_on_first, work_on_interaction
 from service.db import unit_of_work
 from service.jobs import Job
 from service.masks import encode_change, to_png
 from service.storage import Storage, digest_of
-from workers.bench import Bench
+from workers.bench import Bench, PersonWaits
 from workers.edits import keep_painted
 from workers.inputs import Answer, Inputs, pack_state
 
@@ -46,8 +52,14 @@ def _predict(
             failure = f"The model {work.model} cannot be loaded: {error}."
             give_up(session, job, row_id, failure, events=bench.events)
         return
+    alone = work.n == 0 and not work.opened
     try:
-        outcome, state = compute(work, inputs, bench.storage)
+        outcome, state = compute(work, inputs, bench.storage, bench.give_way if alone else _stay)
+    except PersonWaits:
+        with unit_of_work(bench.sessions) as session:
+            forgive_attempts(session, work)
+        bench.jobs.send(job, row_id)
+        return
     except Exception:
         # Tried again at once, so that a person who waits soon hears that it is hopeless.
         bench.jobs.send(job, row_id, urgent=work.n == 0)
@@ -67,11 +79,24 @@ def _predict(
     )
 
 
-def compute(work: Work, inputs: Inputs, storage: Storage) -> tuple[Outcome, bytes]:
-    """Run the network; its mask is in the storage when this returns, its state is still to be put there."""
+def _stay() -> None:
+    """Somebody waits for this one."""
+
+
+def compute(
+    work: Work, inputs: Inputs, storage: Storage, pause: Callable[[], None] = _stay
+) -> tuple[Outcome, bytes]:
+    """Run the network; its mask is in the storage when this returns, its state is still to be put there.
+
+    What has been made of image and context when ``pause`` raises is there for the next time.
+    """
     earlier = inputs.earlier(work)
     began = time.perf_counter()
-    image, context = inputs.image(work.image_digest), inputs.context(work)
+    image = inputs.image(work.image_digest)
+    context = inputs.context(work, pause)
+    pause()
+    inputs.predictor.open(image, context)
+    pause()
     result = inputs.predictor.predict(image, work.prompts, context=context, previous=earlier.state)
     milliseconds = (time.perf_counter() - began) * 1000
     mask = keep_painted(result.mask, work.edits, work.prompts, inputs.mask)

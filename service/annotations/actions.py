@@ -10,7 +10,7 @@ from models.prompts import Prompt, all_inside
 from service.annotations import queries
 from service.annotations.steps import Standing
 from service.clock import now
-from service.context.queries import version_for
+from service.context.queries import oldest_good, version_for
 from service.db import on_commit
 from service.errors import NothingToUndo, NotOpen, PromptOutside, VersionStale
 from service.etag import tags
@@ -90,8 +90,8 @@ def ask_for_missing(session: Session, jobs: Jobs, annotation: Annotation, standi
 
 
 def _is_current(firsts: Sequence[Prediction], annotation: Annotation) -> bool:
-    """Whether the newest prediction without prompts was made with the context as it is now."""
-    return bool(firsts) and firsts[0].context_version >= version_for(annotation)
+    """Whether the newest prediction without prompts was made with the context as it is, or nearly so."""
+    return bool(firsts) and firsts[0].context_version >= oldest_good(version_for(annotation))
 
 
 def save_draft(

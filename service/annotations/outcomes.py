@@ -11,6 +11,7 @@ from service.annotations import queries
 from service.annotations.queries import channel_of
 from service.annotations.work import Work
 from service.clock import now
+from service.context.queries import oldest_good
 from service.db import on_commit
 from service.events import Events
 from service.jobs import Job
@@ -97,7 +98,7 @@ def record_prediction(session: Session, work: Work, outcome: Outcome, *, events:
     if session.scalar(_LOCK, {"annotation_id": work.annotation_id}) not in LIVE:
         return None
     if _too_late(session, work):
-        _forgive_attempts(session, work)
+        forgive_attempts(session, work)
         return None
     prediction = Prediction(
         annotation_id=work.annotation_id,
@@ -185,11 +186,11 @@ def _too_late(session: Session, work: Work) -> bool:
     if version is None:
         return False
     wanted = work.context_version if opened is None else min(opened, work.context_version)
-    return bool(drawn_upon or version >= wanted)
+    return bool(drawn_upon or version >= oldest_good(wanted))
 
 
-def _forgive_attempts(session: Session, work: Work) -> None:
-    """The network has answered, only too late: that is no failure, and redo may ask for it again."""
+def forgive_attempts(session: Session, work: Work) -> None:
+    """The work was put off, or came too late: that is no failure, and it may be asked for again."""
     if work.n == 0:
         session.get_one(Annotation, work.annotation_id).first_attempts = 0
         return

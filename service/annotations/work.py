@@ -11,10 +11,11 @@ from models.prompts import Prompt
 from service.annotations.queries import predictions_on
 from service.annotations.steps import path_to, seen_on
 from service.clock import now
-from service.context.queries import ContextPair, in_control, pairs, unchecked
+from service.context.queries import ContextPair, in_control, oldest_good, pairs, unchecked
 from service.jobs import Job
 from service.queue.queries import LIVE, ahead, live
 from service.tables import Annotation, Image, Interaction, Label, Lease, Prediction, Project, State
+from service.tables.columns import UtcDateTime
 
 # Older interactions without a prediction are sent again when somebody opens the annotation; the
 # bound keeps the sweep's query as small after a year as on the first day.
@@ -56,6 +57,8 @@ class Work:
     model: str
     context_version: int
     context: tuple[ContextPair, ...]
+    # Whether somebody has the image before them now.
+    opened: bool = False
     # Where the image lies, if it is of a volume.
     series: str | None = None
     place: float | None = None
@@ -88,11 +91,12 @@ def _work(
     """The work on the current step, unless it is done: one SELECT, it is in the way of every prompt."""
     n = path[-1].n if path else 0
     steps = [0, *(step.n for step in path)]
-    found = session.execute(_OPEN, {"annotation_id": annotation_id, "n": n, "path": steps}).first()
+    wanted = {"annotation_id": annotation_id, "n": n, "path": steps, "now": now()}
+    found = session.execute(_OPEN, wanted).first()
     if found is None or (n == 0 and found.first_failure is not None):
         return None
     version = found.context_version if found.use_context and not found.control else 0
-    if found.predicted_n == n and (n > 0 or found.predicted_version >= version):
+    if found.predicted_n == n and (n > 0 or found.predicted_version >= oldest_good(version)):
         return None
     earlier = None
     if n > 0 and found.predicted_n is not None:
@@ -112,6 +116,7 @@ def _work(
         model=found.model,
         context_version=version,
         context=read_pairs(session, found.label_id, version) if version else (),
+        opened=found.opened,
         series=found.series,
         place=found.place,
     )
@@ -169,6 +174,9 @@ _OPEN = (
         Prediction.context_version.label("predicted_version"),
         Prediction.mask_digest,
         Prediction.state_digest,
+        exists()
+        .where(Lease.annotation_id == Annotation.id, live(bindparam("now", type_=UtcDateTime)))
+        .label("opened"),
     )
     .join(Image, Image.id == Annotation.image_id)
     .join(Label, Label.id == Annotation.label_id)

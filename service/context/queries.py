@@ -16,6 +16,10 @@ from service.tables import Annotation, ContextEntry, Image, Label, Project, Stat
 LIMIT = 256
 PARTS = 4
 
+# A first mask is as good as a new one until one in so many changes of the context has come after it: of 4
+# pairs each is worth a new mask, of 64 eight (models/TRAINING_LOG.md has Dice by context size).
+MATTERS = 8
+
 # With how many of the newest others a new mask is compared: enough to outvote one that is wrong itself.
 FEWEST_OTHERS, MOST_OTHERS = 4, 8
 
@@ -67,6 +71,11 @@ def version_for(annotation: Annotation) -> int:
     """
     label = annotation.label
     return label.context_version if label.project.use_context and not is_control(annotation) else 0
+
+
+def oldest_good(version: int) -> int:
+    """The oldest context version whose first masks are good enough at ``version``."""
+    return version - version // MATTERS
 
 
 def pairs(session: Session, label_id: int, version: int) -> tuple[ContextPair, ...]:

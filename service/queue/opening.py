@@ -13,6 +13,7 @@ from service.annotations.actions import ask_for_missing
 from service.annotations.queries import channel_of
 from service.annotations.schemas import AnnotationOut, LeaseOut
 from service.annotations.waiting import wait_until
+from service.context.queries import oldest_good
 from service.db import reading
 from service.dependencies import Caller, Events, Jobs, Rules, Sessions, Storage, Transaction, Wait
 from service.metrics.actions import note_activity
@@ -78,7 +79,7 @@ class Opener:
                 return presentation.seen(session, queries.annotation(session, shown.id))
 
         def enough(event: dict[str, Any]) -> bool:
-            current = event.get("context_version", 0) >= shown.context_version
+            current = event.get("context_version", 0) >= oldest_good(shown.context_version)
             return event["kind"] == "failed" or event["n"] > 0 or (current and shown.step == 0)
 
         # Which annotation it is was known only with the commit, so the event may have come and gone:
@@ -95,11 +96,11 @@ Opening = Annotated[Opener, Depends(Opener)]
 
 
 def _settled(shown: AnnotationOut) -> bool:
-    """Whether the current step has its mask, the first one made with the context as it is now."""
+    """Whether the current step has its mask, the first one made with the context as it is, or nearly so."""
     if shown.failure is not None or shown.edited is not None:
         return True
     if shown.prediction is None:
         return False
     if shown.step:
         return shown.prediction.n == shown.step
-    return shown.prediction.context_version >= shown.context_version
+    return shown.prediction.context_version >= oldest_good(shown.context_version)

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, aliased, contains_eager, joinedload
 
 from service.clock import now
-from service.context.queries import in_control
+from service.context.queries import in_control, oldest_good
 from service.tables import Annotation, Interaction, Label, Lease, Prediction, State, Strategy
 from service.tables.columns import UtcDateTime
 
@@ -87,7 +87,7 @@ def twice_on(session: Session, label_id: int, user_id: int) -> int | None:
 
 
 def ahead(session: Session, label_id: int, count: int, *, user_id: int | None = None) -> Sequence[int]:
-    """What to predict before it is opened: annotations without a first prediction of this context.
+    """What to predict before it is opened: annotations without a first mask that is good with this context.
 
     In order these are of the next ``count``, and of as many that are assigned to ``user_id``. By
     uncertainty they are of a pool: those that would come next, because uncertainty falls as the context
@@ -117,9 +117,9 @@ def ahead(session: Session, label_id: int, count: int, *, user_id: int | None = 
 
 
 def _to_predict(following: Select[Annotation], version: int, control: ColumnElement[bool]) -> Select[int]:
-    """Of these annotations, those that nobody has drawn on and that need a prediction of ``version``.
+    """Of these annotations, those that nobody has drawn on and whose first mask is not good at ``version``.
 
-    One of the control group needs any.
+    In the control group any is.
     """
     columns = (Annotation.id, Annotation.position, control.label("control"))
     chosen = following.with_only_columns(*columns).subquery()
@@ -127,7 +127,7 @@ def _to_predict(following: Select[Annotation], version: int, control: ColumnElem
     current = exists().where(
         Prediction.annotation_id == chosen.c.id,
         Prediction.n == 0,
-        or_(Prediction.context_version >= version, chosen.c.control),
+        or_(Prediction.context_version >= oldest_good(version), chosen.c.control),
     )
     return select(chosen.c.id).where(~touched, ~current).order_by(chosen.c.position, chosen.c.id)
 

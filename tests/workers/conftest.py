@@ -1,6 +1,7 @@
 """A bench with a fake network, and something to work on."""
 
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from models.predictor import Result
 from models.predictor import State as Logits
 from models.prompts import Click
+from service.clock import now
 from service.db import unit_of_work
 from service.events import LocalEvents
 from service.jobs import RecordedJobs
@@ -21,6 +23,7 @@ from service.tables import (
     ContextEntry,
     Interaction,
     Label,
+    Lease,
     Prediction,
     Project,
     State,
@@ -85,6 +88,9 @@ class FakePredictor:
     def extend_context(self, context: FakeContext, image: Any, mask: Any) -> FakeContext:
         self.extended += 1
         return replace(context, masks=(*context.masks, mask))
+
+    def open(self, image: Any, context: FakeContext) -> None:
+        """There is nothing to prepare."""
 
     def predict(
         self,
@@ -188,6 +194,23 @@ class Workplace:
             session.add(entry)
             session.flush()
             return entry.id
+
+    def leased(self, annotation_id: int, time_left: timedelta = timedelta(minutes=2)) -> None:
+        """Somebody has it before them, or had until lately."""
+        with unit_of_work(self.bench.sessions) as session:
+            session.add(
+                Lease(
+                    annotation_id=annotation_id,
+                    user_id=self.user_id,
+                    token_digest="0" * 64,
+                    fence=1,
+                    context_version=0,
+                    expires_at=now() + time_left,
+                    idle_at=now() + timedelta(hours=1),
+                    seconds=120,
+                    idle_seconds=900,
+                )
+            )
 
     def entry(self, entry_id: int) -> ContextEntry:
         with self.bench.sessions() as session:

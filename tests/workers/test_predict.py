@@ -162,3 +162,40 @@ def test_one_failure_does_not_spoil_the_next_try(place: Workplace) -> None:
     place.predictor.error = None
     predict_interaction(place.bench, interaction)
     assert [prediction.n for prediction in place.predictions(annotation)] == [1]
+
+
+def test_a_prediction_ahead_gives_way_as_often_as_somebody_waits_and_is_no_failed_attempt(
+    place: Workplace,
+) -> None:
+    pairs = [place.accepted() for _ in range(2)]
+    annotation_id = place.annotation()
+    place.jobs.waiting = True
+    for _ in range(4):
+        predict_first(place.bench, annotation_id)
+    assert place.jobs.sent == [(Job.PREDICT_FIRST, annotation_id, "next")] * 4
+    assert (place.predictor.contexts, place.predictions(annotation_id)) == ([], [])
+    place.jobs.waiting = False
+    predict_first(place.bench, annotation_id)
+    assert len(place.predictions(annotation_id)) == 1
+    assert len(place.predictor.images) == 1 + len(pairs), "what was encoded before it gave way is kept"
+
+
+def test_a_first_mask_that_somebody_looks_for_gives_way_to_nobody(place: Workplace) -> None:
+    annotation_id = place.annotation()
+    place.leased(annotation_id)
+    place.jobs.waiting = True
+    predict_first(place.bench, annotation_id)
+    assert len(place.predictions(annotation_id)) == 1
+
+
+def test_a_first_mask_is_good_until_one_in_eight_changes_of_the_context_has_come_after_it(
+    place: Workplace,
+) -> None:
+    for _ in range(7):
+        place.accepted()
+    annotation_id = place.annotation()
+    predict_first(place.bench, annotation_id)
+    for size, predictions in ((8, 1), (9, 2), (10, 2), (11, 3)):
+        place.accepted()
+        predict_first(place.bench, annotation_id)
+        assert (size, len(place.predictions(annotation_id))) == (size, predictions)

@@ -54,14 +54,14 @@ def test_two_sweeps_at_once_do_no_harm(place: Workplace, unanswered: int) -> Non
 
 def test_the_next_images_of_a_label_at_work_are_predicted_ahead(place: Workplace) -> None:
     opened, *following = [place.annotation() for _ in range(4)]
-    _lease(place, opened, timedelta(minutes=1))
+    place.leased(opened, timedelta(minutes=1))
     sweep(place.bench)
     assert place.jobs.sent == [(Job.PREDICT_FIRST, row, "next") for row in following[:2]]
 
 
 def test_a_person_who_looks_at_an_image_without_a_mask_gets_one(place: Workplace) -> None:
     annotation = place.annotation()
-    _lease(place, annotation, timedelta(minutes=1))
+    place.leased(annotation, timedelta(minutes=1))
     with unit_of_work(place.bench.sessions) as session:
         session.get_one(Annotation, annotation).opened_at = now() - AGO
     sweep(place.bench)
@@ -70,8 +70,8 @@ def test_a_person_who_looks_at_an_image_without_a_mask_gets_one(place: Workplace
 
 def test_a_lease_that_ended_long_ago_is_cleared(place: Workplace) -> None:
     over, live = place.annotation(), place.annotation()
-    _lease(place, over, -2 * KEPT)
-    _lease(place, live, timedelta(minutes=1))
+    place.leased(over, -2 * KEPT)
+    place.leased(live, timedelta(minutes=1))
     sweep(place.bench)
     with place.bench.sessions() as session:
         assert session.get(Lease, over) is None
@@ -79,7 +79,7 @@ def test_a_lease_that_ended_long_ago_is_cleared(place: Workplace) -> None:
 
 
 def test_a_mask_whose_check_was_lost_is_checked_as_soon_as_it_has_company(place: Workplace) -> None:
-    _lease(place, place.annotation(), timedelta(minutes=1))
+    place.leased(place.annotation(), timedelta(minutes=1))
     entries = [place.accepted() for _ in range(4)]
     _accepted_a_while_ago(place)
     assert _checks(place) == []
@@ -99,20 +99,3 @@ def _checks(place: Workplace) -> list[int]:
     place.jobs.sent.clear()
     sweep(place.bench)
     return [row for job, row, _ in place.jobs.sent if job is Job.CHECK]
-
-
-def _lease(place: Workplace, annotation_id: int, time_left: timedelta) -> None:
-    with unit_of_work(place.bench.sessions) as session:
-        session.add(
-            Lease(
-                annotation_id=annotation_id,
-                user_id=place.user_id,
-                token_digest="0" * 64,
-                fence=1,
-                context_version=0,
-                expires_at=now() + time_left,
-                idle_at=now() + timedelta(hours=1),
-                seconds=120,
-                idle_seconds=900,
-            )
-        )
