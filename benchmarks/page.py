@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterable
 
 import numpy as np
-from playwright.sync_api import Response
 from rich.console import Console
 from rich.table import Table
 
@@ -69,18 +68,11 @@ def largest_reply(service: Apart, workplace: Workplace) -> int:
     """Bytes over the wire of the largest answer to a click on an image of 2048 x 2048."""
     with service.client() as client:
         label = new_label(client, 1, size=2048)
-    sizes: list[int] = []
-
-    def note(response: Response) -> None:
-        if response.url.endswith("/interactions"):
-            sizes.append(len(response.body()))
-
-    workplace.page.on("response", note)
     workplace.open(label)
     workplace.ready()
-    with workplace.noting("reply"):
+    with workplace.page.expect_response(lambda response: response.url.endswith("/interactions")) as answer:
         workplace.draw([Click(1024, 1024)])
-    return max(sizes)
+    return len(answer.value.body())
 
 
 def _spans(milliseconds: Iterable[float]) -> tuple[str, str]:

@@ -5,9 +5,9 @@ Which context to use, and when to predict, is decided by the caller; which entri
 image reads is decided by ``models.policy``.
 """
 
-import weakref
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -30,12 +30,14 @@ HALF_CAP = 16  # entries of half a context that a second opinion is formed by
 LOGIT_LIMIT = 30.0
 DRAWN_LOGIT = 8.0  # what a person has drawn is as sure as the network's surest pixels usually are
 
+_new_pairs = count()
+
 
 @dataclass(frozen=True, eq=False)
 class Context:
     """Encoded accepted pairs of one label; a new one is made for every extension."""
 
-    size: int = 0
+    pairs: tuple[int, ...] = ()  # a number of its own for each
     # Per scale: the memory, and which pair each of its entries belongs to.
     memories: tuple[Remembered, ...] = ()
     owners: tuple[tuple[int, ...], ...] = ()
@@ -43,7 +45,13 @@ class Context:
     hidden: frozenset[int] = frozenset()
 
     def __len__(self) -> int:
-        return self.size - len(self.hidden)
+        return len(self.pairs) - len(self.hidden)
+
+    @property
+    def key(self) -> tuple[tuple[int, ...], frozenset[int]]:
+        """What an image reads of it: contexts with the same key are the same to every image."""
+        shown = tuple(pair for i, pair in enumerate(self.pairs) if i not in self.hidden)
+        return shown, frozenset(self.pairs[i] for i in self.pinned)
 
     def pinning(self, pairs: Collection[int]) -> "Context":
         """The same context, these pairs (by position) always read however many there are."""
@@ -74,8 +82,7 @@ class EncodedImage:
 
     scales: tuple[tuple[Frame, ...], ...]
     seen: tuple[Any, ...]
-    # Weak, or every image ever opened would keep the whole memory of its day alive.
-    _opened: tuple[weakref.ref[Context], tuple[Any, ...]] | None = field(default=None, repr=False)
+    _opened: tuple[Any, tuple[Any, ...]] | None = field(default=None, repr=False)
 
     @property
     def frame(self) -> Frame:
@@ -89,9 +96,9 @@ class EncodedImage:
 
     def opened_with(self, context: Context, read: Callable[[Any, int], Any]) -> tuple[Any, ...]:
         """Per scale; the context is read at the first prediction with it, not at every interaction."""
-        if self._opened is None or self._opened[0]() is not context:
+        if self._opened is None or self._opened[0] != context.key:
             opened = tuple(read(seen, scale) for scale, seen in enumerate(self.seen))
-            self._opened = (weakref.ref(context), opened)
+            self._opened = (context.key, opened)
         return self._opened[1]
 
     def forget_context(self) -> None:
@@ -167,11 +174,12 @@ class Predictor:
                 entries = self.segmenter.remember(seen, squares.to(self.device))
                 if scale < len(memories):
                     memories[scale] = memories[scale].extended(entries)
-                    owners[scale] += (context.size,) * len(views)
+                    owners[scale] += (len(context.pairs),) * len(views)
                 else:
                     memories.append(entries)
-                    owners.append((context.size,) * len(views))
-        return replace(context, size=context.size + 1, memories=tuple(memories), owners=tuple(owners))
+                    owners.append((len(context.pairs),) * len(views))
+        pairs = (*context.pairs, next(_new_pairs))
+        return replace(context, pairs=pairs, memories=tuple(memories), owners=tuple(owners))
 
     def predict(
         self,
@@ -264,7 +272,7 @@ class Predictor:
         if len(context) < 2:
             return []
         memory, owners, whole = context.memories[0], context.owners[0], image.scales[0]
-        shown = [pair for pair in range(context.size) if pair not in context.hidden]
+        shown = [pair for pair in range(len(context.pairs)) if pair not in context.hidden]
         maps = []
         for half in (set(shown[::2]), set(shown[1::2])):
             entries = [i for i, owner in enumerate(owners) if owner in half][-HALF_CAP:]

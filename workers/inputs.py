@@ -3,7 +3,7 @@
 import logging
 import struct
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
@@ -55,17 +55,14 @@ class Recent(Generic[Key, Value]):
 
 @dataclass(frozen=True)
 class KeptContext:
-    """Encoded pairs, and the same as single images see them: with some of them pinned, some left out."""
+    """The newest encoded pairs of a label that were asked for."""
 
     pairs: tuple[ContextPair, ...]
     context: Context
-    _seen: dict[tuple[frozenset[int], frozenset[int]], Context] = field(default_factory=dict)
 
-    def seen(self, pinned: frozenset[int], hidden: frozenset[int]) -> Context:
-        """The same object whenever it is asked for."""
-        if pinned == self.context.pinned and not hidden:
-            return self.context
-        return self._seen.setdefault((pinned, hidden), self.context.pinning(pinned).without(hidden))
+    def leads_to(self, pairs: Sequence[ContextPair]) -> bool:
+        """Whether these are some of its oldest pairs, or all of them and then others."""
+        return all(own == other for own, other in zip(self.pairs, pairs, strict=False))
 
 
 class Answer(NamedTuple):
@@ -103,11 +100,11 @@ class Inputs:
 
         How far it has been extended when ``pause`` raises is there for the next time.
 
-        It is the same object for the same pairs: images know it by that. What others have made of the same
-        image is left out of it: whoever annotates it after them should not see it.
+        Left out of it is what came after the work's version, and what others have made of the same image:
+        whoever annotates it after them should not see it.
         """
         kept = self.contexts.get(work.label_id)
-        if kept is None or kept.pairs != work.context[: len(kept.pairs)]:
+        if kept is None or not kept.leads_to(work.context):
             kept = KeptContext((), self.predictor.encode_context([]))
         self.contexts.put(work.label_id, kept)
         for size, pair in enumerate(work.context[len(kept.pairs) :], len(kept.pairs) + 1):
@@ -117,7 +114,8 @@ class Inputs:
             self.contexts.put(work.label_id, kept)
         pinned = frozenset(i for i, pair in enumerate(work.context) if pair.pinned)
         own = frozenset(i for i, pair in enumerate(work.context) if pair.image_id == work.image_id)
-        return kept.seen(pinned | nearest(work), own)
+        later = frozenset(range(len(work.context), len(kept.pairs)))
+        return kept.context.pinning(pinned | nearest(work)).without(own | later)
 
     def pair(self, pair: ContextPair, *, keep: bool = True) -> Pair:
         """An accepted pair, its image encoded."""

@@ -472,6 +472,9 @@ def _context_entries() -> None:
     op.create_index(
         "ix_context_entries_label_id_added_version", "context_entries", ["label_id", "added_version"]
     )
+    op.create_index(
+        "ix_context_entries_label_id_removed_version", "context_entries", ["label_id", "removed_version"]
+    )
 
 
 def _drafts() -> None:

@@ -185,8 +185,8 @@ def _too_late(session: Session, work: Work) -> bool:
         return True
     if version is None:
         return False
-    wanted = work.context_version if opened is None else min(opened, work.context_version)
-    return bool(drawn_upon or version >= oldest_good(wanted))
+    wanted = work.context_version if opened is None else oldest_good(min(opened, work.context_version))
+    return bool(drawn_upon or version >= wanted)
 
 
 def forgive_attempts(session: Session, work: Work) -> None:

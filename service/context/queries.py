@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from service.errors import NotFound
@@ -76,6 +76,12 @@ def version_for(annotation: Annotation) -> int:
 def oldest_good(version: int) -> int:
     """The oldest context version whose first masks are good enough at ``version``."""
     return version - version // MATTERS
+
+
+def newest_leaving(label_id: ColumnElement[int] | InstrumentedAttribute[int]) -> ScalarSelect[int]:
+    """The context version at which an entry of the label has left it last; 0 when none has."""
+    newest = func.coalesce(func.max(ContextEntry.removed_version), 0)
+    return select(newest).where(ContextEntry.label_id == label_id).scalar_subquery()
 
 
 def pairs(session: Session, label_id: int, version: int) -> tuple[ContextPair, ...]:

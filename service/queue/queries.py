@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, aliased, contains_eager, joinedload
 
 from service.clock import now
-from service.context.queries import in_control, oldest_good
+from service.context.queries import in_control, newest_leaving, oldest_good
 from service.tables import Annotation, Interaction, Label, Lease, Prediction, State, Strategy
 from service.tables.columns import UtcDateTime
 
@@ -119,15 +119,19 @@ def ahead(session: Session, label_id: int, count: int, *, user_id: int | None = 
 def _to_predict(following: Select[Annotation], version: int, control: ColumnElement[bool]) -> Select[int]:
     """Of these annotations, those that nobody has drawn on and whose first mask is not good at ``version``.
 
-    In the control group any is.
+    None is that was made with an entry which has left the context; in the control group any is.
     """
     columns = (Annotation.id, Annotation.position, control.label("control"))
     chosen = following.with_only_columns(*columns).subquery()
     touched = exists().where(Interaction.annotation_id == chosen.c.id)
+    good = and_(
+        Prediction.context_version >= oldest_good(version),
+        Prediction.context_version >= newest_leaving(_LABEL),
+    )
     current = exists().where(
         Prediction.annotation_id == chosen.c.id,
         Prediction.n == 0,
-        or_(Prediction.context_version >= oldest_good(version), chosen.c.control),
+        or_(good, chosen.c.control),
     )
     return select(chosen.c.id).where(~touched, ~current).order_by(chosen.c.position, chosen.c.id)
 

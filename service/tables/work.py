@@ -285,7 +285,10 @@ class ContextEntry(Table):
     """
 
     __tablename__ = "context_entries"
-    __table_args__ = (Index(None, "label_id", "added_version"),)
+    __table_args__ = (
+        Index(None, "label_id", "added_version"),
+        Index(None, "label_id", "removed_version"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     label_id: Mapped[int] = mapped_column(ForeignKey("labels.id"))

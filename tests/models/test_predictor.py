@@ -128,6 +128,15 @@ def test_pairs_left_out_are_as_if_they_had_never_been(predictor: Predictor, cap:
         assert found.uncertainty == pytest.approx(wanted.uncertainty, abs=1e-5)
 
 
+def test_a_context_is_read_once_and_known_again_as_part_of_a_longer_one(predictor: Predictor) -> None:
+    image, context = _scene(predictor)
+    opened = predictor.open(image, context)
+    longer = predictor.extend_context(context, rng.random((60, 80)), rng.random((60, 80)) > 0.5)
+    assert predictor.open(image, longer.without([len(context)])) is opened
+    assert predictor.open(image, longer.pinning([0]).without([len(context)])) is not opened
+    assert predictor.open(image, longer) is not opened
+
+
 def test_what_was_left_out_comes_in_with_the_next_pair(predictor: Predictor) -> None:
     image, context = _scene(predictor)
     extended = predictor.extend_context(
