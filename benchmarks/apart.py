@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import psutil
 from PIL import Image
 
 from commands.serve import Running, serve
@@ -37,6 +38,12 @@ class Apart:
         headers = {"Authorization": f"Bearer {self.token}"}
         with httpx.Client(base_url=f"{self.url}/api", headers=headers, timeout=120) as client:
             yield client
+
+    def rest(self) -> None:
+        """Wait until the worker has nothing left to do, such as checks of what was accepted."""
+        worker = psutil.Process(self.worker_pid)
+        while worker.cpu_percent(interval=6) > 5:  # longer than from one sweep to the next
+            pass
 
     @contextmanager
     def wire(self) -> Iterator["Wire"]:

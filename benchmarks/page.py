@@ -28,6 +28,7 @@ def main() -> int:
             label = new_label(client, CONTEXT + IMAGES + 1, size=SIZE)
             for _ in range(CONTEXT):
                 submit(client, open_next(client, label))
+        service.rest()
         workplace = Workplace.signed_in(browser, service.url, service.token)
         annotate(workplace, label)
         replies, openings = workplace.marks("reply")[STROKES:], workplace.marks("open")[1:]

@@ -8,7 +8,6 @@ from models.predictor import Context, Predictor, Result
 from models.quality import agreement
 from service.context.actions import begin_check, put_off_check, record_quality
 from service.db import unit_of_work
-from service.jobs import Job
 from workers.bench import Bench, PersonWaits
 
 logger = logging.getLogger(__name__)
@@ -52,9 +51,9 @@ def check_entry(bench: Bench, entry_id: int) -> None:
             pairs.append(inputs.pair(pair, keep=False))
         quality = agreement(cast(Predictor, polite), pairs[0], pairs[1:])
     except PersonWaits:
+        # Not at once again: whoever waits now draws on in a moment. The sweep finds it.
         with unit_of_work(bench.sessions) as session:
             put_off_check(session, entry_id)
-        bench.jobs.send(Job.CHECK, entry_id)
         return
     if quality is None:
         logger.info("entry.not_judged entry=%d", entry_id)

@@ -1,14 +1,19 @@
 """The check of accepted masks: what contradicts the others is held back, once, and people go first."""
 
-import pytest
+from datetime import timedelta
 
+import pytest
+from sqlalchemy import update
+
+from service.clock import now
 from service.context.actions import GATE, change_entry, put_off_check
 from service.db import unit_of_work
 from service.jobs import Job
-from service.tables import Label, Project
+from service.tables import ContextEntry, Label, Project
 from tests.workers.conftest import DIAGONAL, Workplace
 from workers.check import check_entry
 from workers.predict import predict_first
+from workers.sweep import sweep
 
 OTHER = ~DIAGONAL
 
@@ -120,8 +125,13 @@ def test_a_check_gives_way_to_a_person_and_is_made_later(place: Workplace) -> No
     place.jobs.waiting = True
     check_entry(place.bench, newest)
     assert (place.predictor.images, place.predictor.contexts) == ([], [])
-    assert place.jobs.sent == [(Job.CHECK, newest, "check")]
+    assert place.jobs.sent == []
     place.jobs.waiting = False
+    with unit_of_work(place.bench.sessions) as session:
+        session.execute(update(ContextEntry).values(created_at=now() - timedelta(minutes=1)))
+    place.leased(place.annotation())
+    sweep(place.bench)
+    assert (Job.CHECK, newest, "check") in place.jobs.sent
     check_entry(place.bench, newest)
     assert place.entry(newest).quality == 1.0
 
