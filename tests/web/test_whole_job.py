@@ -28,12 +28,13 @@ CLICK: Drawn = ("p", [(0.5, 0.5)])
 BOX: Drawn = ("r", [(0.3, 0.25), (0.7, 0.75)])
 LASSO: Drawn = ("l", ROUND)
 BRUSH: Drawn = ("b", [(0.1, 0.1), (0.3, 0.15)])
+ERASER: Drawn = ("e", [(0.15, 0.1), (0.2, 0.12)])
 # How each image is drawn on: with a tool of the model's, then with others.
 HANDS: Sequence[tuple[Drawn, Sequence[Drawn]]] = [
     (SCRIBBLE, [BRUSH]),
-    (CLICK, [BRUSH, ("e", [(0.15, 0.1), (0.2, 0.12)])]),
+    (CLICK, [BRUSH, ERASER]),
     (BOX, [("f", [(0.95, 0.95)])]),
-    (LASSO, [BRUSH, ("b", ROUND), ("g", [])]),
+    (LASSO, [BRUSH, ("b", ROUND), ("g", []), ERASER]),
     (SCRIBBLE, [("b", [(0.9, 0.9)]), ("k", []), BRUSH]),
     (CLICK, [BRUSH]),
     (BOX, [("b", [(0.7, 0.9)])]),
@@ -135,7 +136,7 @@ def draw(desk: Desk, prompt: Drawn, edits: Sequence[Drawn]) -> None:
     desk.press(prompt[0])
     desk.stroke(*prompt[1])
     desk.interactions(1)
-    desk.saved()
+    desk.quiet()  # with the model's mask
     before = desk.hash
     for key, points in edits:
         desk.press(key)
