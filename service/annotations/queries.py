@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Row, bindparam, func, select
-from sqlalchemy.orm import Session, contains_eager, joinedload
+from sqlalchemy.orm import Session, joinedload
 
 from service.annotations.steps import Standing, following, path_to
 from service.errors import NotFound
+from service.queue.queries import LOCKED
 from service.tables import (
     Annotation,
     Comment,
@@ -42,22 +43,7 @@ def annotation(session: Session, annotation_id: int) -> Annotation:
 
 def locked(session: Session, annotation_id: int) -> Annotation:
     """The annotation with image, label and project, nobody else's to change until the commit."""
-    return _there(session.scalars(_LOCKED, {"annotation_id": annotation_id}).first(), annotation_id)
-
-
-_LOCKED = (
-    select(Annotation)
-    .join(Annotation.image)
-    .join(Annotation.label)
-    .join(Label.project)
-    .options(
-        contains_eager(Annotation.image),
-        contains_eager(Annotation.label).contains_eager(Label.project),
-    )
-    .where(Annotation.id == bindparam("annotation_id"))
-    .with_for_update(of=Annotation)
-    .execution_options(populate_existing=True)
-)
+    return _there(session.scalars(LOCKED, {"annotation_id": annotation_id}).first(), annotation_id)
 
 
 def _there(found: Annotation | None, annotation_id: int) -> Annotation:

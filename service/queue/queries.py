@@ -60,7 +60,7 @@ def _first(
     """The annotation with that id, its row locked; another one if it has changed its state meanwhile."""
     named = {"label_id": label.id, "user_id": user_id, "now": now()}
     while (found := session.scalar(which, named)) is not None:
-        annotation = session.scalars(_LOCKED, {"annotation_id": found, "states": states}).first()
+        annotation = session.scalars(_LOCKED_IN, {"annotation_id": found, "states": states}).first()
         if annotation is not None:
             return annotation
     return None
@@ -243,7 +243,8 @@ _HAS_ANOTHER = exists().where(
     _other.id != Annotation.id,
     _other.author_id == _USER,
 )
-_LOCKED = (
+# An annotation with image, label and project, its row locked.
+LOCKED = (
     select(Annotation)
     .join(Annotation.image)
     .join(Annotation.label)
@@ -252,9 +253,8 @@ _LOCKED = (
         contains_eager(Annotation.image),
         contains_eager(Annotation.label).contains_eager(Label.project),
     )
-    .where(
-        Annotation.id == bindparam("annotation_id", type_=Integer),
-        Annotation.state.in_(bindparam("states", expanding=True)),
-    )
+    .where(Annotation.id == bindparam("annotation_id"))
     .with_for_update(of=Annotation)
+    .execution_options(populate_existing=True)
 )
+_LOCKED_IN = LOCKED.where(Annotation.state.in_(bindparam("states", expanding=True)))
