@@ -298,6 +298,7 @@ def train(
     minutes: Annotated[float, typer.Option(min=0, help="In all, earlier runs in --out included.")] = 120,
     packs: Annotated[Path | None, typer.Option(help="A folder of packs; none: synthetic tasks only.")] = None,
     exclude: Annotated[list[str] | None, typer.Option(help="A pack to leave out.")] = None,
+    start: Annotated[Path | None, typer.Option(help="Weights to begin with; none: from nothing.")] = None,
     device: str = "cpu",
     seed: int = 0,
 ) -> None:
@@ -311,6 +312,7 @@ def train(
             minutes=minutes,
             packs=packs,
             exclude=tuple(exclude or ()),
+            start=start,
             recipe=Recipe(seed=seed),
             device=device,
         )

@@ -25,7 +25,7 @@ from models.encoding import SIDE
 from models.episodes import Annotators, Batch, Batches, Episode, accepted_context
 from models.losses import segmentation_loss, soft_dice_loss, under_ink
 from models.memory import ContextMemory, Opened
-from models.weights_file import save_weights
+from models.weights_file import load_weights, save_weights
 
 LOG_STEPS, SAVE_SECONDS = 50, 300.0
 Rng = np.random.Generator
@@ -161,6 +161,12 @@ class Trainer:
         torch.save(state, draft)
         draft.replace(path)
 
+    def start_from(self, path: Path) -> None:
+        """Begins with the weights of a file, a new optimiser and a new clock; ValueError as ``load_weights``."""
+        weights = load_weights(path).state_dict()
+        self.network.load_state_dict(weights)
+        self.average.load_state_dict(weights)
+
     def restore(self, path: Path) -> None:
         """Goes on from a checkpoint, with this trainer's recipe."""
         state = torch.load(path, map_location=self.device, weights_only=True)
@@ -182,13 +188,14 @@ def train(
     minutes: float,
     packs: Path | None,
     exclude: tuple[str, ...] = (),
+    start: Path | None = None,
     recipe: Recipe | None = None,
     device: str = "cpu",
     loaders: int = 1,
 ) -> Path:
     """Trains for ``minutes`` in all, going on from ``out``/checkpoint.pt if it is there.
 
-    ``packs`` is a folder of packs with their DATASETS.md: those of licence class A, less ``exclude``, are
+    Otherwise it begins with the weights ``start``, or with none. ``packs`` is a folder of packs with their DATASETS.md: those of licence class A, less ``exclude``, are
     used; None trains on synthetic tasks alone. Returns the path of the weights (the moving average).
     """
     recipe = recipe or Recipe()
@@ -200,6 +207,8 @@ def train(
     checkpoint = out / "checkpoint.pt"
     if checkpoint.exists():
         trainer.restore(checkpoint)
+    elif start is not None:
+        trainer.start_from(start)
     loader = DataLoader(
         Batches(sampler, recipe.episode, seed=recipe.seed, start=trainer.step),
         batch_size=None,

@@ -14,6 +14,7 @@ from models.encoding import SIDE
 from models.episodes import Batch, Batches, Episode
 from models.registry import load
 from models.train import Recipe, Trainer, collapse_meter, open_query, train
+from models.weights_file import save_weights
 
 SYNTHETIC = EpisodeSampler([], synthetic_share=1.0, superpixel_share=0.0)
 EPISODE = Episode(batch=2, largest_context=2, no_context=0.0, sloppy=0.0, steps=(2,))
@@ -56,6 +57,17 @@ def test_a_run_goes_on_from_its_checkpoint(tmp_path: Path, batch: Batch) -> None
     resumed = [second.learn(batch, 0.5) for _ in range(2)]
     assert resumed == pytest.approx(straight, rel=1e-4)
     assert second.step == first.step
+
+
+def test_a_run_begins_with_given_weights(tmp_path: Path, batch: Batch) -> None:
+    earlier = Trainer(SMALL, torch.device("cpu"))
+    earlier.learn(batch, 0.5)
+    save_weights(earlier.network, tmp_path / "weights.safetensors")
+    trainer = Trainer(replace(SMALL, seed=1), torch.device("cpu"))
+    trainer.start_from(tmp_path / "weights.safetensors")
+    for network in (trainer.network, trainer.average):
+        torch.testing.assert_close(network.state_dict(), earlier.network.state_dict(), atol=1e-3, rtol=1e-3)
+    assert np.isfinite(trainer.learn(batch, 0.5)) and trainer.step == 1
 
 
 def test_a_batch_that_explodes_leaves_the_network_as_it_was(batch: Batch) -> None:
