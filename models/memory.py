@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.blocks import Block, JoiningBlock
+
 READ_LEVELS = (3, 4)  # strides 8 and 16: cells few enough to attend over hundreds of images
 SPREAD_LEVELS = (2, 3)  # strides 4 and 8: where ink spreads among the image's own cells
 POSITION_CODE = 12
@@ -113,35 +115,24 @@ class Memory:
 
 @dataclass(frozen=True)
 class Opened:
-    """An image that has read its context: per level (B, C, h, w), and the affinities ink spreads by."""
+    """B images that have read their context: what every interaction on them starts from.
 
-    levels: tuple[Tensor, ...]
-    affinities: tuple[Tensor, ...]  # per spread level (B, cells, cells), rows sum to 1
+    entered, passed: per level (B, C, h, w), their part of the decoder's first convolution and shortcut;
+    cells: per level (B, C, h, w), features relative to the image's mean, of length 1;
+    affinities: per spread level (B, cells, cells), rows sum to 1: how ink spreads.
+    """
+
+    entered: tuple[Tensor, ...]
+    passed: tuple[Tensor, ...]
+    cells: tuple[Tensor, ...]
+    affinities: tuple[Tensor, ...]
 
     def views(self, positions: Sequence[int]) -> "Opened":
         """Some of the B images, given by their positions."""
-        if list(positions) == list(range(self.levels[0].shape[0])):
+        if list(positions) == list(range(self.cells[0].shape[0])):
             return self
-        chosen = list(positions)
-        return Opened(tuple(x[chosen] for x in self.levels), tuple(a[chosen] for a in self.affinities))
-
-
-class Block(nn.Module):
-    """Two 3x3 convolutions with a shortcut: (B, C_in, h, w) -> (B, C_out, h / stride, w / stride)."""
-
-    def __init__(self, inputs: int, outputs: int, *, stride: int = 1) -> None:
-        super().__init__()
-        self.enter = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
-        self.enter_norm = nn.GroupNorm(4, outputs)
-        self.leave = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
-        self.leave_norm = nn.GroupNorm(4, outputs)
-        plain = stride == 1 and inputs == outputs
-        self.shortcut = nn.Identity() if plain else nn.Conv2d(inputs, outputs, 1, stride=stride)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = F.leaky_relu(self.enter_norm(self.enter(x)), 0.01)
-        y = self.leave_norm(self.leave(y))
-        return F.leaky_relu(y + self.shortcut(x), 0.01)
+        parts = (self.entered, self.passed, self.cells, self.affinities)
+        return Opened(*(tuple(x[list(positions)] for x in part) for part in parts))
 
 
 class Match(nn.Module):
@@ -223,7 +214,7 @@ class ContextMemory(nn.Module):
             nn.Conv2d(widths[level + 1], widths[level], 1) for level in range(len(widths) - 1)
         )
         self.decoder = nn.ModuleList(
-            Block(self._decoded_width(level), width) for level, width in enumerate(widths)
+            JoiningBlock(self._decoded_width(level), width) for level, width in enumerate(widths)
         )
         self.head = nn.Conv2d(widths[0], 1, 1)
 
@@ -268,9 +259,13 @@ class ContextMemory(nn.Module):
             if 2 <= level < len(features) - 1:
                 parts.append(_double(opened[level + 1]))
             opened[level] = F.leaky_relu(self.mixers[level](torch.cat(parts, dim=1)), 0.01)
+        levels = [opened[level] for level in range(len(features))]
+        ahead = [self._joining(level).ahead(x) for level, x in enumerate(levels)]
         return Opened(
-            tuple(opened[level] for level in range(len(features))),
-            tuple(self._affinity(opened[level], level) for level in SPREAD_LEVELS),
+            tuple(entered for entered, _ in ahead),
+            tuple(passed for _, passed in ahead),
+            tuple(_unit(x - x.mean(dim=(2, 3), keepdim=True)) for x in levels),
+            tuple(self._affinity(levels[level], level) for level in SPREAD_LEVELS),
         )
 
     def relevance(self, features: Sequence[Tensor], memory: Memory) -> Tensor:
@@ -286,21 +281,22 @@ class ContextMemory(nn.Module):
 
     def decode(self, opened: Opened, prompts: Tensor) -> Tensor:
         """prompts (B, 4, H, W): box, positive ink, negative ink, previous logits -> logits (B, 1, H, W)."""
-        ink = prompts[:, 1:3]
-        hints, x = [], torch.cat([prompts[:, :3], torch.tanh(prompts[:, 3:] / 4)], dim=1)
+        x = torch.cat([prompts[:, :3], torch.tanh(prompts[:, 3:] / 4)], dim=1)
+        hints, inks = [], [prompts[:, 1:3]]
         for step in self.prompt_pyramid:
             x = F.leaky_relu(step(x), 0.01)
             hints.append(x)
+            inks.append(F.max_pool2d(inks[-1], 2))
         decoded: Tensor | None = None
         for level in reversed(range(len(hints))):
-            parts = [opened.levels[level], hints[level]]
+            parts = [hints[level]]
             if decoded is not None:
                 parts.append(_double(self.risers[level](decoded)))
             if level in SPREAD_LEVELS:
-                affinity = opened.affinities[SPREAD_LEVELS.index(level)]
-                parts.append(_spread(affinity, F.max_pool2d(ink, 2**level)))
-            parts.append(_ink_likeness(opened.levels[level], ink))
-            decoded = self.decoder[level](torch.cat(parts, dim=1))
+                parts.append(_spread(opened.affinities[SPREAD_LEVELS.index(level)], inks[level]))
+            parts.append(_ink_likeness(opened.cells[level], inks[level]))
+            joining = self._joining(level)
+            decoded = joining.join(opened.entered[level], opened.passed[level], torch.cat(parts, dim=1))
         logits: Tensor = self.head(decoded)
         return logits
 
@@ -331,6 +327,11 @@ class ContextMemory(nn.Module):
         assert isinstance(reader, Reader)
         return reader
 
+    def _joining(self, level: int) -> JoiningBlock:
+        block = self.decoder[level]
+        assert isinstance(block, JoiningBlock)
+        return block
+
     def _likeness(self, features: Tensor, memory: Memory | None, level: int) -> Tensor:
         """Cosine to the context's mean foreground and background, and its mean area: (B, 3, h, w)."""
         b, _, h, w = features.shape
@@ -353,14 +354,12 @@ def _spread(affinity: Tensor, ink: Tensor) -> Tensor:
     return torch.cat([reach, reach[:, :1] - reach[:, 1:]], dim=1)
 
 
-def _ink_likeness(features: Tensor, ink: Tensor) -> Tensor:
-    """features (B, C, h, w), ink (B, 2, H, W) -> cosines to what lies under either ink, (B, 2, h, w).
+def _ink_likeness(cells: Tensor, ink: Tensor) -> Tensor:
+    """cells (B, C, h, w) of length 1, ink (B, 2, h, w) -> cosines to what lies under it, (B, 2, h, w).
 
-    Features are taken relative to the image's mean; where there is no ink the cosine is 0.
+    Where there is no ink the cosine is 0.
     """
-    stride = ink.shape[-1] // features.shape[-1]
-    cells = _unit(features - features.mean(dim=(2, 3), keepdim=True))
-    under = torch.einsum("bchw,bmhw->bmc", cells, F.max_pool2d(ink, stride))
+    under = torch.einsum("bchw,bmhw->bmc", cells, ink)
     return torch.einsum("bchw,bmc->bmhw", cells, F.normalize(under, dim=-1))
 
 

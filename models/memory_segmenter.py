@@ -58,7 +58,7 @@ class MemorySegmenter:
         views: Sequence[tuple[int, Frame]],
         previous: Tensor | None,
     ) -> Tensor:
-        like = opened.levels[0]
+        like = opened.cells[0]
         channels = np.stack([encode_prompts(prompts, frame) for _, frame in views])
         ink = torch.from_numpy(channels).to(like.device)
         fed_back = like.new_zeros(len(views), 1, SIDE, SIDE) if previous is None else previous.to(like)

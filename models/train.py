@@ -162,7 +162,7 @@ class Trainer:
         draft.replace(path)
 
     def start_from(self, path: Path) -> None:
-        """Begins with the weights of a file, a new optimiser and a new clock; ValueError as ``load_weights``."""
+        """Begins with the weights of a file, and nothing else of the run that made them."""
         weights = load_weights(path).state_dict()
         self.network.load_state_dict(weights)
         self.average.load_state_dict(weights)
@@ -195,8 +195,9 @@ def train(
 ) -> Path:
     """Trains for ``minutes`` in all, going on from ``out``/checkpoint.pt if it is there.
 
-    Otherwise it begins with the weights ``start``, or with none. ``packs`` is a folder of packs with their DATASETS.md: those of licence class A, less ``exclude``, are
-    used; None trains on synthetic tasks alone. Returns the path of the weights (the moving average).
+    Otherwise it begins with the weights ``start``, or from nothing. ``packs`` is a folder of packs with their
+    DATASETS.md: those of licence class A, less ``exclude``, are used; None trains on synthetic tasks alone.
+    Returns the path of the weights (the moving average).
     """
     recipe = recipe or Recipe()
     chosen = [p for p in read_packs(packs, ["A"]) if p.name not in exclude] if packs else []

@@ -19,7 +19,7 @@ from service.storage import Storage
 
 logger = logging.getLogger(__name__)
 
-# An encoded image that has been opened takes about 40 MB, a context of 256 pairs about 150 MB.
+# An encoded image that has been opened takes about 55 MB, a context of 256 pairs about 150 MB.
 IMAGES_KEPT = 14
 CONTEXTS_KEPT = 4
 ANSWERS_KEPT = 16

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from models.blocks import JoiningBlock
 from models.memory import ContextMemory, Memory
 
 
@@ -33,6 +34,15 @@ def part(memory: Memory, order: list[int]) -> Memory:
         tuple(p[:, order] for p in memory.prototypes),
         memory.areas[:, order],
     )
+
+
+@torch.no_grad()
+def test_what_a_block_makes_ahead_changes_nothing_in_what_it_makes() -> None:
+    torch.manual_seed(2)
+    block = JoiningBlock(7, 8)
+    first, second = torch.rand(2, 5, 16, 16), torch.rand(2, 2, 16, 16)
+    joined = block.join(*block.ahead(first), second)
+    torch.testing.assert_close(joined, block(torch.cat([first, second], dim=1)), atol=1e-5, rtol=0)
 
 
 @torch.no_grad()
