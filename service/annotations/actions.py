@@ -10,7 +10,7 @@ from models.prompts import Prompt, all_inside
 from service.annotations import queries
 from service.annotations.steps import Standing
 from service.clock import now
-from service.context.queries import oldest_good, version_for
+from service.context.queries import good_for, version_for
 from service.db import on_commit
 from service.errors import NothingToUndo, NotOpen, PromptOutside, VersionStale
 from service.etag import tags
@@ -83,15 +83,18 @@ def ask_for_missing(session: Session, jobs: Jobs, annotation: Annotation, standi
         on_commit(session, partial(jobs.send, Job.PREDICT, current.id))
         return True
     begun = standing.following is not None and standing.seen is not None
-    if begun or annotation.first_failure or _is_current(standing.predictions, annotation):
+    if begun or annotation.first_failure or _is_current(session, standing.predictions, annotation):
         return False
     on_commit(session, partial(jobs.send, Job.PREDICT_FIRST, annotation.id, urgent=True))
     return True
 
 
-def _is_current(firsts: Sequence[Prediction], annotation: Annotation) -> bool:
+def _is_current(session: Session, firsts: Sequence[Prediction], annotation: Annotation) -> bool:
     """Whether the newest prediction without prompts was made with the context as it is, or nearly so."""
-    return bool(firsts) and firsts[0].context_version >= oldest_good(version_for(annotation))
+    if not firsts:
+        return False
+    made = firsts[0].context_version
+    return made >= version_for(annotation) or made >= good_for(session, annotation)
 
 
 def save_draft(

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import bindparam, exists, func, select, update
+from sqlalchemy import Integer, bindparam, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from service.annotations import queries
 from service.annotations.queries import channel_of
 from service.annotations.work import Work
 from service.clock import now
-from service.context.queries import oldest_good
+from service.context.queries import good_from, newest_leaving
 from service.db import on_commit
 from service.events import Events
 from service.jobs import Job
@@ -148,6 +148,7 @@ _STANDING = select(
     select(Lease.context_version)
     .where(Lease.annotation_id == bindparam("annotation_id"), live(bindparam("now", type_=UtcDateTime)))
     .scalar_subquery(),
+    newest_leaving(bindparam("label_id", type_=Integer)),
 )
 
 
@@ -179,13 +180,20 @@ def _too_late(session: Session, work: Work) -> bool:
     A first mask that somebody has opened is not replaced either, under the eyes that judge it; nor one
     that somebody has begun with, so that undo leads back to it.
     """
-    standing = {"annotation_id": work.annotation_id, "n": work.n, "now": now()}
-    step, drawn_upon, version, opened = session.execute(_STANDING, standing).one()
+    standing = {
+        "annotation_id": work.annotation_id,
+        "label_id": work.label_id,
+        "n": work.n,
+        "now": now(),
+    }
+    step, drawn_upon, version, opened, left = session.execute(_STANDING, standing).one()
     if step != work.n:
         return True
     if version is None:
         return False
-    wanted = work.context_version if opened is None else oldest_good(min(opened, work.context_version))
+    wanted = work.context_version
+    if opened is not None:
+        wanted = good_from(min(opened, wanted), left)
     return bool(drawn_upon or version >= wanted)
 
 

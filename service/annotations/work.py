@@ -11,7 +11,7 @@ from models.prompts import Prompt
 from service.annotations.queries import predictions_on
 from service.annotations.steps import path_to, seen_on
 from service.clock import now
-from service.context.queries import ContextPair, in_control, newest_leaving, oldest_good, pairs, unchecked
+from service.context.queries import ContextPair, good_from, in_control, newest_leaving, pairs, unchecked
 from service.jobs import Job
 from service.queue.queries import LIVE, ahead, live
 from service.tables import Annotation, Image, Interaction, Label, Lease, Prediction, Project, State
@@ -96,11 +96,11 @@ def _work(
     if found is None or (n == 0 and found.first_failure is not None):
         return None
     version = found.context_version if found.use_context and not found.control else 0
-    good_from = min(version, max(oldest_good(version), found.left))
-    if found.predicted_n == n and (n > 0 or found.predicted_version >= good_from):
+    oldest = good_from(version, found.left)
+    if found.predicted_n == n and (n > 0 or found.predicted_version >= oldest):
         return None
     context = read_pairs(session, found.label_id, version) if version else ()
-    if found.predicted_version is not None and good_from <= found.predicted_version < version:
+    if found.predicted_version is not None and oldest <= found.predicted_version < version:
         # To read a longer context an image takes as long as for ten prompts, and a person waits meanwhile.
         before = read_pairs(session, found.label_id, found.predicted_version)
         if before == context[: len(before)]:

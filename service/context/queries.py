@@ -73,12 +73,21 @@ def version_for(annotation: Annotation) -> int:
     return label.context_version if label.project.use_context and not is_control(annotation) else 0
 
 
-def oldest_good(version: int) -> int:
-    """The oldest context version whose first masks are good enough at ``version``."""
-    return version - version // MATTERS
+def good_from(version: int, left: int) -> int:
+    """The oldest context version whose first masks are good enough at ``version``.
+
+    ``left`` is that of ``newest_leaving``: what was made with an entry that has left is good no more.
+    """
+    return max(version - version // MATTERS, left if left <= version else 0)
 
 
-def newest_leaving(label_id: ColumnElement[int] | InstrumentedAttribute[int]) -> ScalarSelect[int]:
+def good_for(session: Session, annotation: Annotation) -> int:
+    """``good_from`` as it is now for one annotation; needs ``annotation.label.project`` loaded."""
+    left = session.scalar(select(newest_leaving(annotation.label_id)))
+    return good_from(version_for(annotation), left or 0)
+
+
+def newest_leaving(label_id: ColumnElement[int] | InstrumentedAttribute[int] | int) -> ScalarSelect[int]:
     """The context version at which an entry of the label has left it last; 0 when none has."""
     newest = func.coalesce(func.max(ContextEntry.removed_version), 0)
     return select(newest).where(ContextEntry.label_id == label_id).scalar_subquery()

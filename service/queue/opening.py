@@ -13,7 +13,7 @@ from service.annotations.actions import ask_for_missing
 from service.annotations.queries import channel_of
 from service.annotations.schemas import AnnotationOut, LeaseOut
 from service.annotations.waiting import wait_until
-from service.context.queries import oldest_good
+from service.context.queries import good_for
 from service.db import reading
 from service.dependencies import Caller, Events, Jobs, Rules, Sessions, Storage, Transaction, Wait
 from service.metrics.actions import note_activity
@@ -46,18 +46,19 @@ class Opener:
             subject, granted = taken
             standing = queries.standing(session, subject)
             missing = ask_for_missing(session, self.jobs, subject, standing)
+            good = good_for(session, subject) if missing else 0
             session.flush()
             note_activity(session, subject.id, self.caller.id, opening=True)
             shown = presentation.seen_at(session, subject, standing)
             found = Next(annotation=shown, lease=LeaseOut.model_validate(granted))
-            return NextOrNone(found=found, missing=missing)
+            return NextOrNone(found=found, missing=missing, good_from=good)
 
         answer = await run_in_threadpool(self.transaction, effect, NextOrNone)
         if answer.found is None:
             return Response(status_code=204)
         shown = answer.found.annotation
         if answer.missing and self.wait:
-            shown = await self._when_predicted(shown)
+            shown = await self._when_predicted(shown, answer.good_from)
         opened = await run_in_threadpool(self._with_masks, shown, answer.found.lease)
         self.response.headers["ETag"] = f'"{shown.version}"'
         return opened
@@ -71,7 +72,7 @@ class Opener:
             draft=presentation.drafted(draft, self.storage) if draft else None,
         )
 
-    async def _when_predicted(self, shown: AnnotationOut) -> AnnotationOut:
+    async def _when_predicted(self, shown: AnnotationOut, good_from: int) -> AnnotationOut:
         """The annotation as soon as its prediction is there, or as it is when the wait is over."""
 
         def look() -> AnnotationOut:
@@ -79,14 +80,14 @@ class Opener:
                 return presentation.seen(session, queries.annotation(session, shown.id))
 
         def enough(event: dict[str, Any]) -> bool:
-            current = event.get("context_version", 0) >= oldest_good(shown.context_version)
+            current = event.get("context_version", 0) >= good_from
             return event["kind"] == "failed" or event["n"] > 0 or (current and shown.step == 0)
 
         # Which annotation it is was known only with the commit, so the event may have come and gone:
         # listen first, then look.
         async with self.events.subscribe(channel_of(shown.id)) as stream:
             shown = await run_in_threadpool(look)
-            if not _settled(shown):
+            if not _settled(shown, good_from):
                 await wait_until(stream, enough, self.wait)
                 shown = await run_in_threadpool(look)
         return shown
@@ -95,12 +96,12 @@ class Opener:
 Opening = Annotated[Opener, Depends(Opener)]
 
 
-def _settled(shown: AnnotationOut) -> bool:
-    """Whether the current step has its mask, the first one made with the context as it is, or nearly so."""
+def _settled(shown: AnnotationOut, good_from: int) -> bool:
+    """Whether the current step has its mask, the first one made with a context of ``good_from`` or later."""
     if shown.failure is not None or shown.edited is not None:
         return True
     if shown.prediction is None:
         return False
     if shown.step:
         return shown.prediction.n == shown.step
-    return shown.prediction.context_version >= oldest_good(shown.context_version)
+    return shown.prediction.context_version >= good_from

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, aliased, contains_eager, joinedload
 
 from service.clock import now
-from service.context.queries import in_control, newest_leaving, oldest_good
+from service.context.queries import good_from, in_control, newest_leaving
 from service.tables import Annotation, Interaction, Label, Lease, Prediction, State, Strategy
 from service.tables.columns import UtcDateTime
 
@@ -111,27 +111,24 @@ def ahead(session: Session, label_id: int, count: int, *, user_id: int | None = 
         turns = (Annotation.assigned_to, Annotation.rank, known.asc(), Annotation.position, Annotation.id)
         chosen.append(unknown.order_by(*turns).limit(POOL - POOL // 2))
         chosen.append(_by_uncertainty(free, label.strategy).limit(POOL // 2))
+    oldest = good_from(version, session.scalar(select(newest_leaving(label_id))) or 0) if version else 0
     control = in_control(label.project.control_share)
     named = {"label_id": label_id, "user_id": user_id or 0, "now": now()}
-    return [row for each in chosen for row in session.scalars(_to_predict(each, version, control), named)]
+    return [row for each in chosen for row in session.scalars(_to_predict(each, oldest, control), named)]
 
 
-def _to_predict(following: Select[Annotation], version: int, control: ColumnElement[bool]) -> Select[int]:
-    """Of these annotations, those that nobody has drawn on and whose first mask is not good at ``version``.
+def _to_predict(following: Select[Annotation], oldest: int, control: ColumnElement[bool]) -> Select[int]:
+    """Of these annotations, those that nobody has drawn on and whose first mask is older than ``oldest``.
 
-    None is that was made with an entry which has left the context; in the control group any is.
+    In the control group any is good.
     """
     columns = (Annotation.id, Annotation.position, control.label("control"))
     chosen = following.with_only_columns(*columns).subquery()
     touched = exists().where(Interaction.annotation_id == chosen.c.id)
-    good = and_(
-        Prediction.context_version >= oldest_good(version),
-        Prediction.context_version >= newest_leaving(_LABEL),
-    )
     current = exists().where(
         Prediction.annotation_id == chosen.c.id,
         Prediction.n == 0,
-        or_(good, chosen.c.control),
+        or_(Prediction.context_version >= oldest, chosen.c.control),
     )
     return select(chosen.c.id).where(~touched, ~current).order_by(chosen.c.position, chosen.c.id)
 

@@ -26,6 +26,7 @@ class NextOrNone(BaseModel):
 
     found: Next | None
     missing: bool = False
+    good_from: int = 0
 
 
 class Heartbeat(BaseModel):

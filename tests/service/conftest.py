@@ -59,6 +59,12 @@ class Alone:
             if job in (Job.PREDICT, Job.PREDICT_FIRST):
                 self.predict(job, row_id)
 
+    def colleague(self) -> dict[str, str]:
+        """The headers of somebody else who may do everything."""
+        with unit_of_work(self.sessions) as session:
+            token = create_token(session, create_user(session, "a colleague", admin=True), "test")
+        return {"Authorization": f"Bearer {token}"}
+
     def accept(self, label_id: int, *, uncertainty: float = 0.25) -> Any:
         """Open the next annotation, predict and submit it; the accepted annotation."""
         opened = open_next(self.api, label_id)

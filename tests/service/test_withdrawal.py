@@ -268,9 +268,23 @@ def test_the_next_image_is_predicted_without_what_was_withdrawn(alone: Alone, ac
     assert made is not None and (made.context_version, made.context_size) == (2, 0)
 
 
-def next_untouched(alone: Alone, accepted: Any) -> int:
+def test_a_mask_made_with_what_was_withdrawn_is_made_again_when_it_is_opened(alone: Alone) -> None:
+    label_id = a_project(alone.api, images=12).label_id
+    newest = [alone.accept(label_id) for _ in range(10)][-1]
+    following = next_untouched(alone, newest, first=True)
+    alone.predict(Job.PREDICT_FIRST, following)
+    told(withdrawn(alone, newest["id"], newest["version"]))
+    answer = alone.api.post(f"/labels/{label_id}/next", headers=alone.colleague())
+    opened = told(answer)["annotation"]
+    assert (opened["id"], opened["prediction"]["context_version"]) == (following, 10)
+    assert (Job.PREDICT_FIRST, following) in [(job, row) for job, row, _ in alone.jobs.sent[-3:]]
+    made = alone.predict(Job.PREDICT_FIRST, following)
+    assert made is not None and (made.context_version, made.context_size) == (11, 9)
+
+
+def next_untouched(alone: Alone, accepted: Any, *, first: bool = False) -> int:
     with reading(alone.sessions) as session:
         found = select(Annotation.id).where(
             Annotation.label_id == accepted["label_id"], Annotation.state == State.OPEN
         )
-        return int(session.scalars(found.order_by(Annotation.position)).all()[-1])
+        return int(session.scalars(found.order_by(Annotation.position)).all()[0 if first else -1])

@@ -6,7 +6,6 @@ import pytest
 from sqlalchemy import func, insert, select, update
 
 from models.prompts import Click
-from service.accounts.actions import create_token, create_user
 from service.annotations.outcomes import count_attempt
 from service.annotations.work import (
     LOST_WITHIN,
@@ -130,9 +129,7 @@ def test_a_first_prediction_is_made_again_with_a_newer_context(alone: Alone, ope
 
 def test_a_mask_that_somebody_has_opened_is_not_replaced(alone: Alone) -> None:
     label_id = a_project(alone.api, images=3).label_id
-    with unit_of_work(alone.sessions) as session:
-        token = create_token(session, create_user(session, "a colleague", admin=True), "test")
-    colleague = {"Authorization": f"Bearer {token}"}
+    colleague = alone.colleague()
     open_next(alone.api, label_id)
     lease = told(alone.api.post(f"/labels/{label_id}/next", headers=colleague))
     theirs = lease["annotation"]["id"]
