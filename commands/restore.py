@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 import migrations
 from commands.backup import END, FORMAT, MANIFEST, VERSION, End, Progress, database, tables
 from commands.errors import CommandError
-from service.db import make_sessions, unit_of_work
+from service.db import dialect_of, make_sessions, unit_of_work
 from service.settings import Settings
 from service.storage import Storage, digest_of, open_storage
 from service.tables.columns import PROMPTS, Prompts, UtcDateTime
@@ -111,7 +111,7 @@ def _fill(session: Session, storage: Storage, path: Path, progress: Progress) ->
             storage.put(data)
             count += 1
             progress("blobs", count)
-    if session.get_bind().dialect.name == "postgresql":
+    if dialect_of(session) == "postgresql":
         _go_on_counting(session)
 
 

@@ -1,6 +1,7 @@
 """The engine, and the one place where a transaction begins and ends."""
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Delete, Engine, Update, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 
 logger = logging.getLogger(__name__)
@@ -22,6 +24,9 @@ SNAPSHOT: dict[str, dict[str, Any]] = {
 # As many connections as the API has worker threads, so that no request queues for one.
 POOL = {"pool_size": 10, "max_overflow": 30}
 SQLITE_BUSY_MS = 30_000
+# A connection that has rested for so long is asked whether it still lives; asking each time would make
+# every transaction longer by a statement.
+REST_SECONDS = 1.0
 
 Insert = sqlite.Insert | postgresql.Insert
 INSERTS: dict[str, Callable[[type[DeclarativeBase]], Insert]] = {
@@ -42,7 +47,9 @@ def open_engine(url: str) -> Engine:
             return engine
         case "postgresql":
             psycopg = parsed.set(drivername="postgresql+psycopg")
-            return create_engine(psycopg, pool_pre_ping=True, **POOL)
+            engine = create_engine(psycopg, **POOL)
+            _ask_the_rested(engine)
+            return engine
         case other:
             raise ValueError(f"The database must be sqlite or postgresql, not {other}.")
 
@@ -60,6 +67,22 @@ def _prepare_sqlite(engine: Engine) -> None:
         # that upgrades later is refused at once, whatever the busy timeout.
         reads = connection.get_execution_options().get("reads_only", False)
         connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def _ask_the_rested(engine: Engine) -> None:
+    @event.listens_for(engine, "checkin")
+    def rest(_connection: Any, record: Any) -> None:
+        record.info["since"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def ask(connection: Any, record: Any, _proxy: Any) -> None:
+        since = record.info.get("since")
+        if since is None or time.monotonic() - since < REST_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise InvalidatePoolError from error  # the pool connects again, and asks nobody for an answer
 
 
 def make_sessions(engine: Engine) -> sessionmaker[Session]:
@@ -87,7 +110,7 @@ def reading(sessions: sessionmaker[Session]) -> Iterator[Session]:
     On SQLite it takes no write lock and waits for nobody.
     """
     with sessions() as session:
-        session.connection(execution_options=SNAPSHOT[session.get_bind().dialect.name])
+        session.connection(execution_options=SNAPSHOT[dialect_of(session)])
         yield session
 
 
@@ -101,11 +124,19 @@ def insert_into(session: Session, table: type[DeclarativeBase]) -> Insert:
 
     On PostgreSQL it waits for a concurrent insert of the same key to end, one way or the other.
     """
-    return INSERTS[session.get_bind().dialect.name](table)
+    return INSERTS[dialect_of(session)](table)
 
 
-def rows_changed(session: Session, statement: Insert | Update | Delete) -> int:
+def dialect_of(session: Session) -> str:
+    """The kind of database: sqlite or postgresql."""
+    return session.get_bind().dialect.name
+
+
+def rows_changed(
+    session: Session, statement: Insert | Update | Delete, parameters: dict[str, Any] | None = None
+) -> int:
     """Execute ``statement`` and say how many rows it touched."""
     # Of an INSERT the driver's count would be forgotten otherwise, and read as -1.
-    result = session.connection().execute(statement, execution_options={"preserve_rowcount": True})
+    kept = {"preserve_rowcount": True}
+    result = session.connection().execute(statement, parameters, execution_options=kept)
     return result.rowcount

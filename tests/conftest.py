@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session, sessionmaker
 import migrations
 from commands.serve import Running, running_service
 from commands.valkey import private_valkey
-from service.db import make_sessions, open_engine, unit_of_work
+from service.db import dialect_of, make_sessions, open_engine, unit_of_work
 from service.settings import Settings
 from service.tables import Table
 
@@ -111,7 +111,7 @@ def sessions(database: Engine) -> sessionmaker[Session]:
 @contextmanager
 def audit_unguarded(session: Session) -> Iterator[None]:
     """For as long as the context lasts the audit log can be emptied, which the database refuses otherwise."""
-    if session.get_bind().dialect.name == "postgresql":
+    if dialect_of(session) == "postgresql":
         session.execute(text("ALTER TABLE audit DISABLE TRIGGER USER"))
         yield
         session.execute(text("ALTER TABLE audit ENABLE TRIGGER USER"))

@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session, aliased
 
+from service.db import dialect_of
 from service.metrics.durations import SecondsBetween
 from service.tables import (
     Activity,
@@ -151,7 +152,7 @@ def curve(session: Session, label_id: int, points: int) -> list[dict[str, Any]]:
     if not total:
         return []
     pieces: dict[int, list[Row[Any]]] = {}
-    statement = _PIECES[session.get_bind().dialect.name]
+    statement = _PIECES[dialect_of(session)]
     for row in session.execute(statement, {"label_id": label_id, "size": -(-total // points)}):
         pieces.setdefault(row.piece, []).append(row)
     ends = [divmod(max(part.last for part in parts), _IDS) for parts in pieces.values()]

@@ -4,19 +4,21 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from hashlib import sha256
 
-from sqlalchemy import delete, or_
+from sqlalchemy import bindparam, delete, or_
 from sqlalchemy.orm import Session
 
 from service.clock import now
 from service.context.queries import is_control, version_for
-from service.db import insert_into, rows_changed
+from service.db import INSERTS, Insert, dialect_of, rows_changed
 from service.errors import Archived, Invalid, LeaseExpired, LeaseLost, NotFree, NotOpen, OwnWork
 from service.projects.queries import lock_label, member
 from service.queue import queries
 from service.queue.queries import LIVE, WORKABLE
 from service.tables import Annotation, Label, Lease, State
+from service.tables.columns import UtcDateTime
 
 NEXT_STEP = "Ask for the next annotation; your interactions are kept and come with it."
 
@@ -116,6 +118,7 @@ def _grant(session: Session, annotation: Annotation, user_id: int, seconds: floa
     expires_at, idle_at = (moment + timedelta(seconds=each) for each in (seconds, idle_seconds))
     granted = Granted(token, annotation.fence + 1, expires_at, idle_at)
     lease = {
+        "annotation_id": annotation.id,
         "user_id": user_id,
         "token_digest": _digest(token),
         "fence": granted.fence,
@@ -125,21 +128,23 @@ def _grant(session: Session, annotation: Annotation, user_id: int, seconds: floa
         "seconds": seconds,
         "idle_seconds": idle_seconds,
     }
-    taken = rows_changed(
-        session,
-        insert_into(session, Lease)
-        .values(annotation_id=annotation.id, **lease)
-        .on_conflict_do_update(
-            index_elements=[Lease.annotation_id],
-            set_=lease,
-            # The last word: whatever led here, a live lease of somebody else stays.
-            where=or_(~queries.live(moment), Lease.user_id == user_id),
-        ),
-    )
-    if not taken:
+    if not rows_changed(session, _leasing(dialect_of(session)), lease | {"now": moment}):
         raise NotFree("Somebody else is working on this annotation.")
     annotation.fence = granted.fence
     return granted
+
+
+@cache
+def _leasing(dialect: str) -> Insert:
+    """The statement that leases; made once, like those that find what to lease."""
+    leasing = INSERTS[dialect](Lease)
+    given = leasing.excluded
+    return leasing.on_conflict_do_update(
+        index_elements=[Lease.annotation_id],
+        set_={column.name: given[column.name] for column in Lease.__table__.columns},
+        # The last word: whatever led here, a live lease of somebody else stays.
+        where=or_(~queries.live(bindparam("now", type_=UtcDateTime)), Lease.user_id == given.user_id),
+    )
 
 
 def require_lease(session: Session, annotation_id: int, user_id: int, token: str) -> Lease:

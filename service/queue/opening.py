@@ -19,7 +19,7 @@ from service.dependencies import Caller, Events, Jobs, Rules, Sessions, Storage,
 from service.metrics.actions import note_activity
 from service.queue.actions import Granted
 from service.queue.schemas import Next, NextOrNone
-from service.tables import Annotation
+from service.tables import Annotation, Draft
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,15 @@ class Opener:
 
     async def answer(self, take: Callable[[Session], tuple[Annotation, Granted] | None]) -> Any:
         """What ``take`` leased, as soon as its mask is there; an empty answer when it found nothing."""
+        draft: Draft | None = None
 
         def effect(session: Session) -> NextOrNone:
+            nonlocal draft
             taken = take(session)
             if taken is None:
                 return NextOrNone(found=None)
             subject, granted = taken
+            draft = queries.draft(session, subject.id, self.caller.id)
             standing = queries.standing(session, subject)
             missing = ask_for_missing(session, self.jobs, subject, standing)
             good = good_for(session, subject) if missing else 0
@@ -59,13 +62,17 @@ class Opener:
         shown = answer.found.annotation
         if answer.missing and self.wait:
             shown = await self._when_predicted(shown, answer.good_from)
-        opened = await run_in_threadpool(self._with_masks, shown, answer.found.lease)
+        if self.transaction.repeated:
+            draft = await run_in_threadpool(self._draft, shown.id)
+        opened = await run_in_threadpool(self._with_masks, shown, answer.found.lease, draft)
         self.response.headers["ETag"] = f'"{shown.version}"'
         return opened
 
-    def _with_masks(self, shown: AnnotationOut, lease: LeaseOut) -> Next:
+    def _draft(self, annotation_id: int) -> Draft | None:
         with reading(self.sessions) as session:
-            draft = queries.draft(session, shown.id, self.caller.id)
+            return queries.draft(session, annotation_id, self.caller.id)
+
+    def _with_masks(self, shown: AnnotationOut, lease: LeaseOut, draft: Draft | None) -> Next:
         return Next(
             annotation=presentation.with_mask(shown, self.storage),
             lease=lease,

@@ -4,12 +4,13 @@ import logging
 from typing import Any
 
 import pytest
-from sqlalchemy import event, func, select
+from sqlalchemy import event, func, select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
+from service import db
 from service.accounts.actions import create_user
-from service.db import on_commit, reading, unit_of_work
+from service.db import on_commit, open_engine, reading, unit_of_work
 from service.tables import Annotation, Interaction, Project, User
 from tests.factories import a_project, draw, open_next, told
 from tests.service.conftest import Alone
@@ -136,3 +137,18 @@ def test_a_name_that_is_taken_undoes_the_rest(alone: Alone) -> None:
     assert told(answer, 409)["code"] == "name_taken"
     with reading(alone.sessions) as session:
         assert session.scalar(select(func.count(Project.id))) == 1
+
+
+def test_a_connection_that_died_while_it_rested_is_made_anew(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(db, "REST_SECONDS", 0.0)
+    engine, other = open_engine(postgres), open_engine(postgres)
+    with engine.connect() as connection:
+        process = connection.scalar(text("SELECT pg_backend_pid()"))
+    with other.connect() as connection:
+        connection.execute(text("SELECT pg_terminate_backend(:process)"), {"process": process})
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT pg_backend_pid()")) != process
+    engine.dispose()
+    other.dispose()
