@@ -255,7 +255,7 @@ def simulate(
 
 @app.command()
 def evaluate(
-    packs: Annotated[list[Path], typer.Argument(help="Packs, or folders of packs.")],
+    packs: Annotated[list[Path], typer.Argument(help="Packs, folders of packs, or of files with masks.")],
     table: Annotated[Tables, typer.Option(help="What to measure; each takes minutes.")] = Tables.MAIN,
     label: Annotated[str | None, typer.Option(help="Only this label of each pack.")] = None,
     images: Annotated[int, typer.Option(min=2)] = 16,

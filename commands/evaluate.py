@@ -11,6 +11,8 @@ from rich.progress import Progress
 from rich.table import Table
 
 from commands.errors import CommandError
+from commands.folders import MASK
+from commands.originals import read_originals
 from commands.tables import (
     WITH,
     WITHOUT,
@@ -211,19 +213,28 @@ def wide_console() -> Console:
 
 
 def read_tasks(packs: Sequence[Path], label: str | None) -> list[Task]:
-    """The tasks of pack files, or of all packs in a folder; ``label`` keeps one label of each.
+    """The tasks of pack files, of all packs in a folder, or of a folder of files with their masks.
 
-    Raises ValueError for a path without packs and a label that none of them has.
+    ``label`` keeps one label of each. Raises ValueError for a path without tasks and a label that none has.
     """
-    files = [f for path in packs for f in (sorted(path.glob("*.npz")) if path.is_dir() else [path])]
-    if not files:
-        raise ValueError(f"no .npz packs in {', '.join(map(str, packs))}")
-    tasks = [t for f in files for t in tasks_of(read_pack(f), min_pixels=FEWEST_PIXELS)]
+    tasks = [task for path in packs for task in _tasks_in(path)]
+    if not tasks:
+        raise ValueError(
+            f"there are neither .npz packs nor images with a NAME{MASK} beside them in "
+            f"{', '.join(map(str, packs))}"
+        )
     chosen = [t for t in tasks if label is None or t.name.split("/", 1)[1] == label]
     if not chosen:
         names = ", ".join(t.name for t in tasks)
         raise ValueError(f"no task with the label {label!r}; there are: {names}")
     return chosen
+
+
+def _tasks_in(path: Path) -> list[Task]:
+    files = sorted(path.glob("*.npz")) if path.is_dir() else [path]
+    if not files:
+        return read_originals(path, min_pixels=FEWEST_PIXELS)
+    return [task for file in files for task in tasks_of(read_pack(file), min_pixels=FEWEST_PIXELS)]
 
 
 def _settings(plan: Plan, model: str) -> dict[str, Any]:

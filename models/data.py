@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 from zipfile import BadZipFile
 
 import numpy as np
@@ -47,11 +47,14 @@ class Pack:
 
 @dataclass(frozen=True)
 class Task:
-    """One label of one pack: images float32 (N, H, W) in [0, 1], masks bool (N, H, W)."""
+    """One label of one pack: images float32 (N, H, W) in [0, 1], masks bool (N, H, W).
+
+    Of files as people have them it is lists of N, each of its own size and of any kind that is predicted.
+    """
 
     name: str
-    images: Images
-    masks: Masks
+    images: Images | list[NDArray[Any]]
+    masks: Masks | list[Masks]
     subjects: tuple[str, ...]
 
 

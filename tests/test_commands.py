@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import ArrayLike
+from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -20,6 +21,7 @@ from models.evaluate import Estimate, Protocol, Row, summarise
 from models.peers import MaskCopy, Picture
 from models.registry import load
 from models.synthetic import sample_task
+from tests.files import nifti
 
 
 def written(path: Path, images: int) -> Path:
@@ -117,6 +119,28 @@ def evaluated(pack: Path, folder: Path, *arguments: str) -> dict[str, Any]:
     return report
 
 
+def test_files_with_their_masks_are_tasks_of_their_own_size(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    (folder / "cells").mkdir(parents=True)
+    for n, side in enumerate((40, 56)):
+        picture = np.full((side, side), 90, np.uint8)
+        for name, values in ((f"{n}.png", picture), (f"{n}_mask.png", 255 * (np.eye(side) > 0))):
+            Image.fromarray(values.astype(np.uint8)).save(folder / "cells" / name)
+    volume = np.zeros((20, 24, 4), np.int16)
+    volume[4:12, 6:14, 1:] = 7
+    (folder / "scan.nii.gz").write_bytes(nifti(volume))
+    (folder / "scan_mask.nii.gz").write_bytes(nifti((volume > 0).astype(np.uint8)))
+    cells, scan = sorted(read_tasks([folder], None), key=lambda task: task.name)
+    assert (cells.name, scan.name) == ("mine/cells", "mine/scan.nii.gz")
+    assert [mask.shape for mask in cells.masks] == [(40, 40), (56, 56)]
+    assert [int(mask.sum()) for mask in scan.masks] == [64] * 3
+    for image, mask in zip(scan.images, scan.masks, strict=True):
+        assert np.array_equal(image > image.min(), mask)
+    (folder / "scan_mask.nii.gz").write_bytes(nifti(volume[:, :, :2]))
+    with pytest.raises(CommandError, match=r"scan.nii.gz with scan_mask.nii.gz: The mask has 20 x 24 x 2"):
+        read_tasks([folder], None)
+
+
 def test_an_interrupted_evaluation_shows_what_was_finished(tmp_path: Path) -> None:
     class Impatient(MaskCopy):
         asked = 0
@@ -151,7 +175,7 @@ def test_without_opencv_the_peers_say_so_before_anything_is_measured(
     ("arguments", "said"),
     [
         (["evaluate", "nowhere"], "not a pack"),
-        (["evaluate", "{empty}"], "no .npz packs"),
+        (["evaluate", "{empty}"], "neither .npz packs nor images"),
         (["evaluate", "{pack}", "--label", "wing"], "cells/cell"),
         (["evaluate", "{pack}", "--model", "unet"], "memory-v1"),
         (["evaluate", "{pack}", "--weights", "nowhere"], "no weights file"),

@@ -1,0 +1,60 @@
+"""Files as people have them, with their masks beside them: tasks of images of the original size."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from commands.errors import CommandError
+from commands.folders import look_through
+from models.data import Task
+from service.errors import AccrueError
+from service.images.files import open_image
+from service.images.slices import Pixels
+from service.imports.reading import names_for, values_of
+from service.tables import Image, Source
+
+MAX_PIXELS = 64_000_000
+
+
+def read_originals(folder: Path, *, min_pixels: int) -> list[Task]:
+    """The pairs of NAME and NAME_mask in a folder and those below it; the structure is what is not zero.
+
+    Each volume is a task, and so are all pictures of one folder; slices with fewer than ``min_pixels`` are
+    left out, and tasks with fewer than two images. Raises CommandError for a file that cannot be read.
+    """
+    pairs: dict[str, list[tuple[Pixels, Pixels]]] = defaultdict(list)
+    for image, mask in _paired(folder):
+        try:
+            slices = [(pixels, values != 0) for pixels, values in _slices(image, mask)]
+        except AccrueError as error:
+            raise CommandError(f"{image} with {mask.name}: {error}") from error
+        place = (image if len(slices) > 1 else image.parent).relative_to(folder)
+        name = f"{folder.resolve().name}/{place if place.name else 'images'}"
+        pairs[name] += [pair for pair in slices if pair[1].sum() >= min_pixels]
+    return [
+        Task(name, [pixels for pixels, _ in of], [mask for _, mask in of], ("",) * len(of))
+        for name, of in pairs.items()
+        if len(of) > 1
+    ]
+
+
+def _paired(folder: Path) -> Iterator[tuple[Path, Path]]:
+    found = look_through(folder)
+    images = {path.relative_to(folder).as_posix(): path for path in found.images}
+    for mask in found.masks:
+        names = names_for(mask.relative_to(folder).as_posix())
+        if image := next((images[name] for name in names if name in images), None):
+            yield image, mask
+
+
+def _slices(image: Path, mask: Path) -> Iterator[tuple[Pixels, Pixels]]:
+    """The pixels of each slice, and the values of the mask there, as the service reads both."""
+    opened = open_image(image.read_bytes(), max_pixels=MAX_PIXELS)
+    pixels = {each.frame: each.pixels for each in opened.slices()}
+    rows = [
+        Image(name=image.name, frame=frame, height=slice_.shape[0], width=slice_.shape[1])
+        for frame, slice_ in pixels.items()
+    ]
+    source = Source(name=image.name, geometry=opened.geometry)
+    for row, values in values_of(mask.read_bytes(), rows, source, max_pixels=MAX_PIXELS):
+        yield pixels[row.frame], values
