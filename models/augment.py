@@ -16,7 +16,8 @@ Masks = NDArray[np.bool_]
 Rng = np.random.Generator
 # Per image: the window's share of the side, and (2, N) how far its middle is off, rows then columns.
 View = tuple[NDArray[np.float64], NDArray[np.float64]]
-CLOSE_VIEWS = 0.3
+CLOSE_VIEWS = 0.4
+SMALLEST_SHARE = 0.15
 
 
 def augment_task(rng: Rng, images: Images, masks: Masks) -> tuple[Images, Masks]:
@@ -73,7 +74,9 @@ def augment_images(
     turn = np.pi if rng.random() < 0.25 else rng.uniform(0, 0.5)
     mode = "constant" if rng.random() < 0.5 else "reflect"
     close = rng.random() < close_views
-    view = _close_views(rng, masks) if close else (np.ones(count), np.zeros((2, count)))
+    view = np.ones(count), np.zeros((2, count))
+    if close:
+        view = _on_parts(rng, masks) if rng.random() < 0.5 else _on_objects(rng, masks)
     rows, columns = _warps(rng, count, side, turn, view)
     warped, moved = np.empty_like(images), np.empty_like(masks)
     for i in range(count):
@@ -86,8 +89,25 @@ def augment_images(
     return _intensities(rng, warped), moved
 
 
-def _close_views(rng: Rng, masks: Masks) -> View:
-    """Windows on part of each image, as a zoomed prediction sees it: on the object, inside the image."""
+def _on_objects(rng: Rng, masks: Masks) -> View:
+    """Windows around the whole object of each image, as a close-up sees it, inside the image."""
+    count, side = masks.shape[0], masks.shape[1]
+    shares = np.ones(count)
+    centres = np.full((2, count), (side - 1) / 2)
+    margins = rng.uniform(0.85, 1.15, count) * rng.uniform(1.2, 2.2)
+    for i, mask in enumerate(masks):
+        if mask.any():
+            pixels = np.argwhere(mask)
+            low, high = pixels.min(axis=0), pixels.max(axis=0)
+            shares[i] = (high - low + 1).max() * margins[i] / side
+            centres[:, i] = (low + high) / 2
+    shares = np.clip(shares, SMALLEST_SHARE, 1)
+    centres += rng.uniform(-0.1, 0.1, (2, count)) * shares * side
+    return _inside(shares, centres, side)
+
+
+def _on_parts(rng: Rng, masks: Masks) -> View:
+    """Windows on part of each image, as a tile sees it: on the object, inside the image."""
     count, side = masks.shape[0], masks.shape[1]
     shares = np.clip(rng.uniform(0.35, 0.9) * rng.uniform(0.9, 1.1, count), 0.3, 1)
     centres = np.full((2, count), (side - 1) / 2)
@@ -96,6 +116,11 @@ def _close_views(rng: Rng, masks: Masks) -> View:
         if pixels.size:
             centres[:, i] = divmod(int(rng.choice(pixels)), side)
     centres += rng.uniform(-0.3, 0.3, (2, count)) * shares * side
+    return _inside(shares, centres, side)
+
+
+def _inside(shares: NDArray[np.float64], centres: NDArray[np.float64], side: int) -> View:
+    """Windows with these middles (2, N), moved to where none reaches beyond its image."""
     room = (1 - shares) * side / 2
     return shares, np.clip(centres - (side - 1) / 2, -room, room)
 

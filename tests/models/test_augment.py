@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from models.augment import augment_images, augment_task
+from models.augment import SMALLEST_SHARE, _on_objects, augment_images, augment_task
 
 Images = NDArray[np.float32]
 Masks = NDArray[np.bool_]
@@ -165,6 +165,23 @@ def test_a_close_view_enlarges_the_object_and_never_loses_it() -> None:
     shares = areas_after_warps(masks, close_views=1) / masks[0].sum()
     assert 1.3 < shares.mean() < 4
     assert shares.min() > 0
+
+
+def test_a_close_up_brings_small_objects_to_the_size_of_large_ones_whole() -> None:
+    masks = np.zeros((40, SIDE, SIDE), np.bool_)
+    for i, mask in enumerate(masks):
+        size, at = 4 + i % 20, i
+        mask[at : at + size, -at - size - 1 : -at - 1] = True
+    shares, offsets = _on_objects(rng(0), masks)
+    middle = (SIDE - 1) / 2
+    for mask, share, offset in zip(masks, shares, offsets.T, strict=True):
+        rows, columns = np.nonzero(mask)
+        for pixels, place in ((rows, offset[0]), (columns, offset[1])):
+            low, high = middle + place - share * SIDE / 2, middle + place + share * SIDE / 2
+            spare = 0.1 * (high - low) + 1
+            assert low - spare <= pixels.min() and pixels.max() <= high + spare
+            assert low >= -1 and high <= SIDE
+        assert share == SMALLEST_SHARE or 0.4 < (np.ptp(rows) + 1) / (share * SIDE) < 1
 
 
 def areas_after_warps(masks: np.ndarray, *, close_views: float) -> np.ndarray:
