@@ -16,8 +16,9 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from models.handles import Context, EncodedImage, State
 from models.multiverseg import MultiverSegNet
-from models.predictor import Context, EncodedImage, Predictor, State
+from models.predictor import Predictor
 from models.prompts import Click
 from models.registry import load
 from models.scribbleprompt import ScribblePromptUNet

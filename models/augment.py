@@ -94,7 +94,7 @@ def _on_objects(rng: Rng, masks: Masks) -> View:
     count, side = masks.shape[0], masks.shape[1]
     shares = np.ones(count)
     centres = np.full((2, count), (side - 1) / 2)
-    margins = rng.uniform(0.85, 1.15, count) * rng.uniform(1.2, 2.2)
+    margins = rng.uniform(0.85, 1.15, (count,)) * rng.uniform(1.2, 2.2)
     for i, mask in enumerate(masks):
         if mask.any():
             pixels = np.argwhere(mask)

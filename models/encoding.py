@@ -6,7 +6,7 @@ right. Nothing outside this file knows the square; everything else speaks image 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, assert_never
+from typing import Any, NamedTuple, assert_never
 
 import numpy as np
 import torch
@@ -72,7 +72,7 @@ class Frame:
         scale = np.array(self.scale, dtype=np.float32)
         return (np.asarray(points, dtype=np.float32).reshape(-1, 2) - corner) * scale
 
-    def into_square(self, plane: Floats) -> Tensor:
+    def into_square(self, plane: NDArray[np.floating[Any]]) -> Tensor:
         """(height, width) -> (1, 1, side, side), area-averaged, edge-padded."""
         left, top, right, bottom = self.seen
         plane = np.ascontiguousarray(plane[top:bottom, left:right], dtype=np.float32)

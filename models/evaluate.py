@@ -17,8 +17,8 @@ from scipy.stats import spearmanr
 
 from models.agreement import hausdorff_95
 from models.data import Task
+from models.handles import Result
 from models.losses import dice_score
-from models.predictor import Result
 from models.prompts import Prompt
 from models.simulators import PromptKind, next_prompts
 

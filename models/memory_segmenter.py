@@ -21,6 +21,7 @@ class MemorySegmenter:
     """Whole and tiles each have a memory of their own; a tile reads the tiles of all context images."""
 
     uses_context = True
+    looks_closely = True
     state_side = SIDE
 
     def __init__(self, network: ContextMemory) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from skimage.segmentation import random_walker
 
 from models.encoding import BOX, NEGATIVE, POSITIVE, SIDE, Frame, encode_prompts, grey_plane, mask_square
-from models.predictor import Result, State
+from models.handles import Result, State
 from models.prompts import Box, Click, Prompt, Scribble
 
 THUMBNAIL = 32  # side of what two images are compared by

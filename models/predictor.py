@@ -5,10 +5,9 @@ Which context to use, and when to predict, is decided by the caller; which entri
 image reads is decided by ``models.policy``.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,12 +15,14 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from models.encoding import Frame, encode_prompts, grey_plane, mask_square
+from models.closeup import blended, close_square, plane_for, window_on
+from models.encoding import Floats, Frame, Window, encode_prompts, grey_plane, mask_square
+from models.handles import CLOSE, WHOLE, Context, EncodedImage, Result, State
 from models.policy import Chooser, choose
 from models.prompts import Prompt, all_inside
 from models.segmenter import Remembered, Segmenter
 from models.uncertainty import uncertainty
-from models.views import at_image_size, canvas_of, mosaic, under_ink
+from models.views import at_image_size, mosaic, under_ink
 
 # More is no better: in mixed data the entries that resemble an image say more than all together, and the
 # published networks pay for every entry at every interaction. Measured in models/TRAINING_LOG.md.
@@ -33,96 +34,11 @@ DRAWN_LOGIT = 8.0  # what a person has drawn is as sure as the network's surest 
 _new_pairs = count()
 
 
-@dataclass(frozen=True, eq=False)
-class Context:
-    """Encoded accepted pairs of one label; a new one is made for every extension."""
+class Close(NamedTuple):
+    """What a close-up says: where it is, and its logits (1, 1, h, w)."""
 
-    pairs: tuple[int, ...] = ()  # a number of its own for each
-    # Per scale: the memory, and which pair each of its entries belongs to.
-    memories: tuple[Remembered, ...] = ()
-    owners: tuple[tuple[int, ...], ...] = ()
-    pinned: frozenset[int] = frozenset()
-    hidden: frozenset[int] = frozenset()
-
-    def __len__(self) -> int:
-        return len(self.pairs) - len(self.hidden)
-
-    @property
-    def key(self) -> tuple[tuple[int, ...], frozenset[int]]:
-        """What an image reads of it: contexts with the same key are the same to every image."""
-        shown = tuple(pair for i, pair in enumerate(self.pairs) if i not in self.hidden)
-        return shown, frozenset(self.pairs[i] for i in self.pinned)
-
-    def pinning(self, pairs: Collection[int]) -> "Context":
-        """The same context, these pairs (by position) always read however many there are."""
-        return replace(self, pinned=frozenset(pairs))
-
-    def without(self, pairs: Collection[int]) -> "Context":
-        """The same context, these pairs (by position) never read; nothing is encoded again for it."""
-        return replace(self, hidden=frozenset(pairs))
-
-    def shown(self, scale: int) -> tuple[Remembered, tuple[int, ...]]:
-        """The memory at a scale without the hidden pairs, and which pair each of its entries belongs to.
-
-        Images too small for tiles leave nothing at that scale: where all are, tiles read them whole.
-        """
-        owners = self.owners[scale] if scale < len(self.owners) else ()
-        entries = [i for i, owner in enumerate(owners) if owner not in self.hidden]
-        if not entries:
-            return self.shown(0)
-        memory = self.memories[scale]
-        if len(entries) < len(owners):
-            memory = memory.select(torch.tensor([entries]))
-        return memory, tuple(owners[i] for i in entries)
-
-
-@dataclass
-class EncodedImage:
-    """An image's features at every scale, and what it read of the last context it was predicted with."""
-
-    scales: tuple[tuple[Frame, ...], ...]
-    seen: tuple[Any, ...]
-    _opened: tuple[Any, tuple[Any, ...]] | None = field(default=None, repr=False)
-
-    @property
-    def frame(self) -> Frame:
-        """The view of the whole image."""
-        return self.scales[0][0]
-
-    @property
-    def canvas(self) -> Frame:
-        """Where what the views say is put together."""
-        return canvas_of(self.frame.height, self.frame.width)
-
-    def opened_with(self, context: Context, read: Callable[[Any, int], Any]) -> tuple[Any, ...]:
-        """Per scale; the context is read at the first prediction with it, not at every interaction."""
-        if self._opened is None or self._opened[0] != context.key:
-            opened = tuple(read(seen, scale) for scale, seen in enumerate(self.seen))
-            self._opened = (context.key, opened)
-        return self._opened[1]
-
-    def forget_context(self) -> None:
-        """Frees what was read of a context; the next prediction reads again."""
-        self._opened = None
-
-
-@dataclass(frozen=True, eq=False)
-class State:
-    """Where an annotation stands: the logits (V, h, w) of all views, float16, after so many prompts."""
-
-    logits: NDArray[np.float16]
-    prompts: int
-
-
-@dataclass(frozen=True)
-class Result:
-    """mask: bool (H, W); probability: float32 (H, W) in [0, 1]; uncertainty in [0, 1]: how much Dice is
-    likely to be missing (``models.uncertainty``); state: hand back as ``previous``."""
-
-    mask: NDArray[np.bool_]
-    probability: NDArray[np.float32]
-    uncertainty: float
-    state: State
+    frame: Frame
+    logits: Tensor
 
 
 class Predictor:
@@ -151,7 +67,7 @@ class Predictor:
         with torch.inference_mode():
             squares = [torch.cat([frame.into_square(plane) for frame in views]) for views in scales]
             seen = tuple(self.segmenter.encode(square.to(self.device)) for square in squares)
-        return EncodedImage(scales, seen)
+        return EncodedImage(scales, seen, plane_for(plane) if self.segmenter.looks_closely else None)
 
     def encode_context(self, pairs: Iterable[tuple[ArrayLike, ArrayLike]]) -> Context:
         """(image, mask) pairs, masks bool (H, W) of their image's size; no pairs is the empty context."""
@@ -167,19 +83,17 @@ class Predictor:
         """
         encoded = image if isinstance(image, EncodedImage) else self.encode_image(image)
         mask = np.asarray(mask, dtype=np.bool_)
-        memories, owners = list(context.memories), list(context.owners)
+        entries: dict[int, Remembered] = {}
         with torch.inference_mode():
             for scale, (views, seen) in enumerate(zip(encoded.scales, encoded.seen, strict=True)):
                 squares = torch.cat([mask_square(frame, mask) for frame in views])
-                entries = self.segmenter.remember(seen, squares.to(self.device))
-                if scale < len(memories):
-                    memories[scale] = memories[scale].extended(entries)
-                    owners[scale] += (len(context.pairs),) * len(views)
-                else:
-                    memories.append(entries)
-                    owners.append((len(context.pairs),) * len(views))
-        pairs = (*context.pairs, next(_new_pairs))
-        return replace(context, pairs=pairs, memories=tuple(memories), owners=tuple(owners))
+                entries[scale] = self.segmenter.remember(seen, squares.to(self.device))
+            window = self._window(encoded, mask, [])
+            if window is not None:
+                frame = _frame_on(encoded, window)
+                square = mask_square(frame, mask).to(self.device)
+                entries[CLOSE] = self.segmenter.remember(self._see(encoded, frame), square)
+        return context.extended(next(_new_pairs), entries)
 
     def predict(
         self,
@@ -207,10 +121,16 @@ class Predictor:
             maps = _maps(image, logits)
             asked = second_opinions and not prompts
             opinions = [*maps, *self._by_halves(image, context)] if asked else maps
-        canvas = image.canvas
-        on_canvas = under_ink(torch.stack(maps).mean(dim=0), canvas, prompts)
+            canvas = image.canvas
+            on_canvas = under_ink(torch.stack(maps).mean(dim=0), canvas, prompts)
+            close = self._look_closely(image, on_canvas, prompts, context, previous)
         probability = at_image_size(on_canvas, canvas)
-        state = State(logits.numpy().astype(np.float16), len(prompts))
+        window = None
+        if close is not None:
+            window = close.frame.seen
+            probability = blended(probability, _map_of(close, prompts), window)
+            logits = torch.cat([logits, close.logits[0]])
+        state = State(logits.numpy().astype(np.float16), len(prompts), window)
         return Result(probability > 0.5, probability, uncertainty(on_canvas, opinions), state)
 
     def drawn(self, image: EncodedImage, mask: ArrayLike, prompts: int) -> State:
@@ -219,9 +139,13 @@ class Predictor:
         Raises ValueError when the mask is not of the image's size.
         """
         side, drawn = self.segmenter.state_side, np.asarray(mask, dtype=np.bool_)
-        squares = torch.cat([mask_square(view, drawn) for views in image.scales for view in views])
+        window = self._window(image, drawn, [])
+        frames = [view for views in image.scales for view in views]
+        if window is not None:
+            frames.append(_frame_on(image, window))
+        squares = torch.cat([mask_square(frame, drawn) for frame in frames])
         sized = interpolate(squares, size=(side, side), mode="bilinear")
-        return State(((2 * sized[:, 0] - 1) * DRAWN_LOGIT).numpy().astype(np.float16), prompts)
+        return State(((2 * sized[:, 0] - 1) * DRAWN_LOGIT).numpy().astype(np.float16), prompts, window)
 
     def open(self, image: EncodedImage, context: Context) -> tuple[Any, ...]:
         """What every interaction on an image starts from, per scale; ``predict`` does this where needed."""
@@ -231,9 +155,10 @@ class Predictor:
 
     def _read(self, seen: Any, context: Context, scale: int) -> Remembered | None:
         """The entries that each view of an image reads: all of them, or those that the chooser takes."""
-        if not len(context):
+        shelf = context.shown(scale)
+        if shelf is None:
             return None
-        memory, owners = context.shown(scale)
+        memory, owners = shelf
         if len(memory) <= self.cap:
             return memory
         likeness = memory.likeness().float().cpu().numpy()
@@ -250,7 +175,7 @@ class Predictor:
         fresh = previous is None or previous.prompts > len(prompts)
         logits = self._blank(image)
         if previous is not None and not fresh:
-            logits = torch.from_numpy(previous.logits.astype(np.float32))
+            logits = torch.from_numpy(previous.logits[: image.views].astype(np.float32))
         newest = prompts if fresh or previous is None else prompts[previous.prompts :]
         first = 0
         for scale, views in enumerate(image.scales):
@@ -267,11 +192,57 @@ class Predictor:
             first += len(views)
         return logits
 
+    def _look_closely(
+        self,
+        image: EncodedImage,
+        on_canvas: Tensor,
+        prompts: Sequence[Prompt],
+        context: Context,
+        previous: State | None,
+    ) -> Close | None:
+        """The close-up on what the other views found and what was drawn, if it is small; None for none.
+
+        Without prompts there is one only if the context has others to compare it with.
+        """
+        kept = previous if previous is not None and previous.prompts <= len(prompts) else None
+        window = self._window(image, np.asarray(on_canvas > 0.5), prompts, kept.window if kept else None)
+        if window is None or not (prompts or context.shown(CLOSE)):
+            return None
+        frame = _frame_on(image, window)
+
+        def read() -> Any:
+            seen = self._see(image, frame)
+            return self.segmenter.open(seen, self._read(seen, context, CLOSE))
+
+        opened = image.close_with(context, window, read)
+        before = None
+        if kept is not None and kept.window == window:
+            before = torch.from_numpy(kept.logits[-1:, None].astype(np.float32))
+            if not encode_prompts(prompts[kept.prompts :], frame).any():
+                return Close(frame, before)
+        fed_back = None if before is None else before.to(self.device)
+        logits = self.segmenter.decode(opened, prompts, [(0, frame)], fed_back)
+        return Close(frame, logits.cpu().clamp(-LOGIT_LIMIT, LOGIT_LIMIT))
+
+    def _window(
+        self,
+        image: EncodedImage,
+        mask: NDArray[np.bool_],
+        prompts: Sequence[Prompt],
+        kept: Window | None = None,
+    ) -> Window | None:
+        return None if image.plane is None else window_on(mask, image.frame, prompts, kept)
+
+    def _see(self, image: EncodedImage, frame: Frame) -> Any:
+        """A close-up, encoded."""
+        assert image.plane is not None, "of this image nothing is kept to look at closely"
+        return self.segmenter.encode(close_square(image.plane, frame).to(self.device))
+
     def _by_halves(self, image: EncodedImage, context: Context) -> list[Tensor]:
         """What each half of the context, its even and its odd pairs, makes of the untouched image."""
         if len(context) < 2:
             return []
-        memory, owners, whole = context.memories[0], context.owners[0], image.scales[0]
+        (memory, owners), whole = context.shelves[WHOLE], image.scales[0]
         shown = [pair for pair in range(len(context.pairs)) if pair not in context.hidden]
         maps = []
         for half in (set(shown[::2]), set(shown[1::2])):
@@ -284,11 +255,22 @@ class Predictor:
 
     def _blank(self, image: EncodedImage) -> Tensor:
         side = self.segmenter.state_side
-        return torch.zeros(sum(map(len, image.scales)), side, side)
+        return torch.zeros(image.views, side, side)
 
     def _nothing(self, image: EncodedImage) -> Result:
         empty = np.zeros((image.frame.height, image.frame.width), dtype=np.float32)
         return Result(empty > 0, empty, 1.0, State(self._blank(image).numpy().astype(np.float16), 0))
+
+
+def _frame_on(image: EncodedImage, window: Window) -> Frame:
+    return Frame(image.frame.height, image.frame.width, window=window)
+
+
+def _map_of(close: Close, prompts: Sequence[Prompt]) -> Floats:
+    """The probabilities (rows, columns) of the image's pixels in the close-up."""
+    rows, columns = close.frame.inner
+    square = under_ink(torch.sigmoid(close.logits[0, 0, :rows, :columns]), close.frame, prompts)
+    return close.frame.out_of_square(square[None, None])
 
 
 def _maps(image: EncodedImage, logits: Tensor) -> list[Tensor]:

@@ -70,6 +70,7 @@ class OneView:
     """What the published networks have in common."""
 
     uses_context = False
+    looks_closely = False
     state_side = SIDE
 
     def scales(self, height: int, width: int) -> tuple[tuple[Frame, ...], ...]:

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from models.handles import EncodedImage
 from models.losses import dice_score
-from models.predictor import EncodedImage, Predictor
+from models.predictor import Predictor
 
 Pair = tuple[EncodedImage, NDArray[np.bool_]]
 

@@ -38,6 +38,10 @@ class Segmenter(Protocol):
         """Whether a memory changes anything."""
 
     @property
+    def looks_closely(self) -> bool:
+        """Whether small objects are shown to it once more, larger (``models.closeup``)."""
+
+    @property
     def state_side(self) -> int:
         """Rows, and columns, of the logits that ``decode`` returns and takes back."""
 

@@ -16,6 +16,7 @@ from models.encoding import NEGATIVE, POSITIVE, Frame, Window, encode_prompts
 from models.prompts import Prompt
 
 CANVAS = 256
+RAMP = 1 / 4  # of a tile's side: so far from its border it fades
 # What ink says is so: probability under the inner half of a stroke, and how sure it is.
 PEN_CORE, SURE = 0.5, 0.9
 
@@ -39,10 +40,11 @@ def mosaic(canvas: Frame, views: Sequence[Frame], logits: Tensor) -> Tensor:
         inner_rows, inner_columns = (round(n * view.shape[-1] / frame.side) for n in frame.inner)
         inner = view[None, :, : max(1, inner_rows), : max(1, inner_columns)]
         tile = F.interpolate(inner, size, mode="bilinear", align_corners=False)[0, 0]
-        fade = _fade(place.top, place.bottom, rows)[:, None] * _fade(place.left, place.right, columns)
+        down, along = fade(place.top, place.bottom, rows, RAMP), fade(place.left, place.right, columns, RAMP)
+        share = down[:, None] * along
         part = (slice(place.top, place.bottom), slice(place.left, place.right))
-        total[part] += tile * fade
-        weight[part] += fade
+        total[part] += tile * share
+        weight[part] += share
     return total / weight
 
 
@@ -79,10 +81,10 @@ def _on_canvas(canvas: Frame, frame: Frame) -> Window:
     )
 
 
-def _fade(first: int, last: int, length: int) -> Tensor:
-    """Weights along one side of a tile: 1, falling towards borders that are not the image's."""
+def fade(first: int, last: int, length: int, share: float) -> Tensor:
+    """Weights along one side of a part: 1, falling over a share of it towards borders not the image's."""
     at = torch.arange(first, last) + 0.5
-    ramp = (last - first) / 4
+    ramp = (last - first) * share
     weight = torch.ones(last - first)
     if first > 0:
         weight = torch.minimum(weight, (at - first) / ramp)

@@ -4,7 +4,8 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
-from models.predictor import Context, Predictor, Result
+from models.handles import Context, Result
+from models.predictor import Predictor
 from models.quality import agreement
 from service.context.actions import begin_check, put_off_check, record_quality
 from service.db import unit_of_work

@@ -9,7 +9,9 @@ from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from models.predictor import Context, EncodedImage, Predictor, State
+from models.encoding import Window
+from models.handles import Context, EncodedImage, State
+from models.predictor import Predictor
 from models.quality import Pair
 from service.annotations.work import Work
 from service.context.queries import ContextPair
@@ -25,8 +27,10 @@ CONTEXTS_KEPT = 4
 ANSWERS_KEPT = 16
 # Of the slices of its own volume, so many are read by an image in any case.
 NEIGHBOURS = 2
-# How many prompts were answered, then views, rows and columns; logits in [-30, 30] as steps of 1/4.
-STATE_HEADER = struct.Struct("<4I")
+# How many prompts were answered; views, rows and columns; the window of the close-up. Then logits in
+# [-30, 30] as steps of 1/4.
+STATE_HEADER = struct.Struct("<4I4i")
+NO_WINDOW = Window(-1, -1, -1, -1)
 STEPS_PER_UNIT = 4
 
 Key = TypeVar("Key")
@@ -166,13 +170,16 @@ def nearest(work: Work) -> frozenset[int]:
 def pack_state(state: State) -> bytes:
     """A state as ``previous`` reads it back, a byte for each logit."""
     logits = np.rint(state.logits.astype(np.float32) * STEPS_PER_UNIT).astype(np.int8)
-    return STATE_HEADER.pack(state.prompts, *logits.shape) + logits.tobytes()
+    window = state.window or NO_WINDOW
+    return STATE_HEADER.pack(state.prompts, *logits.shape, *window) + logits.tobytes()
 
 
 def unpack_state(data: bytes) -> State:
     """ValueError when ``data`` is not a whole state."""
     if len(data) < STATE_HEADER.size:
         raise ValueError(f"a state has at least {STATE_HEADER.size} bytes, not {len(data)}")
-    prompts, *shape = STATE_HEADER.unpack_from(data)
+    prompts, views, height, width, *place = STATE_HEADER.unpack_from(data)
+    shape, window = (views, height, width), Window(*place)
     logits = np.frombuffer(data, dtype=np.int8, offset=STATE_HEADER.size).reshape(shape)
-    return State((logits / np.float32(STEPS_PER_UNIT)).astype(np.float16), prompts)
+    logits = (logits / np.float32(STEPS_PER_UNIT)).astype(np.float16)
+    return State(logits, prompts, window if window != NO_WINDOW else None)

@@ -9,8 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from models.data import Task
 from models.guarantees import CLICKS, Clicked, clicked, mean_guarantees, measure_guarantees
+from models.handles import Result, State
 from models.peers import MaskCopy, Pairs, Picture
-from models.predictor import Predictor, Result, State
+from models.predictor import Predictor
 from models.prompts import Prompt
 from models.synthetic import sample_task
 

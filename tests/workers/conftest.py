@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
-from models.predictor import Result
-from models.predictor import State as Logits
+from models.handles import Result
+from models.handles import State as Logits
 from models.prompts import Click
 from service.clock import now
 from service.db import unit_of_work
