@@ -26,8 +26,8 @@ function upon(...events: Parameters<typeof save>[1][]): {
 }
 
 /** The answer to what was sent, if anything was; or anything else. */
-function happened(saving: Saving, kind: "changed" | "due" | "sent" | "refused"): Saving {
-  if (kind === "changed" || kind === "due") return save(saving, { kind })[0];
+function happened(saving: Saving, kind: "changed" | "settled" | "due" | "sent" | "refused"): Saving {
+  if (kind === "changed" || kind === "settled" || kind === "due") return save(saving, { kind })[0];
   if (saving.sending === null) return saving;
   return save(saving, kind === "sent" ? { kind, revision: saving.sending } : { kind })[0];
 }
@@ -51,8 +51,24 @@ describe("saving", () => {
     expect(save(due, { kind: "sent", revision: 2 })[1]).toEqual([{ kind: "send", revision: 3 }]);
   });
 
+  it("takes a draft back that was on its way when the steps in it arrived", () => {
+    const sending = upon({ kind: "changed" }, { kind: "due" });
+    const [settled, nothing] = save(sending.saving, { kind: "settled" });
+    expect(nothing).toEqual([]);
+    const [after, effects] = save(settled, { kind: "sent", revision: 1 });
+    expect(effects).toEqual([{ kind: "send", revision: 2 }]);
+    expect(saveState(QUIET, after)).toBe("saving");
+    expect(saveState(QUIET, save(after, { kind: "sent", revision: 2 })[0])).toBe("saved");
+  });
+
   it("never says saved while anything is not with the service", () => {
-    const kind = fc.constantFrom("changed" as const, "due" as const, "sent" as const, "refused" as const);
+    const kind = fc.constantFrom(
+      "changed" as const,
+      "settled" as const,
+      "due" as const,
+      "sent" as const,
+      "refused" as const,
+    );
     fc.assert(
       fc.property(fc.array(kind, { maxLength: 40 }), (kinds) => {
         let saving = NOTHING_TO_SAVE;

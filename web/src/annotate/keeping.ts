@@ -39,6 +39,11 @@ export class Keeping {
     this.#take({ kind: "changed" });
   }
 
+  /** All that was done has arrived, and nothing is held back. */
+  settled(): void {
+    this.#take({ kind: "settled" });
+  }
+
   /** What is due soon is due now. */
   now(): void {
     this.#take({ kind: "due" });

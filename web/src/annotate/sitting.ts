@@ -276,7 +276,7 @@ export class Sitting implements Host {
 
   #settle(): void {
     const settled = this.work.session.orders.length === 0 && this.#held.prompts.length === 0;
-    if (settled && !this.#ended) this.#keeping.now();
+    if (settled && !this.#ended) this.#keeping.settled();
   }
 
   /** Puts back what was kept, as a step that can be undone, and prompts as held back. */

@@ -23,7 +23,7 @@ export interface Saving {
 }
 
 export type SavingEvent =
-  | { readonly kind: "changed" | "due" | "refused" }
+  | { readonly kind: "changed" | "settled" | "due" | "refused" }
   | { readonly kind: "stored" | "sent"; readonly revision: number };
 
 export type SavingEffect =
@@ -47,6 +47,8 @@ export function save(saving: Saving, event: SavingEvent): readonly [Saving, read
       if (saving.due) return [{ ...saving, changed }, [store]]; // not put off by what comes after
       return [{ ...saving, changed, due: true }, [store, { kind: "later", ms: SOON_MS }]];
     }
+    case "settled": // all steps have arrived: a draft of them, also one on its way just now, is out of date
+      return due({ ...saving, changed: saving.changed + 1, due: false });
     case "stored":
       return [{ ...saving, stored: Math.max(saving.stored, event.revision) }, []];
     case "due":
