@@ -16,7 +16,7 @@ from models.prompts import Box, Prompt, anchor_points
 from models.views import fade
 
 MARGIN = 1.6  # the side of a window, in those of what it is around
-LARGEST = 0.4  # of the image's longer side; of more, tiles show as much
+LARGEST = 0.5  # of the image's longer side; of more, tiles show as much
 SMALLEST = 24.0  # image pixels
 STRAY = 0.01  # the share of a mask, at either end, that may be there by mistake
 KEPT = 2.5  # a window stays until it is so many times as large as it would have to be
