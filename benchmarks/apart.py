@@ -42,7 +42,7 @@ class Apart:
     def rest(self) -> None:
         """Wait until the worker has nothing left to do, such as checks of what was accepted."""
         worker = psutil.Process(self.worker_pid)
-        while worker.cpu_percent(interval=6) > 5:  # longer than from one sweep to the next
+        while worker.cpu_percent(interval=6) > 12:  # longer than from one sweep to the next
             pass
 
     @contextmanager
