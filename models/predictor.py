@@ -208,19 +208,18 @@ class Predictor:
         window = self._window(image, np.asarray(on_canvas > 0.5), prompts, kept.window if kept else None)
         if window is None or not (prompts or context.shown(CLOSE)):
             return None
-        frame = _frame_on(image, window)
+        frame, fed_back = _frame_on(image, window), None
+        if kept is not None and kept.window == window:
+            before = torch.from_numpy(kept.logits[-1:, None].astype(np.float32))
+            if not encode_prompts(prompts[kept.prompts :], frame).any():
+                return Close(frame, before)
+            fed_back = before.to(self.device)
 
         def read() -> Any:
             seen = self._see(image, frame)
             return self.segmenter.open(seen, self._read(seen, context, CLOSE))
 
         opened = image.close_with(context, window, read)
-        before = None
-        if kept is not None and kept.window == window:
-            before = torch.from_numpy(kept.logits[-1:, None].astype(np.float32))
-            if not encode_prompts(prompts[kept.prompts :], frame).any():
-                return Close(frame, before)
-        fed_back = None if before is None else before.to(self.device)
         logits = self.segmenter.decode(opened, prompts, [(0, frame)], fed_back)
         return Close(frame, logits.cpu().clamp(-LOGIT_LIMIT, LOGIT_LIMIT))
 
