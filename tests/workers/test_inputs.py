@@ -1,10 +1,15 @@
 """What a worker keeps between tasks: encoded images, and contexts that grow with their label."""
 
+import numpy as np
+import pytest
+
+from models.encoding import Window
+from models.handles import State
 from service.context.actions import change_entry
 from service.db import unit_of_work
 from service.tables import Annotation, ContextEntry, Image, Label
 from tests.workers.conftest import Workplace
-from workers.inputs import Recent
+from workers.inputs import Recent, pack_state, unpack_state
 from workers.predict import predict_first, predict_interaction
 
 
@@ -149,3 +154,14 @@ def test_who_pins_and_who_lies_near_are_read_alike(place: Workplace) -> None:
     predict_first(place.bench, placed(place, place.annotation(), "a", 2.0))
     predict_first(place.bench, place.annotation())
     assert [context.pinned for context in place.predictor.seen] == [{0, 2}, {0}]
+
+
+@pytest.mark.parametrize("window", [None, Window(3, 4, 67, 68)])
+def test_a_state_comes_back_from_its_bytes_with_its_close_up(window: Window | None) -> None:
+    logits = np.linspace(-30, 30, 2 * 4 * 4).reshape(2, 4, 4).astype(np.float16)
+    back = unpack_state(pack_state(State(logits, 3, window)))
+    assert (back.prompts, back.window) == (3, window)
+    assert np.abs(back.logits - logits).max() <= 0.125
+    for broken in (b"", pack_state(State(logits, 3, window))[:-1]):
+        with pytest.raises(ValueError, match=r"state|reshape"):
+            unpack_state(broken)
