@@ -44,7 +44,7 @@ def encode_change(previous: Mask | None, mask: Mask) -> Change:
     """
     x0, y0, x1, y1 = _changed_box(previous, mask)
     bits = np.packbits(mask[y0:y1, x0:x1]).tobytes()
-    return Change(box=[x0, y0, x1, y1], bits=base64.b64encode(zlib.compress(bits, 1)).decode("ascii"))
+    return Change(box=[x0, y0, x1, y1], bits=base64.b64encode(zlib.compress(bits)).decode("ascii"))
 
 
 def apply_change(previous: Mask | None, change: Change, *, shape: tuple[int, int]) -> Mask:

@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.prompts import Click
+from service.annotations.schemas import InteractionAnswer, InteractionOut, MaskChange, PredictionOut
 from service.masks import apply_change, encode_change, from_png, to_png
 
 Shape = st.tuples(st.integers(1, 40), st.integers(1, 40))
@@ -59,3 +61,30 @@ def test_odd_sizes_need_no_padding(shape: tuple[int, int]) -> None:
     mask = np.ones(shape, dtype=np.bool_)
     assert np.array_equal(apply_change(None, encode_change(None, mask), shape=shape), mask)
     assert np.array_equal(from_png(to_png(mask)), mask)
+
+
+def answer_with(previous: np.ndarray | None, mask: np.ndarray) -> str:
+    """The body of the answer to a click, as it goes over the wire."""
+    prediction = PredictionOut(
+        id=1_000_000,
+        n=20,
+        model="memory-v1",
+        context_version=256,
+        context_size=256,
+        network_ms=123.456789,
+        uncertainty=0.123456789,
+        mask_digest="f" * 64,
+        base="f" * 64,
+        mask=MaskChange.model_validate(encode_change(previous, mask)),
+    )
+    step = InteractionOut(n=20, parent=19, prompts=[Click(1000.5, 1000.5)], edit=None)
+    return InteractionAnswer(interaction=step, prediction=prediction, version=41).model_dump_json()
+
+
+def test_answers_are_small_on_an_image_of_2048_pixels() -> None:
+    y, x = np.mgrid[:2048, :2048]
+    cells = np.sin(x / 23) * np.sin(y / 29 + x / 97) > 0.35  # some eight hundred of them
+    changed = cells.copy()
+    changed[1000:1005, 1000:1002] ^= True
+    assert len(answer_with(cells, changed)) <= 2 * 1024
+    assert len(answer_with(None, cells)) <= 64 * 1024
