@@ -21,6 +21,11 @@ SNAPSHOT: dict[str, dict[str, Any]] = {
     "postgresql": {"isolation_level": "REPEATABLE READ"},
 }
 
+GLANCE: dict[str, dict[str, Any]] = {
+    "sqlite": SNAPSHOT["sqlite"],
+    "postgresql": {"isolation_level": "AUTOCOMMIT"},
+}
+
 # As many connections as the API has worker threads, so that no request queues for one.
 POOL = {"pool_size": 10, "max_overflow": 30}
 SQLITE_BUSY_MS = 30_000
@@ -111,6 +116,17 @@ def reading(sessions: sessionmaker[Session]) -> Iterator[Session]:
     """
     with sessions() as session:
         session.connection(execution_options=SNAPSHOT[dialect_of(session)])
+        yield session
+
+
+@contextmanager
+def glancing(sessions: sessionmaker[Session]) -> Iterator[Session]:
+    """Reads each of which stands for itself: between two of them the database may have changed.
+
+    On PostgreSQL there is no transaction around them then, to begin and to end.
+    """
+    with sessions() as session:
+        session.connection(execution_options=GLANCE[dialect_of(session)])
         yield session
 
 

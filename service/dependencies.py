@@ -13,7 +13,7 @@ from service import browser, idempotency
 from service.accounts.actions import note_use, use_is_noted
 from service.accounts.queries import Person, user_of_token
 from service.audit import actions as audit
-from service.db import reading, unit_of_work
+from service.db import glancing, unit_of_work
 from service.errors import LeaseRequired, NotAuthenticated, NotFound, VersionRequired
 from service.events import Events as EventsPort
 from service.idempotency import Once
@@ -77,7 +77,7 @@ def admitted(
     token = bearer.credentials if bearer else browser.login_of(request, rules.public_url)
     if bearer is None:
         browser.require_own_page(request, rules.public_url, signed_in=token is not None)
-    with reading(sessions) as session:
+    with glancing(sessions) as session:
         person = user_of_token(session, token) if token else None
         if bearer and person is None:
             raise NotAuthenticated("This token is unknown, revoked or expired.")
@@ -91,7 +91,7 @@ def admitted(
 Admission = Annotated[Admitted, Depends(admitted)]
 
 
-def _caller(admission: Admission) -> Person:
+async def _caller(admission: Admission) -> Person:
     if admission.person is None:
         raise NotAuthenticated("Sign in, or send your token as `Authorization: Bearer acc_…`.")
     return admission.person
@@ -100,7 +100,7 @@ def _caller(admission: Admission) -> Person:
 Caller = Annotated[Person, Depends(_caller)]
 
 
-def _own_role(admission: Admission) -> Role:
+async def _own_role(admission: Admission) -> Role:
     if admission.role is None:
         raise NotFound("This is about no project.")
     return admission.role
