@@ -45,7 +45,7 @@ class Recipe:
     warmup: float = 0.02  # share of the time
     weight_decay: float = 1e-4
     ema: float = 0.999
-    half: bool = True  # bf16 where it is safe; on recent CPUs a third faster as well
+    half: bool = True  # bf16 where that is safe, on devices that calculate in it
     seed: int = 0
 
 
@@ -116,6 +116,7 @@ class Trainer:
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.device = recipe, device
+        self.half = recipe.half and _calculates_in_bf16(device)
         self.network = ContextMemory().to(device)
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.optimiser = torch.optim.AdamW(
@@ -130,7 +131,7 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         rng = np.random.default_rng([self.recipe.seed, self.step])
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.recipe.half):
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.half):
             loss = episode_loss(self.network, batch, rng, self.recipe)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -174,6 +175,14 @@ class Trainer:
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
+
+
+def _calculates_in_bf16(device: torch.device) -> bool:
+    """Whether bf16 is faster than float32 there; a CPU that has to imitate it is many times slower."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    has = torch.cpu.get_capabilities()
+    return bool(has.get("avx512_bf16") or has.get("amx_bf16"))
 
 
 def _rate(progress: float, warmup: float) -> float:
