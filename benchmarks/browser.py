@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from models.prompts import Box, Prompt, anchor_points
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu"]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 KEYS = {"click": "p", "scribble": "s", "box": "r"}
 PATIENCE_S = 60
 STEPS = 6  # moves of the pointer from one point of a stroke to the next

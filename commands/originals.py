@@ -11,9 +11,8 @@ from service.errors import AccrueError
 from service.images.files import open_image
 from service.images.slices import Pixels
 from service.imports.reading import names_for, values_of
+from service.settings import Settings
 from service.tables import Image, Source
-
-MAX_PIXELS = 64_000_000
 
 
 def read_originals(folder: Path, *, min_pixels: int) -> list[Task]:
@@ -49,12 +48,13 @@ def _paired(folder: Path) -> Iterator[tuple[Path, Path]]:
 
 def _slices(image: Path, mask: Path) -> Iterator[tuple[Pixels, Pixels]]:
     """The pixels of each slice, and the values of the mask there, as the service reads both."""
-    opened = open_image(image.read_bytes(), max_pixels=MAX_PIXELS)
+    max_pixels = Settings().max_image_pixels
+    opened = open_image(image.read_bytes(), max_pixels=max_pixels)
     pixels = {each.frame: each.pixels for each in opened.slices()}
     rows = [
         Image(name=image.name, frame=frame, height=slice_.shape[0], width=slice_.shape[1])
         for frame, slice_ in pixels.items()
     ]
     source = Source(name=image.name, geometry=opened.geometry)
-    for row, values in values_of(mask.read_bytes(), rows, source, max_pixels=MAX_PIXELS):
+    for row, values in values_of(mask.read_bytes(), rows, source, max_pixels=max_pixels):
         yield pixels[row.frame], values

@@ -132,7 +132,7 @@ class Opened:
         if list(positions) == list(range(self.cells[0].shape[0])):
             return self
         parts = (self.entered, self.passed, self.cells, self.affinities)
-        return Opened(*(tuple(x[list(positions)] for x in part) for part in parts))
+        return Opened(*(tuple(_at(x, positions) for x in part) for part in parts))
 
 
 class Match(nn.Module):
@@ -366,6 +366,15 @@ def _ink_likeness(cells: Tensor, ink: Tensor) -> Tensor:
 def _unit(features: Tensor) -> Tensor:
     """(B, C, h, w), each cell's C features scaled to length 1; several times faster than F.normalize."""
     return features * torch.rsqrt((features * features).sum(dim=1, keepdim=True) + 1e-12)
+
+
+def _at(x: Tensor, positions: Sequence[int]) -> Tensor:
+    """``x[positions]``; evenly spaced ones are not copied."""
+    first, last = positions[0], positions[-1]
+    steps = range(first, last + 1, max(1, (last - first) // max(1, len(positions) - 1)))
+    if list(steps) == list(positions):
+        return x[first : last + 1 : steps.step]
+    return x[list(positions)]
 
 
 def _double(x: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -108,25 +108,27 @@ def unit_of_work(sessions: sessionmaker[Session]) -> Iterator[Session]:
                 logger.exception("send.failed")
 
 
-@contextmanager
-def reading(sessions: sessionmaker[Session]) -> Iterator[Session]:
+def reading(sessions: sessionmaker[Session]) -> AbstractContextManager[Session]:
     """One transaction that only reads, and sees one state of the database in all its statements.
 
     On SQLite it takes no write lock and waits for nobody.
     """
-    with sessions() as session:
-        session.connection(execution_options=SNAPSHOT[dialect_of(session)])
-        yield session
+    return _with_options(sessions, SNAPSHOT)
 
 
-@contextmanager
-def glancing(sessions: sessionmaker[Session]) -> Iterator[Session]:
+def glancing(sessions: sessionmaker[Session]) -> AbstractContextManager[Session]:
     """Reads each of which stands for itself: between two of them the database may have changed.
 
     On PostgreSQL there is no transaction around them then, to begin and to end.
     """
+    return _with_options(sessions, GLANCE)
+
+
+@contextmanager
+def _with_options(sessions: sessionmaker[Session], options: dict[str, dict[str, Any]]) -> Iterator[Session]:
+    """A session whose connection has these options, by the kind of database."""
     with sessions() as session:
-        session.connection(execution_options=GLANCE[dialect_of(session)])
+        session.connection(execution_options=options[dialect_of(session)])
         yield session
 
 

@@ -85,6 +85,14 @@ def test_an_entry_can_be_left_out_again(network: ContextMemory) -> None:
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("positions", [[0], [3], [0, 2], [1, 2, 3], [0, 1, 3], [2, 0]])
+def test_some_views_answer_as_they_do_among_all(network: ContextMemory, positions: list[int]) -> None:
+    images, prompts = torch.rand(4, 1, 32, 32), torch.rand(4, 4, 32, 32)
+    opened = network.open(network.encode(images), None)
+    alone = network.decode(opened.views(positions), prompts[positions])
+    assert torch.allclose(alone, network.decode(opened, prompts)[positions], atol=1e-4)
+
+
 def test_tasks_in_a_batch_do_not_see_each_other(network: ContextMemory) -> None:
     query, images, masks, prompts = tasks(2, 2)
     both = network(query, (images, masks), prompts)

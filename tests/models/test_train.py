@@ -78,6 +78,15 @@ def test_a_batch_that_explodes_leaves_the_network_as_it_was(batch: Batch) -> Non
         assert torch.equal(parameter, before[name]), name
 
 
+@pytest.mark.parametrize("able", [False, True])
+def test_a_cpu_calculates_in_half_precision_only_if_it_can(
+    monkeypatch: pytest.MonkeyPatch, able: bool
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": able})
+    assert Trainer(replace(SMALL, half=True), torch.device("cpu")).half is able
+    assert not Trainer(replace(SMALL, half=False), torch.device("cpu")).half
+
+
 def test_the_collapse_meter_is_zero_when_both_contexts_are_the_same(batch: Batch) -> None:
     network = Trainer(SMALL, torch.device("cpu")).average
     twice = Batch(batch.images[:1].repeat(2, 1, 1, 1, 1), batch.masks[:1].repeat(2, 1, 1, 1, 1))

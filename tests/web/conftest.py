@@ -1,18 +1,16 @@
 """The page in real browsers, against one running service: who is signed in, where, and what they see."""
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
 
+from benchmarks.browser import chromium
 from tests.conftest import ServiceUnderTest
 
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 VIEWPORT: ViewportSize = {"width": 1200, "height": 800}
 # A busy machine is slow; only what never comes fails a test.
 PATIENCE_SECONDS = 30.0
@@ -20,13 +18,9 @@ PATIENCE_SECONDS = 30.0
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    found = next((path for name in CHROMIUM if (path := shutil.which(name))), None)
-    assert found, "the page needs Chromium on the PATH (on Debian: apt-get install chromium)"
     expect.set_options(timeout=PATIENCE_SECONDS * 1000)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 def eventually(true: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
