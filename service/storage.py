@@ -8,14 +8,20 @@ import os
 import re
 import shutil
 import tempfile
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
+
+from obstore.exceptions import BaseError
+from obstore.store import S3Store
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[a-z0-9-]+(/[a-z0-9-]+)*")
 PASSING = "passing"
+# A person waits for no more than that; a bucket that stays away is an error like a full disk.
+TRIES, TRIED_FOR = 3, timedelta(seconds=15)
 
 
 def digest_of(data: bytes) -> str:
@@ -131,12 +137,10 @@ class LocalStorage:
         shutil.rmtree(self._passing(folder), ignore_errors=True)
 
     def _passing(self, name: str) -> Path:
-        return self._folder / PASSING / _checked(name)
+        return self._folder / _passing(name)
 
     def _path(self, digest: str) -> Path:
-        if not _DIGEST.fullmatch(digest):  # a digest is never a path
-            raise FileNotFoundError(digest)
-        return self._folder / digest[:2] / digest
+        return self._folder / _place(digest)
 
     @staticmethod
     def _write(path: Path, data: bytes, *, durable: bool) -> None:
@@ -153,6 +157,70 @@ class LocalStorage:
             raise
 
 
+class BucketStorage:
+    """A bucket of an S3 service, laid out like the folder of a ``LocalStorage``: one copies to the other.
+
+    Where it is and with which keys is told by the usual AWS_ variables. What was put is there for good.
+    """
+
+    def __init__(self, bucket: str, folder: str) -> None:
+        """Raises ValueError when the bucket cannot be used."""
+        self._store = S3Store(
+            bucket,
+            prefix=folder or None,
+            client_options={"allow_http": True},  # AWS_ENDPOINT_URL says whether: many stand in the same room
+            retry_config={"max_retries": TRIES, "retry_timeout": TRIED_FOR},
+        )
+        try:
+            next(iter(self._store.list(chunk_size=1)), None)
+        except (OSError, BaseError) as error:
+            raise ValueError(
+                f"The bucket {bucket!r} cannot be used; is it there, and are AWS_ENDPOINT_URL, AWS_REGION, "
+                f"AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY set? {str(error).splitlines()[0]}"
+            ) from error
+
+    def put(self, data: bytes, *, durable: bool = True) -> str:
+        digest = digest_of(data)
+        self._store.put(_place(digest), data)
+        return digest
+
+    def keep(self, digest: str) -> None:
+        """Nothing is left to wait for."""
+
+    def get(self, digest: str) -> bytes:
+        return bytes(self._store.get(_place(digest)).bytes())
+
+    def exists(self, digest: str) -> bool:
+        try:
+            self._store.head(_place(digest))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def write_passing(self, name: str, data: bytes) -> None:
+        self._store.put(_passing(name), data)
+
+    def read_passing(self, name: str, start: int = 0, length: int = -1) -> bytes:
+        place = _passing(name)
+        last = self._store.head(place)["size"] if length < 0 else start + length
+        return bytes(self._store.get_range(place, start=start, end=last)) if last > start else b""
+
+    def delete_passing(self, folder: str) -> None:
+        for found in self._store.list(_passing(folder)):
+            self._store.delete([each["path"] for each in found])
+
+
+def _place(digest: str) -> str:
+    """Where a blob lies; FileNotFoundError for what is no digest, because a digest is never a path."""
+    if not _DIGEST.fullmatch(digest):
+        raise FileNotFoundError(digest)
+    return f"{digest[:2]}/{digest}"
+
+
+def _passing(name: str) -> str:
+    return f"{PASSING}/{_checked(name)}"
+
+
 def _checked(name: str) -> str:
     """The name of a passing file or of a folder of such; ValueError for what could lead elsewhere."""
     if not _NAME.fullmatch(name):
@@ -161,12 +229,17 @@ def _checked(name: str) -> str:
 
 
 def open_storage(url: str) -> Storage:
-    """The storage behind ``file:///folder`` or ``memory://``."""
+    """The storage behind ``file:///folder``, ``s3://bucket/folder`` or ``memory://``.
+
+    Raises ValueError for another URL, or a bucket that cannot be used.
+    """
     parts = urlsplit(url)
     match parts.scheme:
         case "file":
             return LocalStorage(Path(parts.netloc + parts.path))
+        case "s3":
+            return BucketStorage(parts.netloc, unquote(parts.path).strip("/"))
         case "memory":
             return MemoryStorage()
         case other:
-            raise ValueError(f"Storage {other!r} is not supported: use file:///folder (S3 is not built yet).")
+            raise ValueError(f"Storage {other!r} is not supported: use file:///folder or s3://bucket.")

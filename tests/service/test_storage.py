@@ -1,17 +1,25 @@
 """One contract for every storage."""
 
 import threading
+import time
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from obstore.store import S3Store
 
 from service.storage import LocalStorage, MemoryStorage, Storage, open_storage
 
 
-@pytest.fixture(params=["memory", "local"])
+@pytest.fixture(params=["memory", "local", "bucket"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
-    return MemoryStorage() if request.param == "memory" else LocalStorage(tmp_path / "blobs")
+    match request.param:
+        case "memory":
+            return MemoryStorage()
+        case "local":
+            return LocalStorage(tmp_path / "blobs")
+        case _:
+            return open_storage(f"s3://{request.getfixturevalue('bucket')}/a folder, 100%25")
 
 
 def test_what_was_put_is_what_is_got(storage: Storage) -> None:
@@ -93,6 +101,39 @@ def test_a_storage_is_opened_by_its_url(tmp_path: Path) -> None:
     assert isinstance(open_storage("memory://"), MemoryStorage)
 
 
-def test_a_storage_that_is_not_built_says_so() -> None:
-    with pytest.raises(ValueError, match="S3 is not built yet"):
-        open_storage("s3://bucket")
+def test_a_storage_of_another_kind_is_refused() -> None:
+    with pytest.raises(ValueError, match="use file:///folder or s3://bucket"):
+        open_storage("ftp://server/folder")
+
+
+def test_a_bucket_and_a_folder_can_be_copied_to_each_other(bucket: str, tmp_path: Path) -> None:
+    away, here = open_storage(f"s3://{bucket}"), LocalStorage(tmp_path)
+    digest = away.put(b"data")
+    away.write_passing("exports/7/0-ab", b"part")
+    for found in S3Store(bucket, client_options={"allow_http": True}).list():
+        for each in found:
+            path = tmp_path / each["path"]
+            path.parent.mkdir(parents=True)
+            path.write_bytes(S3Store(bucket, client_options={"allow_http": True}).get(each["path"]).bytes())
+    assert here.get(digest) == b"data" and here.read_passing("exports/7/0-ab") == b"part"
+
+
+def test_two_folders_of_a_bucket_are_two_storages(bucket: str) -> None:
+    digest = open_storage(f"s3://{bucket}/one").put(b"data")
+    assert open_storage(f"s3://{bucket}/one/").exists(digest)
+    assert not open_storage(f"s3://{bucket}/other").exists(digest)
+
+
+def test_a_bucket_that_is_not_there_is_refused(bucket: str) -> None:
+    with pytest.raises(ValueError, match="'no-such-bucket' cannot be used; is it there"):
+        open_storage("s3://no-such-bucket")
+
+
+def test_a_server_that_is_away_is_refused_within_seconds(
+    bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    began = time.monotonic()
+    with pytest.raises(ValueError, match="AWS_ENDPOINT_URL"):
+        open_storage(f"s3://{bucket}")
+    assert time.monotonic() - began < 20
