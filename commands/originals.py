@@ -21,10 +21,11 @@ def read_originals(folder: Path, *, min_pixels: int) -> list[Task]:
     Each volume is a task, and so are all pictures of one folder; slices with fewer than ``min_pixels`` are
     left out, and tasks with fewer than two images. Raises CommandError for a file that cannot be read.
     """
+    max_pixels = Settings().max_image_pixels
     pairs: dict[str, list[tuple[Pixels, Pixels]]] = defaultdict(list)
     for image, mask in _paired(folder):
         try:
-            slices = [(pixels, values != 0) for pixels, values in _slices(image, mask)]
+            slices = [(pixels, values != 0) for pixels, values in _slices(image, mask, max_pixels)]
         except AccrueError as error:
             raise CommandError(f"{image} with {mask.name}: {error}") from error
         place = (image if len(slices) > 1 else image.parent).relative_to(folder)
@@ -46,9 +47,8 @@ def _paired(folder: Path) -> Iterator[tuple[Path, Path]]:
             yield image, mask
 
 
-def _slices(image: Path, mask: Path) -> Iterator[tuple[Pixels, Pixels]]:
+def _slices(image: Path, mask: Path, max_pixels: int) -> Iterator[tuple[Pixels, Pixels]]:
     """The pixels of each slice, and the values of the mask there, as the service reads both."""
-    max_pixels = Settings().max_image_pixels
     opened = open_image(image.read_bytes(), max_pixels=max_pixels)
     pixels = {each.frame: each.pixels for each in opened.slices()}
     rows = [

@@ -103,7 +103,8 @@ def _on_objects(rng: Rng, masks: Masks) -> View:
             centres[:, i] = (low + high) / 2
     shares = np.clip(shares, SMALLEST_SHARE, 1)
     stray = np.full(count, 0.1)
-    stray[0] = 0.4 if rng.random() < 0.3 else 0.1  # a first mask that is wrong leads the query's astray
+    if rng.random() < 0.3:
+        stray[0] = 0.4  # a first mask that is wrong leads the query's astray
     centres += rng.uniform(-stray, stray, (2, count)) * shares * side
     return _inside(shares, centres, side)
 

@@ -129,8 +129,6 @@ class Opened:
 
     def views(self, positions: Sequence[int]) -> "Opened":
         """Some of the B images, given by their positions."""
-        if list(positions) == list(range(self.cells[0].shape[0])):
-            return self
         parts = (self.entered, self.passed, self.cells, self.affinities)
         return Opened(*(tuple(_at(x, positions) for x in part) for part in parts))
 

@@ -93,6 +93,7 @@ def test_some_views_answer_as_they_do_among_all(network: ContextMemory, position
     assert torch.allclose(alone, network.decode(opened, prompts)[positions], atol=1e-4)
 
 
+@torch.no_grad()
 def test_tasks_in_a_batch_do_not_see_each_other(network: ContextMemory) -> None:
     query, images, masks, prompts = tasks(2, 2)
     both = network(query, (images, masks), prompts)

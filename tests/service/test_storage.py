@@ -110,11 +110,12 @@ def test_a_bucket_and_a_folder_can_be_copied_to_each_other(bucket: str, tmp_path
     away, here = open_storage(f"s3://{bucket}"), LocalStorage(tmp_path)
     digest = away.put(b"data")
     away.write_passing("exports/7/0-ab", b"part")
-    for found in S3Store(bucket, client_options={"allow_http": True}).list():
+    store = S3Store(bucket, client_options={"allow_http": True})
+    for found in store.list():
         for each in found:
             path = tmp_path / each["path"]
             path.parent.mkdir(parents=True)
-            path.write_bytes(S3Store(bucket, client_options={"allow_http": True}).get(each["path"]).bytes())
+            path.write_bytes(store.get(each["path"]).bytes())
     assert here.get(digest) == b"data" and here.read_passing("exports/7/0-ab") == b"part"
 
 
