@@ -28,6 +28,12 @@ def a_person(service: ServiceUnderTest, project_id: int, role: Role) -> Person:
         return Person(user.name, create_token(session, user, "test"))
 
 
+def end_login(page: Page) -> None:
+    """The login ends once the page has read all that it reads by itself: what is done next finds it out."""
+    page.wait_for_load_state("networkidle")
+    page.context.clear_cookies()
+
+
 def sign_in_again(page: Page) -> None:
     """Answer the dialog that asks for the password in place."""
     dialog = page.get_by_role("dialog", name="Sign in")

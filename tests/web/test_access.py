@@ -11,7 +11,7 @@ from tests.conftest import ServiceUnderTest
 from tests.factories import AProject, a_project, accept_next, told
 from tests.web.axe import faults
 from tests.web.conftest import Desk, SignIn
-from tests.web.people import a_person
+from tests.web.people import a_person, end_login
 
 pytestmark = pytest.mark.parametrize("service", ["sqlite"], indirect=True)
 
@@ -104,7 +104,7 @@ def test_annotating_has_no_fault_that_axe_finds(
         )
 
     found |= changed_elsewhere(page, change)
-    page.context.clear_cookies()
+    end_login(page)
     desk.press("b")
     desk.stroke((0.2, 0.2), (0.25, 0.25))
     page.get_by_role("dialog", name="Sign in").wait_for()

@@ -11,6 +11,7 @@ from service.tables import Annotation, State
 from tests.conftest import ServiceUnderTest
 from tests.factories import AProject, a_project, pixels, png, told, upload
 from tests.web.conftest import Desk, SignIn
+from tests.web.people import end_login
 
 pytestmark = pytest.mark.parametrize("service", ["postgresql"], indirect=True)
 
@@ -243,7 +244,7 @@ def test_what_was_drawn_offline_goes_out_when_the_line_is_back(drawing: Desk) ->
 
 def test_what_is_drawn_after_the_login_has_ended_is_not_lost(drawing: Desk) -> None:
     cookies: Any = drawing.page.context.cookies()
-    drawing.page.context.clear_cookies()
+    end_login(drawing.page)
     drawing.press("b")
     drawing.stroke(*CORNER)
     drawn = drawing.hash

@@ -13,8 +13,7 @@ from service.tables import User
 from tests.conftest import ServiceUnderTest
 from tests.factories import told
 from tests.web.conftest import SignIn
-
-PASSWORD = "correct horse battery"
+from tests.web.people import PASSWORD, end_login
 
 
 @pytest.fixture
@@ -111,7 +110,7 @@ def test_a_login_that_has_ended_is_renewed_in_place_and_nothing_is_lost(
     expect(page.locator("#who")).to_have_text(ada)
     page.goto(f"/projects/{project}")
     page.get_by_label("Another label").fill("optic disc")
-    page.context.clear_cookies()
+    end_login(page)
     page.get_by_role("button", name="Add the label").click()
     dialog = page.get_by_role("dialog", name="Sign in")
     expect(dialog.get_by_text("nothing is lost")).to_be_visible()

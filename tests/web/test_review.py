@@ -10,7 +10,7 @@ from service.tables import Role
 from tests.conftest import ServiceUnderTest
 from tests.factories import AProject, a_project, accept_next, told
 from tests.web.conftest import Desk, SignIn, eventually
-from tests.web.people import Person, a_person, sign_in_again
+from tests.web.people import Person, a_person, end_login, sign_in_again
 
 pytestmark = pytest.mark.parametrize("service", ["postgresql"], indirect=True)
 
@@ -214,7 +214,7 @@ def test_a_reviewer_whose_login_has_ended_signs_in_in_place_and_the_decision_sta
     context = sign_in(a_person(service, submitted.id, Role.REVIEWER).token)
     reviewing = Desk(context.new_page()).open(f"/labels/{submitted.label_id}/review")
     image = name(reviewing).inner_text()
-    context.clear_cookies()
+    end_login(reviewing.page)
     reviewing.press("Control+Enter")
     sign_in_again(reviewing.page)
     expect(name(reviewing)).not_to_have_text(image)

@@ -146,15 +146,16 @@ export class Desk implements Ends {
   }
 
   /** What the page shows beside the image, and the pixels of what probably comes next. */
-  async #around({ label_id, id }: AnnotationOut): Promise<void> {
+  async #around({ label_id, id, state }: AnnotationOut): Promise<void> {
     try {
       if (this.label.value?.id !== label_id) {
         this.label.value = await read<Label>(this.remote, `/api/labels/${label_id}`);
         this.project.value = await read<Project>(this.remote, `/api/projects/${this.label.value.project_id}`);
       }
-      const open = `/api/labels/${label_id}/annotations?state=open&held=false&limit=2&after=`;
-      let coming = await read<Queued[]>(this.remote, `${open}${id}`);
-      if (coming.length === 0) coming = await read<Queued[]>(this.remote, `${open}0`);
+      const like = state === "submitted" ? "submitted" : "open";
+      const free = `/api/labels/${label_id}/annotations?state=${like}&held=false&limit=2&after=`;
+      let coming = await read<Queued[]>(this.remote, `${free}${id}`);
+      if (coming.length === 0) coming = await read<Queued[]>(this.remote, `${free}0`);
       for (const { image_id } of coming) await this.#album.get(image_id);
     } catch {
       // Nothing of it is needed to go on.

@@ -13,6 +13,9 @@ import { UploadImages, UploadMasks } from "./upload";
 
 const t = texts.overview;
 
+/** Holds the place of a sentence, so that nothing below moves when it comes. */
+const NOT_READ = "\u00a0";
+
 type Label = Schemas["LabelProgress"];
 type Metrics = Schemas["LabelMetrics"];
 
@@ -54,7 +57,7 @@ function LabelCard({ label, metrics }: { label: Label; metrics: Metrics | undefi
           <span>{t.rate(number(metrics.work.interactions_per_image))}</span>
         )}
       </p>
-      {metrics && label.images > 0 && <p class="effort">{metrics.projection.sentence}</p>}
+      {label.images > 0 && <p class="effort">{metrics?.projection.sentence ?? NOT_READ}</p>}
     </Card>
   );
 }

@@ -1,6 +1,6 @@
 // Where files are dropped, and what becomes of each.
 
-import { useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { Button } from "../parts/button";
 import { Choice } from "../parts/form";
 import { Progress } from "../parts/look";
@@ -21,11 +21,27 @@ interface DropProps {
   onFiles: (found: Found[]) => void;
 }
 
+/** Files dropped beside the place stay where they were; by itself a browser would leave the page to show them. */
+function keepMissed(): () => void {
+  const stay = (event: DragEvent) => {
+    if (event.defaultPrevented || !event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    event.dataTransfer.dropEffect = "none";
+  };
+  addEventListener("dragover", stay);
+  addEventListener("drop", stay);
+  return () => {
+    removeEventListener("dragover", stay);
+    removeEventListener("drop", stay);
+  };
+}
+
 /** A place to drop files and folders on, with buttons for whoever has no mouse. */
 export function Drop({ label, hint, onFiles }: DropProps) {
   const [over, setOver] = useState(false);
   const files = useRef<HTMLInputElement>(null);
   const folder = useRef<HTMLInputElement>(null);
+  useEffect(keepMissed, []);
   function take(event: DragEvent): void {
     event.preventDefault();
     setOver(false);
