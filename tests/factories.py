@@ -143,6 +143,10 @@ def a_short_queue(session: Session, project_id: int) -> int:
     return label.id
 
 
+def silent(_what: str, _count: int) -> None:
+    """Progress that nobody watches."""
+
+
 def told(answer: httpx.Response, status: int = 200) -> Any:
     """The JSON of an answer that has the expected status."""
     assert answer.status_code == status, answer.text

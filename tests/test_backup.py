@@ -28,14 +28,11 @@ from service.storage import digest_of, open_storage
 from service.tables import Project, User
 from service.tables import Table as Tables
 from tests.conftest import DATABASES
+from tests.factories import silent
 
 New = Callable[[str], Settings]
 WHEN = datetime(2026, 11, 21, 8, 30, 15, 123456, tzinfo=UTC)
 PROMPTS = (Click(1.5, 2.25), Scribble(((0.1, 0.2), (3.0, 4.0)), positive=False), Box(0.0, 1.0, 7.5, 8.5))
-
-
-def silent(_what: str, _count: int) -> None:
-    """Nobody looks on."""
 
 
 @pytest.fixture

@@ -11,11 +11,7 @@ from service.client import Accrue
 from service.settings import Settings
 from service.storage import open_storage
 from tests.conftest import started
-from tests.factories import png
-
-
-def silent(_what: str, _count: int) -> None:
-    """Progress that nobody watches."""
+from tests.factories import png, silent
 
 
 def test_a_dataset_is_annotated_exported_and_moved_from_a_bucket(bucket: str, tmp_path: Path) -> None:

@@ -28,6 +28,16 @@ def a_person(service: ServiceUnderTest, project_id: int, role: Role) -> Person:
         return Person(user.name, create_token(session, user, "test"))
 
 
+def come_in(page: Page, link: str, name: str) -> Page:
+    """Open a link to join, say who it is, and be in."""
+    page.goto(link)
+    page.get_by_label("Your name").fill(name)
+    page.get_by_label("A password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.locator("#who")).to_have_text(name)
+    return page
+
+
 def end_login(page: Page) -> None:
     """The login ends once the page has read all that it reads by itself: what is done next finds it out."""
     page.wait_for_load_state("networkidle")

@@ -13,7 +13,7 @@ from service.tables import User
 from tests.conftest import ServiceUnderTest
 from tests.factories import told
 from tests.web.conftest import SignIn
-from tests.web.people import PASSWORD, end_login
+from tests.web.people import PASSWORD, come_in, end_login, sign_in_again
 
 
 @pytest.fixture
@@ -62,11 +62,7 @@ def test_the_first_link_makes_the_admin_who_asks_in_a_second_person(
         session.query(User).update({"password_hash": None})
     link = first_admin_link(service.settings, service.base_url)
     assert link is not None
-    page.goto(link)
-    page.get_by_label("Your name").fill(ada)
-    page.get_by_label("A password").fill(PASSWORD)
-    page.keyboard.press("Enter")
-    expect(page.locator("#who")).to_have_text(ada)
+    come_in(page, link, ada)
     assert first_admin_link(service.settings, service.base_url) is None
 
     page.get_by_role("button", name="Sign out").click()
@@ -82,13 +78,11 @@ def test_the_first_link_makes_the_admin_who_asks_in_a_second_person(
     expect(invitations.locator("output")).to_contain_text("#invitation=")
     with browser.new_context(base_url=service.base_url) as context:
         other = context.new_page()
-        other.goto(invitations.locator("output").inner_text())
+        link = invitations.locator("output").inner_text()
+        other.goto(link)
         expect(other.get_by_text(f"{ada} asks you in as reviewer")).to_be_visible()
         assert "invitation" not in other.url
-        other.get_by_label("Your name").fill(grace)
-        other.get_by_label("A password").fill(PASSWORD)
-        other.keyboard.press("Enter")
-        expect(other.locator("#who")).to_have_text(grace)
+        come_in(other, link, grace)
         expect(other.locator("#projects > *")).to_have_count(1)
         other.get_by_role("link", name=name).click()
         expect(other.get_by_role("heading", name=name)).to_be_visible()
@@ -103,11 +97,7 @@ def test_a_login_that_has_ended_is_renewed_in_place_and_nothing_is_lost(
     ada = f"ada {uuid4()}"
     project = told(api.post("/projects", json={"name": f"project {uuid4()}"}), 201)["id"]
     asked = told(api.post(f"/projects/{project}/invitations", json={"role": "manager"}), 201)
-    page.goto(asked["link"])
-    page.get_by_label("Your name").fill(ada)
-    page.get_by_label("A password").fill(PASSWORD)
-    page.keyboard.press("Enter")
-    expect(page.locator("#who")).to_have_text(ada)
+    come_in(page, asked["link"], ada)
     page.goto(f"/projects/{project}")
     page.get_by_label("Another label").fill("optic disc")
     end_login(page)
@@ -116,9 +106,7 @@ def test_a_login_that_has_ended_is_renewed_in_place_and_nothing_is_lost(
     expect(dialog.get_by_text("nothing is lost")).to_be_visible()
     expect(dialog.get_by_label("Password")).to_be_focused()
     expect(page.get_by_label("Another label")).to_have_value("optic disc")
-    dialog.get_by_label("Password").fill(PASSWORD)
-    page.keyboard.press("Enter")
-    expect(dialog).to_have_count(0)
+    sign_in_again(page)
     expect(page.get_by_role("region", name="optic disc")).to_be_visible()
     labels = told(api.get(f"/projects/{project}/labels"))
     assert [label["name"] for label in labels] == ["optic disc"]

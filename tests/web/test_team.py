@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 
 from tests.factories import AProject, a_project, accept_next, png, told
 from tests.web.conftest import SignIn
+from tests.web.people import come_in
 
 
 def a_worked_project(api: httpx.Client) -> AProject:
@@ -42,11 +43,7 @@ def test_a_project_is_made_with_labels_images_and_an_invitation(
     expect(page.locator(".uploads li", has_text="notes.txt")).to_contain_text("Refused")
 
     link = page.locator("output").inner_text()
-    other = sign_in().browser.new_context().new_page()  # type: ignore[union-attr]
-    other.goto(link)
-    other.get_by_label("Your name").fill(grace)
-    other.get_by_label("A password").fill("correct horse battery")
-    other.keyboard.press("Enter")
+    other = come_in(sign_in().browser.new_context().new_page(), link, grace)  # type: ignore[union-attr]
     other.get_by_role("link", name=name).click()
     expect(other.get_by_role("link", name="Annotate optic disc")).to_be_visible()
     expect(other.get_by_role("link", name="Review optic disc")).to_have_count(0)

@@ -18,8 +18,8 @@ from tests.conftest import ServiceUnderTest, started
 from tests.factories import pixels, png
 from tests.files import dicom, nifti, tiff
 from tests.web.conftest import VIEWPORT, Desk, eventually
+from tests.web.people import come_in
 
-PASSWORD = "correct horse battery"
 Drawn = tuple[str, Sequence[tuple[float, float]]]
 
 ROUND = [(0.5 + 0.3 * np.cos(a), 0.5 + 0.3 * np.sin(a)) for a in np.linspace(0, 6.4, 16)]
@@ -78,16 +78,6 @@ def folder(tmp_path: Path) -> Path:
     (folder / "scans" / "4.nii.gz").write_bytes(nifti(volume, np.diag([1.0, 1.0, 3.0, 1.0])))
     (folder / "notes.txt").write_text("not an image")
     return folder
-
-
-def come_in(page: Page, link: str, name: str) -> Page:
-    """Open a link to join, say who it is, and be in."""
-    page.goto(link)
-    page.get_by_label("Your name").fill(name)
-    page.get_by_label("A password").fill(PASSWORD)
-    page.keyboard.press("Enter")
-    expect(page.locator("#who")).to_have_text(name)
-    return page
 
 
 def make_a_project(page: Page, folder: Path) -> str:
