@@ -3,9 +3,10 @@
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from models.blocks import JoiningBlock
-from models.memory import ContextMemory, Memory
+from models.memory import ContextMemory, Memory, double
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,12 @@ def test_what_a_block_makes_ahead_changes_nothing_in_what_it_makes() -> None:
 
 
 @torch.no_grad()
+def test_doubling_is_bilinear_interpolation() -> None:
+    x = torch.randn(2, 3, 5, 8)
+    expected = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+    assert torch.allclose(double(x), expected, atol=1e-6)
+
+
 def test_the_answer_has_one_logit_per_pixel_with_and_without_context(network: ContextMemory) -> None:
     query, images, masks, prompts = tasks(2, 3)
     assert network(query, (images, masks), prompts).shape == (2, 1, 128, 128)
