@@ -5,7 +5,7 @@ Which context to use, and when to predict, is decided by the caller; which entri
 image reads is decided by ``models.policy``.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from models.encoding import Floats, Frame, Window, encode_prompts, grey_plane, m
 from models.handles import CLOSE, WHOLE, Context, EncodedImage, Result, State
 from models.policy import Chooser, choose
 from models.prompts import Prompt, all_inside
-from models.segmenter import Remembered, Segmenter
+from models.segmenter import Interruptible, Remembered, Segmenter
 from models.uncertainty import uncertainty
 from models.views import at_image_size, mosaic, under_ink
 
@@ -56,6 +56,19 @@ class Predictor:
         """``cap``: how many entries of a context a view reads at most; ``chooser`` says which."""
         self.segmenter, self.weights_sha256, self.device = segmenter, weights_sha256, torch.device(device)
         self.cap, self.chooser = cap, chooser
+
+    def interruptible(self, before: Callable[[], None]) -> "Predictor":
+        """The same, which calls ``before`` each pass of its network: what that raises ends the work there.
+
+        Images and contexts that the one has encoded are the other's as well.
+        """
+        return Predictor(
+            Interruptible(self.segmenter, before),
+            weights_sha256=self.weights_sha256,
+            device=str(self.device),
+            cap=self.cap,
+            chooser=self.chooser,
+        )
 
     def encode_image(self, image: ArrayLike) -> EncodedImage:
         """(H, W) or (H, W, 3), uint8, uint16 or float, any size; NaN counts as the darkest value.

@@ -6,7 +6,7 @@ From rare to frequent: ``encode`` an image, ``remember`` an accepted pair, ``ope
 memory, ``decode`` prompts. What a network returns from one and takes in the next is its own affair.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, Self
 
 from torch import Tensor
@@ -74,3 +74,41 @@ class Segmenter(Protocol):
 
         ``prompts`` are in image pixels; ``previous`` holds the last logits of these views, in that shape.
         """
+
+
+class Interruptible:
+    """A segmenter that calls ``before`` each pass of another one: what that raises ends the work there."""
+
+    def __init__(self, segmenter: Segmenter, before: Callable[[], None]) -> None:
+        self._segmenter, self._before = segmenter, before
+        self.uses_context, self.looks_closely = segmenter.uses_context, segmenter.looks_closely
+        self.state_side = segmenter.state_side
+
+    def scales(self, height: int, width: int) -> tuple[tuple[Frame, ...], ...]:
+        return self._segmenter.scales(height, width)
+
+    def encode(self, squares: Tensor) -> Any:
+        self._before()
+        return self._segmenter.encode(squares)
+
+    def remember(self, seen: Any, masks: Tensor) -> Any:
+        self._before()
+        return self._segmenter.remember(seen, masks)
+
+    def relevance(self, seen: Any, memory: Any) -> Tensor:
+        self._before()
+        return self._segmenter.relevance(seen, memory)
+
+    def open(self, seen: Any, memory: Any | None) -> Any:
+        self._before()
+        return self._segmenter.open(seen, memory)
+
+    def decode(
+        self,
+        opened: Any,
+        prompts: Sequence[Prompt],
+        views: Sequence[tuple[int, Frame]],
+        previous: Tensor | None,
+    ) -> Tensor:
+        self._before()
+        return self._segmenter.decode(opened, prompts, views, previous)

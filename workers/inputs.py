@@ -4,7 +4,7 @@ import logging
 import struct
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -99,10 +99,14 @@ class Inputs:
                 self.images.put(digest, encoded)
         return encoded
 
-    def context(self, work: Work, pause: Callable[[], None] = lambda: None) -> Context:
+    def interruptible(self, before: Callable[[], None]) -> "Inputs":
+        """The same, with what is kept, for work that ``before`` may end at any pass of the network."""
+        return replace(self, predictor=self.predictor.interruptible(before))
+
+    def context(self, work: Work) -> Context:
         """The context of the work's label: the one at hand, extended, unless an entry has left it.
 
-        How far it has been extended when ``pause`` raises is there for the next time.
+        How far it has been extended when the work is interrupted is there for the next time.
 
         Left out of it is what came after the work's version, and what others have made of the same image:
         whoever annotates it after them should not see it.
@@ -112,7 +116,6 @@ class Inputs:
             kept = KeptContext((), self.predictor.encode_context([]))
         self.contexts.put(work.label_id, kept)
         for size, pair in enumerate(work.context[len(kept.pairs) :], len(kept.pairs) + 1):
-            pause()
             context = self.predictor.extend_context(kept.context, *self.pair(pair))
             kept = KeptContext(work.context[:size], context)
             self.contexts.put(work.label_id, kept)

@@ -52,9 +52,10 @@ def _predict(
             failure = f"The model {work.model} cannot be loaded: {error}."
             give_up(session, job, row_id, failure, events=bench.events)
         return
-    alone = work.n == 0 and not work.opened
+    if work.n == 0 and not work.opened:
+        inputs = inputs.interruptible(bench.give_way)
     try:
-        outcome, state = compute(work, inputs, bench.storage, bench.give_way if alone else _stay)
+        outcome, state = compute(work, inputs, bench.storage)
     except PersonWaits:
         with unit_of_work(bench.sessions) as session:
             forgive_attempts(session, work)
@@ -79,24 +80,15 @@ def _predict(
     )
 
 
-def _stay() -> None:
-    """Somebody waits for this one."""
-
-
-def compute(
-    work: Work, inputs: Inputs, storage: Storage, pause: Callable[[], None] = _stay
-) -> tuple[Outcome, bytes]:
+def compute(work: Work, inputs: Inputs, storage: Storage) -> tuple[Outcome, bytes]:
     """Run the network; its mask is in the storage when this returns, its state is still to be put there.
 
-    What has been made of image and context when ``pause`` raises is there for the next time.
+    What has been made of image and context when it is interrupted is there for the next time.
     """
     earlier = inputs.earlier(work)
     began = time.perf_counter()
     image = inputs.image(work.image_digest)
-    context = inputs.context(work, pause)
-    pause()
-    inputs.predictor.open(image, context)
-    pause()
+    context = inputs.context(work)
     result = inputs.predictor.predict(image, work.prompts, context=context, previous=earlier.state)
     milliseconds = (time.perf_counter() - began) * 1000
     mask = keep_painted(result.mask, work.edits, work.prompts, inputs.mask)

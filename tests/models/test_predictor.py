@@ -1,5 +1,8 @@
 """The Predictor: any image in, a mask of its own size out."""
 
+import itertools
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -172,3 +175,29 @@ def test_the_order_of_the_context_does_not_matter(predictor: Predictor) -> None:
     orders = (pairs, pairs[::-1], [*pairs, *pairs])
     found = [predictor.predict(image, [], context=predictor.encode_context(p)).probability for p in orders]
     np.testing.assert_allclose(found[0], found[1], atol=1e-4)
+
+
+def test_after_an_interruption_at_any_pass_the_answer_is_the_same(predictor: Predictor) -> None:
+    image, context = _scene(predictor)
+    whole = predictor.predict(image, [], context=context)
+    for passes in itertools.count():
+        image.forget_context()
+        try:
+            answer = predictor.interruptible(_ends_after(passes)).predict(image, [], context=context)
+        except InterruptedError:
+            again = predictor.predict(image, [], context=context)
+            np.testing.assert_array_equal(again.probability, whole.probability)
+        else:
+            break
+    assert passes > 3, "it was asked more than now and then"
+    np.testing.assert_array_equal(answer.probability, whole.probability)
+
+
+def _ends_after(passes: int) -> Callable[[], None]:
+    left = iter(range(passes))
+
+    def before() -> None:
+        if next(left, None) is None:
+            raise InterruptedError
+
+    return before

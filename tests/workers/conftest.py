@@ -1,5 +1,6 @@
 """A bench with a fake network, and something to work on."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -66,6 +67,19 @@ class FakeSegmenter:
 
 
 @dataclass
+class InterruptibleFake:
+    """A fake predictor that may be ended before each thing that it is asked for."""
+
+    predictor: "FakePredictor"
+    before: Callable[[], None]
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("encode_image", "extend_context", "predict"):
+            self.before()
+        return getattr(self.predictor, name)
+
+
+@dataclass
 class FakePredictor:
     """Counts what it is asked for; without prompts it repeats the newest mask of the context."""
 
@@ -78,6 +92,9 @@ class FakePredictor:
     previous: list[Any] = field(default_factory=list)
     error: BaseException | None = None
 
+    def interruptible(self, before: Callable[[], None]) -> InterruptibleFake:
+        return InterruptibleFake(self, before)
+
     def encode_image(self, array: Any) -> Any:
         self.images.append(array)
         return array.view(FakeImage)
@@ -88,9 +105,6 @@ class FakePredictor:
     def extend_context(self, context: FakeContext, image: Any, mask: Any) -> FakeContext:
         self.extended += 1
         return replace(context, masks=(*context.masks, mask))
-
-    def open(self, image: Any, context: FakeContext) -> None:
-        """There is nothing to prepare."""
 
     def predict(
         self,
