@@ -6,6 +6,7 @@ image reads is decided by ``models.policy``.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -62,13 +63,9 @@ class Predictor:
 
         Images and contexts that the one has encoded are the other's as well.
         """
-        return Predictor(
-            Interruptible(self.segmenter, before),
-            weights_sha256=self.weights_sha256,
-            device=str(self.device),
-            cap=self.cap,
-            chooser=self.chooser,
-        )
+        other = copy(self)
+        other.segmenter = Interruptible(self.segmenter, before)
+        return other
 
     def encode_image(self, image: ArrayLike) -> EncodedImage:
         """(H, W) or (H, W, 3), uint8, uint16 or float, any size; NaN counts as the darkest value.

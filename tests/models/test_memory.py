@@ -46,13 +46,13 @@ def test_what_a_block_makes_ahead_changes_nothing_in_what_it_makes() -> None:
     torch.testing.assert_close(joined, block(torch.cat([first, second], dim=1)), atol=1e-5, rtol=0)
 
 
-@torch.no_grad()
 def test_doubling_is_bilinear_interpolation() -> None:
     x = torch.randn(2, 3, 5, 8)
     expected = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
     assert torch.allclose(double(x), expected, atol=1e-6)
 
 
+@torch.no_grad()
 def test_the_answer_has_one_logit_per_pixel_with_and_without_context(network: ContextMemory) -> None:
     query, images, masks, prompts = tasks(2, 3)
     assert network(query, (images, masks), prompts).shape == (2, 1, 128, 128)
