@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,7 +42,7 @@ from models.evaluate import (
 from models.guarantees import Guarantees, mean_guarantees, measure_guarantees
 from models.peers import GrabCut, MaskCopy, RandomWalker
 from models.policy import Chooser, choose, newest
-from models.predictor import Predictor
+from models.predictor import Looks, Predictor
 from models.simulators import PromptKind
 
 CONTEXT_SIZES = (1, 4, 16, 64)
@@ -95,18 +96,22 @@ def ablated(plan: Plan) -> list[Variant]:
         Variant(WITHOUT, ours, replace(protocol, use_context=False)),
         Variant(f"{FEW} entries, by the policy", _reading_few(ours, choose), protocol),
         Variant(f"{FEW} entries, the newest", _reading_few(ours, newest), protocol),
+        Variant("without close-ups", _looking(ours, "tiles"), protocol),
+        Variant("the whole image alone", _looking(ours, "whole"), protocol),
         *(Variant(name, other, protocol) for name, other in plan.against.items()),
     ]
 
 
 def _reading_few(predictor: Predictor, chooser: Chooser) -> Predictor:
-    return Predictor(
-        predictor.segmenter,
-        weights_sha256=predictor.weights_sha256,
-        device=str(predictor.device),
-        cap=FEW,
-        chooser=chooser,
-    )
+    other = copy(predictor)
+    other.cap, other.chooser = FEW, chooser
+    return other
+
+
+def _looking(predictor: Predictor, looks: Looks) -> Predictor:
+    other = copy(predictor)
+    other.looks = looks
+    return other
 
 
 def rivals(plan: Plan) -> list[Variant]:

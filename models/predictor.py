@@ -6,9 +6,11 @@ image reads is decided by ``models.policy``.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from itertools import count
-from typing import Any, NamedTuple
+from math import ceil
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -32,6 +34,9 @@ HALF_CAP = 16  # entries of half a context that a second opinion is formed by
 LOGIT_LIMIT = 30.0
 DRAWN_LOGIT = 8.0  # what a person has drawn is as sure as the network's surest pixels usually are
 
+# The whole image alone; its tiles as well, if the network knows any; or close-ups of small objects, too.
+Looks = Literal["whole", "tiles", "closely"]
+
 _new_pairs = count()
 
 
@@ -40,6 +45,14 @@ class Close(NamedTuple):
 
     frame: Frame
     logits: Tensor
+
+
+class Asked(NamedTuple):
+    """Views of one scale that are to be decoded: positions and frames, and their rows in the state."""
+
+    scale: int
+    views: Sequence[tuple[int, Frame]]
+    rows: list[int]
 
 
 class Predictor:
@@ -53,17 +66,26 @@ class Predictor:
         device: str = "cpu",
         cap: int = CAP,
         chooser: Chooser = choose,
+        looks: Looks = "closely",
+        lanes: int = 1,
     ) -> None:
-        """``cap``: how many entries of a context a view reads at most; ``chooser`` says which."""
+        """``cap``: how many entries of a context a view reads at most; ``chooser`` says which.
+
+        ``looks``: how closely images are looked at. ``lanes``: how many threads share the views of an
+        image when it is prompted.
+        """
         self.segmenter, self.weights_sha256, self.device = segmenter, weights_sha256, torch.device(device)
-        self.cap, self.chooser = cap, chooser
+        self.cap, self.chooser, self.looks, self.lanes = cap, chooser, looks, lanes
+        self._threads = ThreadPoolExecutor(lanes, "lane")
 
     def interruptible(self, before: Callable[[], None]) -> "Predictor":
         """The same, which calls ``before`` each pass of its network: what that raises ends the work there.
 
-        Images and contexts that the one has encoded are the other's as well.
+        Images and contexts that the one has encoded are the other's as well. It keeps to one lane: who is
+        called away leaves the others free.
         """
         other = copy(self)
+        other.lanes = 1
         other.segmenter = Interruptible(self.segmenter, before)
         return other
 
@@ -73,11 +95,12 @@ class Predictor:
         Raises ValueError for another shape or an image without pixels.
         """
         plane = grey_plane(image)
-        scales = self.segmenter.scales(*plane.shape)
+        scales = self.segmenter.scales(*plane.shape)[: 1 if self.looks == "whole" else None]
+        closely = self.looks == "closely" and self.segmenter.looks_closely
         with torch.inference_mode():
             squares = [torch.cat([frame.into_square(plane) for frame in views]) for views in scales]
             seen = tuple(self.segmenter.encode(square.to(self.device)) for square in squares)
-        return EncodedImage(scales, seen, plane_for(plane) if self.segmenter.looks_closely else None)
+        return EncodedImage(scales, seen, plane_for(plane) if closely else None)
 
     def encode_context(self, pairs: Iterable[tuple[ArrayLike, ArrayLike]]) -> Context:
         """(image, mask) pairs, masks bool (H, W) of their image's size; no pairs is the empty context."""
@@ -187,20 +210,31 @@ class Predictor:
         if previous is not None and not fresh:
             logits = torch.from_numpy(previous.logits[: image.views].astype(np.float32))
         newest = prompts if fresh or previous is None else prompts[previous.prompts :]
-        first = 0
+        asked, first = [], 0
         for scale, views in enumerate(image.scales):
             touched = [
                 (i, view)
                 for i, view in enumerate(views)
                 if fresh or scale == 0 or encode_prompts(newest, view).any()
             ]
-            rows = [first + i for i, _ in touched]
-            if rows:
-                fed_back = None if fresh else logits[rows, None].to(self.device)
-                decoded = self.segmenter.decode(opened[scale], prompts, touched, fed_back)
-                logits[rows] = decoded[:, 0].cpu().clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
+            asked.append(Asked(scale, touched, [first + i for i, _ in touched]))
             first += len(views)
+
+        def decode(part: Asked) -> Tensor:
+            fed_back = None if fresh else logits[part.rows, None].to(self.device)
+            return self.segmenter.decode(opened[part.scale], prompts, part.views, fed_back)
+
+        parts = _shared(asked, self.lanes)
+        for part, decoded in zip(parts, self._in_lanes(decode, parts), strict=True):
+            logits[part.rows] = decoded[:, 0].cpu().clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
         return logits
+
+    def _in_lanes(self, decode: Callable[[Asked], Tensor], parts: Sequence[Asked]) -> list[Tensor]:
+        """Every part decoded, by as many threads as there are lanes."""
+        if self.lanes == 1:
+            return [decode(part) for part in parts]
+        # The mode belongs to a thread, not to a process.
+        return list(self._threads.map(torch.inference_mode()(decode), parts))
 
     def _look_closely(
         self,
@@ -269,6 +303,17 @@ class Predictor:
     def _nothing(self, image: EncodedImage) -> Result:
         empty = np.zeros((image.frame.height, image.frame.width), dtype=np.float32)
         return Result(empty > 0, empty, 1.0, State(self._blank(image).numpy().astype(np.float16), 0))
+
+
+def _shared(asked: Sequence[Asked], lanes: int) -> list[Asked]:
+    """The same views in parts of which none takes longer than its lane's share, the largest first."""
+    most = max(1, ceil(sum(len(part.views) for part in asked) / lanes))
+    parts = [
+        Asked(part.scale, part.views[i : i + most], part.rows[i : i + most])
+        for part in asked
+        for i in range(0, len(part.views), most)
+    ]
+    return sorted(parts, key=lambda part: len(part.views), reverse=True)
 
 
 def _frame_on(image: EncodedImage, window: Window) -> Frame:

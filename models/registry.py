@@ -23,8 +23,8 @@ BUILDERS: dict[str, Callable[..., Segmenter]] = {
 }
 
 
-def load(name: str, *, device: str = "cpu", weights: str | Path | None = None) -> Predictor:
-    """The named model, ready to predict.
+def load(name: str, *, device: str = "cpu", weights: str | Path | None = None, lanes: int = 1) -> Predictor:
+    """The named model, ready to predict, in as many ``lanes`` (see ``Predictor``).
 
     ``weights`` is a file to use instead of the one that ships; for a published model it is its official
     file, or the folder that holds it (MultiverSeg needs ScribblePrompt-UNet's beside its own). Raises
@@ -39,7 +39,7 @@ def load(name: str, *, device: str = "cpu", weights: str | Path | None = None) -
     if weights is None and digest != expected:
         raise ValueError(f"{files[0]} is damaged: its SHA-256 is {digest}, not {expected}")
     segmenter = BUILDERS[name](*files, device=device)
-    return Predictor(segmenter, weights_sha256=digest, device=device)
+    return Predictor(segmenter, weights_sha256=digest, device=device, lanes=lanes)
 
 
 def _files(name: str, weights: Path | None) -> list[Path]:

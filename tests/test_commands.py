@@ -74,6 +74,8 @@ def test_evaluate_prints_a_row_per_task_and_writes_all_it_measured(tmp_path: Pat
                 "without context",
                 "4 entries, by the policy",
                 "4 entries, the newest",
+                "without close-ups",
+                "the whole image alone",
             ],
         ),
         (

@@ -1,12 +1,16 @@
 """The Predictor: any image in, a mask of its own size out."""
 
 import itertools
+import threading
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
+from torch import Tensor
 
-from models.predictor import Predictor
+from models.memory_segmenter import MemorySegmenter
+from models.predictor import Looks, Predictor
 from models.prompts import Box, Click, Scribble
 
 rng = np.random.default_rng(0)
@@ -112,6 +116,40 @@ def test_a_large_context_is_read_in_part_and_what_is_pinned_always(predictor: Pr
         alone = small.predict(image, [], context=context.pinning(set(range(6)) - {pair})).probability
         assert not np.array_equal(pinned, alone)
     assert not np.allclose(chosen, predictor.predict(image, [], context=context).probability)
+
+
+@pytest.mark.parametrize("lanes", [2, 3, 8])
+def test_lanes_share_the_views_and_find_the_same(predictor: Predictor, lanes: int) -> None:
+    threads = set()
+
+    class Watched(MemorySegmenter):
+        def decode(self, *given: Any) -> Tensor:
+            threads.add(threading.current_thread().name)
+            return super().decode(*given)
+
+    assert isinstance(predictor.segmenter, MemorySegmenter)
+    shared = Predictor(Watched(predictor.segmenter.network), weights_sha256="random", lanes=lanes)
+    pixels = rng.random((200, 160))
+    image, context = predictor.encode_image(pixels), predictor.encode_context([(pixels, pixels > 0.5)])
+    first = predictor.predict(image, [], context=context)
+    for prompts in ([Click(80, 100)], [Click(80, 100), Click(5, 5, positive=False)]):
+        alone, together = (
+            one.predict(image, prompts, context=context, previous=first.state) for one in (predictor, shared)
+        )
+        np.testing.assert_allclose(together.probability, alone.probability, atol=1e-5)
+        np.testing.assert_allclose(together.state.logits, alone.state.logits, atol=1e-2)
+    assert all(name.startswith("lane") for name in threads)
+    assert len(threads) > 1
+
+
+@pytest.mark.parametrize(("looks", "views"), [("whole", 1), ("tiles", 5), ("closely", 5)])
+def test_an_image_is_looked_at_as_closely_as_it_is_said(
+    predictor: Predictor, looks: Looks, views: int
+) -> None:
+    looking = Predictor(predictor.segmenter, weights_sha256="random", looks=looks)
+    image = looking.encode_image(rng.random((200, 160)))
+    assert image.views == views
+    assert (image.plane is not None) == (looks == "closely")
 
 
 @pytest.mark.parametrize("cap", [16, 3], ids=["all are read", "some are chosen"])
