@@ -5,6 +5,7 @@ image's own size once.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -31,21 +32,29 @@ def mosaic(canvas: Frame, views: Sequence[Frame], logits: Tensor) -> Tensor:
 
     Where tiles overlap they fade into each other.
     """
-    rows, columns = canvas.inner
-    total = torch.zeros(rows, columns)
-    weight = torch.zeros(rows, columns)
-    for frame, view in zip(views, torch.sigmoid(logits), strict=True):
-        place = _on_canvas(canvas, frame)
-        size = (place.bottom - place.top, place.right - place.left)
+    total = torch.zeros(canvas.inner)
+    places = _places(canvas, tuple(views))
+    for frame, (part, share), view in zip(views, places, torch.sigmoid(logits), strict=True):
         inner_rows, inner_columns = (round(n * view.shape[-1] / frame.side) for n in frame.inner)
         inner = view[None, :, : max(1, inner_rows), : max(1, inner_columns)]
-        tile = F.interpolate(inner, size, mode="bilinear", align_corners=False)[0, 0]
-        down, along = fade(place.top, place.bottom, rows, RAMP), fade(place.left, place.right, columns, RAMP)
-        share = down[:, None] * along
-        part = (slice(place.top, place.bottom), slice(place.left, place.right))
+        tile = F.interpolate(inner, share.shape, mode="bilinear", align_corners=False)[0, 0]
         total[part] += tile * share
-        weight[part] += share
-    return total / weight
+    return total
+
+
+@lru_cache(maxsize=64)
+def _places(canvas: Frame, views: tuple[Frame, ...]) -> tuple[tuple[tuple[slice, slice], Tensor], ...]:
+    """Where each view lies on the canvas, and what it counts for there: in sum 1 everywhere."""
+    rows, columns = canvas.inner
+    weight = torch.zeros(rows, columns)
+    places = []
+    for frame in views:
+        place = _on_canvas(canvas, frame)
+        down, along = fade(place.top, place.bottom, rows, RAMP), fade(place.left, place.right, columns, RAMP)
+        part = (slice(place.top, place.bottom), slice(place.left, place.right))
+        places.append((part, down[:, None] * along))
+        weight[part] += places[-1][1]
+    return tuple((part, share / weight[part]) for part, share in places)
 
 
 def under_ink(probability: Tensor, canvas: Frame, prompts: Sequence[Prompt]) -> Tensor:
