@@ -95,7 +95,7 @@ export function useCtrl(desk: Desk, open: () => Sitting | null = () => desk.open
   }, []);
 }
 
-const NOTICED_MS = 150;
+const NOTICED_MS = 300;
 const SLOW_MS = 2000;
 
 export type Thinking = "no" | "yes" | "long";
