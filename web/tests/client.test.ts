@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { api, away, onSignedOut, Problem, steadyFetch, tagged, told } from "../src/api/client";
 
-type Answer = { status: number; body?: unknown; headers?: Record<string, string> };
+type Answer = { status: number; body?: unknown; headers?: Record<string, string>; after?: Promise<void> };
 
 let server: Server;
 let address: string;
@@ -19,6 +19,7 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   const body = Buffer.concat(parts).toString();
   seen.push({ method: request.method ?? "", path: request.url ?? "", key, body });
   const next = answers.shift() ?? { status: 500 };
+  await next.after;
   response.writeHead(next.status, { "Content-Type": "application/json", ...next.headers });
   response.end(JSON.stringify(next.body ?? {}));
 }
@@ -105,6 +106,33 @@ describe("the client", () => {
     expect(asked).toBe(1);
     expect(seen[1]?.key).toBe(seen[0]?.key);
     expect(seen[1]?.body).toBe(seen[0]?.body);
+  });
+
+  test("asks once, however many requests the end of the login has met", async () => {
+    let asked = 0;
+    let signIn = (_: boolean): void => {};
+    onSignedOut(() => {
+      asked++;
+      return new Promise((resolve) => {
+        signIn = resolve;
+      });
+    });
+    // The second is answered only when somebody has signed in because of the first.
+    let release = (): void => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    answers = [{ status: 401 }, { status: 401, after: held }, { status: 201, body: { id: 1 } }];
+    const first = told(create());
+    while (asked === 0) await new Promise((resume) => setTimeout(resume, 5));
+    const second = told(create());
+    while (seen.length < 2) await new Promise((resume) => setTimeout(resume, 5));
+    signIn(true);
+    await first;
+    answers = [{ status: 201, body: { id: 2 } }];
+    release();
+    expect(await second).toEqual({ id: 2 });
+    expect(asked).toBe(1);
   });
 
   test("does not ask who gives a wrong password", async () => {

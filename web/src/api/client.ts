@@ -38,10 +38,19 @@ const DOORS = ["/api/auth/", "/api/invitations/"];
 
 type SignIn = () => Promise<boolean>;
 let signInAgain: SignIn = async () => false;
+let signIns = 0;
 
 /** What to do when the login has ended: true when somebody is signed in again and the request may go on. */
 export function onSignedOut(ask: SignIn): void {
   signInAgain = ask;
+}
+
+/** Whether somebody is signed in since there had been `before` sign-ins; asks only when nobody has answered yet. */
+async function signedInSince(before: number): Promise<boolean> {
+  if (signIns !== before) return true;
+  if (!(await signInAgain())) return false;
+  signIns++;
+  return true;
 }
 
 /** A new key for a POST, so that a repeated one has one effect. Works without a secure context, too. */
@@ -79,10 +88,11 @@ export async function steadyFetch(
   patience: readonly number[] = PATIENCE,
 ): Promise<Response> {
   const again = request.clone();
+  const before = signIns;
   const answer = await patiently(request, patience);
   const path = new URL(request.url).pathname;
   if (answer.status !== 401 || DOORS.some((door) => path.startsWith(door))) return answer;
-  if (path === "/api/me" || !(await signInAgain())) return answer;
+  if (path === "/api/me" || !(await signedInSince(before))) return answer;
   return patiently(again, patience);
 }
 
@@ -131,10 +141,12 @@ export async function tagged<T>(asked: Promise<Answer<T>>): Promise<{ data: T; e
 /** Sends a form and tells how much of it has left, from 0 to 1; asks to sign in again when it must. */
 export async function send<T>(path: string, form: FormData, progress: (share: number) => void): Promise<T> {
   const key = newKey();
+  const before = signIns;
   try {
     return await sendOnce(path, form, key, progress);
   } catch (problem) {
-    if (!(problem instanceof Problem) || problem.status !== 401 || !(await signInAgain())) throw problem;
+    if (!(problem instanceof Problem) || problem.status !== 401) throw problem;
+    if (!(await signedInSince(before))) throw problem;
     return await sendOnce(path, form, key, progress);
   }
 }
