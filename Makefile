@@ -19,7 +19,8 @@ page: $(PAGE) ## the web page, built: `pip install .` packs it
 
 test: .venv/ready-dev .venv/ready-chromium $(PAGE) ## every test
 	@npm --prefix web --silent test
-	@$(RUN) -m pytest
+	@$(RUN) -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --ignore tests/web
+	@$(RUN) -m pytest tests/web # one after the other: a browser takes a machine of its own
 
 check: .venv/ready-dev $(MODULES) ## format, lint, types, imports and the house rules
 	@npm --prefix web run --silent check

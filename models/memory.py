@@ -179,7 +179,7 @@ class Reader(nn.Module):
         values = torch.cat([self.null_value.expand(b, -1, -1, -1), values], dim=2)
         # As wide as the keys, because torch has a kernel for that which is four times as fast.
         width = values.shape[-1]
-        values = F.pad(values, (0, keys.shape[-1] - width))
+        values = F.pad(values, (0, max(0, keys.shape[-1] - width)))
         found = F.scaled_dot_product_attention(query, keys, values, scale=1.0)[..., :width]
         return found.transpose(2, 3).reshape(b, -1, h, w)
 

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models.blocks import JoiningBlock
-from models.memory import ContextMemory, Memory, double
+from models.memory import ContextMemory, Memory, MemoryConfig, double
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +50,14 @@ def test_doubling_is_bilinear_interpolation() -> None:
     x = torch.randn(2, 3, 5, 8)
     expected = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
     assert torch.allclose(double(x), expected, atol=1e-6)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("widths", [(4, 8, 8, 8, 16), (8, 16, 32, 64, 160)], ids=["narrow", "wide"])
+def test_a_network_may_be_of_any_width(widths: tuple[int, ...]) -> None:
+    query, images, masks, prompts = tasks(1, 2)
+    network = ContextMemory(MemoryConfig(widths=widths)).eval()
+    assert network(query, (images, masks), prompts).shape == (1, 1, 128, 128)
 
 
 @torch.no_grad()
