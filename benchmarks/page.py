@@ -4,11 +4,12 @@ import sys
 import time
 from collections.abc import Iterable
 
+import httpx
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.apart import Apart, new_label, open_next, service_apart, submit
+from benchmarks.apart import new_label, open_next, service_apart, submit
 from benchmarks.browser import Workplace, chromium
 from models.prompts import Click, Scribble
 from service.masks import encode_change
@@ -35,7 +36,9 @@ def main() -> int:
         workplace = Workplace.signed_in(browser, service.url, service.token)
         annotate(workplace, label)
         replies, openings = workplace.marks("reply")[STROKES:], workplace.marks("open")[1:]
-        largest, smallest = largest_reply(service, workplace), smallest_reply(service)
+        with service.client() as client:
+            large = new_label(client, 1, size=LARGE)
+            smallest, largest = smallest_reply(client, large), largest_reply(workplace, large)
     table = Table(
         title=f"{SIZE} x {SIZE}, {CONTEXT} images in the context, drawn by the processor; milliseconds"
     )
@@ -69,10 +72,8 @@ def annotate(workplace: Workplace, label: int) -> None:
             workplace.submit()
 
 
-def largest_reply(service: Apart, workplace: Workplace) -> int:
+def largest_reply(workplace: Workplace, label: int) -> int:
     """Bytes over the wire of the largest answer to a click on an image of 2048 x 2048."""
-    with service.client() as client:
-        label = new_label(client, 1, size=LARGE)
     workplace.open(label)
     workplace.ready()
     with workplace.page.expect_response(lambda response: response.url.endswith("/interactions")) as answer:
@@ -80,15 +81,14 @@ def largest_reply(service: Apart, workplace: Workplace) -> int:
     return len(answer.value.body())
 
 
-def smallest_reply(service: Apart) -> int:
+def smallest_reply(client: httpx.Client, label: int) -> int:
     """Bytes of the answer to ten pixels painted by hand on an image of 2048 x 2048."""
     nothing = np.zeros((LARGE, LARGE), dtype=np.bool_)
     painted = nothing.copy()
     painted[LARGE // 2, LARGE // 2 : LARGE // 2 + 10] = True
     edit = {"kind": "paint", "step": 0, "change": encode_change(nothing, painted)}
-    with service.client() as client:
-        opened = open_next(client, new_label(client, 1, size=LARGE))
-        answer = client.post(f"/annotations/{opened.id}/edits", json=edit, headers=opened.lease)
+    opened = open_next(client, label)
+    answer = client.post(f"/annotations/{opened.id}/edits", json=edit, headers=opened.lease)
     return len(answer.raise_for_status().content)
 
 
