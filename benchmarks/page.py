@@ -49,7 +49,9 @@ def main() -> int:
     )
     table.add_row("next image to its mask painted", *_spans(openings), f"p95 {OPEN_MS:.0f}")
     Console().print(table)
-    print(f"the reply with a whole mask of 2048 x 2048: {largest:,} bytes, at most {WHOLE_BYTES:,} wanted")
+    print(
+        f"the reply with a whole mask of {LARGE} x {LARGE}: {largest:,} bytes, at most {WHOLE_BYTES:,} wanted"
+    )
     print(f"the reply with ten pixels of it: {smallest:,} bytes, at most {TEN_PIXELS_BYTES:,} wanted")
     p50, p95 = np.percentile(replies, [50, 95])
     late = p50 > REPLY_MS[0] or p95 > REPLY_MS[1] or np.percentile(openings, 95) > OPEN_MS

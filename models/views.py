@@ -51,9 +51,10 @@ def _places(canvas: Frame, views: tuple[Frame, ...]) -> tuple[tuple[tuple[slice,
     for frame in views:
         place = _on_canvas(canvas, frame)
         down, along = fade(place.top, place.bottom, rows, RAMP), fade(place.left, place.right, columns, RAMP)
+        share = down[:, None] * along
         part = (slice(place.top, place.bottom), slice(place.left, place.right))
-        places.append((part, down[:, None] * along))
-        weight[part] += places[-1][1]
+        places.append((part, share))
+        weight[part] += share
     return tuple((part, share / weight[part]) for part, share in places)
 
 

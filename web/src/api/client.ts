@@ -48,9 +48,9 @@ export function onSignedOut(ask: SignIn): void {
 /** Whether somebody is signed in since there had been `before` sign-ins; asks only when nobody has answered yet. */
 async function signedInSince(before: number): Promise<boolean> {
   if (signIns !== before) return true;
-  if (!(await signInAgain())) return false;
-  signIns++;
-  return true;
+  const signedIn = await signInAgain();
+  if (signedIn && signIns === before) signIns++; // all that have waited for one sign-in count it once
+  return signedIn;
 }
 
 /** A new key for a POST, so that a repeated one has one effect. Works without a secure context, too. */
