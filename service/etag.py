@@ -6,6 +6,9 @@ from pydantic import BaseModel
 
 from service.errors import VersionStale
 
+# A week: SQLite gives ids again, and those of a project are its own for longer than that after it is deleted.
+KEPT_SECONDS = 7 * 24 * 3600
+
 
 def etag(changeable: BaseModel) -> str:
     """The ETag of something, by the part of it that a PATCH can change."""
@@ -13,8 +16,8 @@ def etag(changeable: BaseModel) -> str:
 
 
 def unchanging(tag: str) -> dict[str, str]:
-    """Headers for what never changes under its address."""
-    return {"ETag": f'"{tag}"', "Cache-Control": "private, max-age=31536000, immutable"}
+    """Headers for what never changes under its address, while the project is there."""
+    return {"ETag": f'"{tag}"', "Cache-Control": f"private, max-age={KEPT_SECONDS}, immutable"}
 
 
 def tags(if_match: str) -> set[str]:

@@ -33,10 +33,8 @@ def bench_of(alone: Alone) -> Bench:
     )
 
 
-def put_mask(
-    alone: Alone, label_id: int, image_id: int, mask: Mask, *, state: State = State.ACCEPTED, replica: int = 0
-) -> str:
-    """Make ``mask`` what somebody has annotated; its digest."""
+def put_mask(alone: Alone, label_id: int, image_id: int, mask: Mask, *, replica: int = 0) -> str:
+    """Make ``mask`` what was accepted; its digest."""
     digest = alone.storage.put(to_png(mask))
     with unit_of_work(alone.sessions) as session:
         found = session.scalars(
@@ -49,8 +47,8 @@ def put_mask(
         if found is None:
             found = Annotation(label_id=label_id, image_id=image_id, replica=replica, position=image_id)
             session.add(found)
-        found.state, found.mask_digest, found.submitted_at = state, digest, now()
-        found.accepted_at = now() if state is State.ACCEPTED else None
+        found.state, found.mask_digest = State.ACCEPTED, digest
+        found.submitted_at = found.accepted_at = now()
     return digest
 
 

@@ -74,7 +74,8 @@ def redo(session: Session, jobs: Jobs, annotation: Annotation) -> None:
 def ask_for_missing(session: Session, jobs: Jobs, annotation: Annotation, standing: Standing) -> bool:
     """Send for what a person who opens the annotation should see; whether anything is missing.
 
-    Once somebody has drawn, the first mask stays the one that they began with.
+    Once somebody has drawn, the first mask stays the one that they began with; and once it has been
+    submitted, it stays what was submitted.
     """
     if standing.path:
         current = standing.path[-1]
@@ -82,8 +83,9 @@ def ask_for_missing(session: Session, jobs: Jobs, annotation: Annotation, standi
             return False
         on_commit(session, partial(jobs.send, Job.PREDICT, current.id))
         return True
-    begun = standing.following is not None and standing.seen is not None
-    if begun or annotation.first_failure or _is_current(session, standing.predictions, annotation):
+    if standing.seen is not None and (standing.following is not None or annotation.state is not State.OPEN):
+        return False
+    if annotation.first_failure or _is_current(session, standing.predictions, annotation):
         return False
     on_commit(session, partial(jobs.send, Job.PREDICT_FIRST, annotation.id, urgent=True))
     return True

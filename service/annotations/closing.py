@@ -21,10 +21,11 @@ from service.tables import Annotation, Draft, Lease, Origin, Prediction, State, 
 def submit(session: Session, jobs: Jobs, annotation: Annotation, user_id: int, *, predict_ahead: int) -> None:
     """Declare the mask that is seen final; it is accepted at once unless it goes to review.
 
+    What somebody else has returned goes there again; what people withdrew from themselves as any other.
     Needs ``annotation.label.project`` loaded.
     """
     require_workable(annotation)
-    returned = annotation.state is State.RETURNED
+    returned = annotation.state is State.RETURNED and queries.returned_by(session, annotation.id) != user_id
     submission = _declare(session, annotation, user_id, Origin.SUBMITTED)
     measure(session, jobs, submission.id)
     annotation.submitted_at, annotation.submitted_by = now(), user_id

@@ -17,7 +17,7 @@ from service.events import Events
 from service.jobs import Job
 from service.masks import Change
 from service.queue.queries import LIVE, live
-from service.tables import Annotation, Interaction, Lease, Prediction
+from service.tables import Annotation, Interaction, Lease, Prediction, State
 from service.tables.columns import UtcDateTime
 
 LONGEST_FAILURE = 500
@@ -95,9 +95,10 @@ def give_up(session: Session, job: Job, row_id: int, failure: str, *, events: Ev
 
 def record_prediction(session: Session, work: Work, outcome: Outcome, *, events: Events) -> Prediction | None:
     """Keep what the network returned, once; None when it comes too late to be of use."""
-    if session.scalar(_LOCK, {"annotation_id": work.annotation_id}) not in LIVE:
+    state = session.scalar(_LOCK, {"annotation_id": work.annotation_id})
+    if state not in LIVE:
         return None
-    if _too_late(session, work):
+    if _too_late(session, work, submitted=state is not State.OPEN):
         forgive_attempts(session, work)
         return None
     prediction = Prediction(
@@ -174,11 +175,11 @@ def _told(prediction: Prediction) -> dict[str, Any]:
     }
 
 
-def _too_late(session: Session, work: Work) -> bool:
+def _too_late(session: Session, work: Work, *, submitted: bool) -> bool:
     """Whether somebody has drawn or undone since, or the prediction is there already, or a newer one is.
 
     A first mask that somebody has opened is not replaced either, under the eyes that judge it; nor one
-    that somebody has begun with, so that undo leads back to it.
+    that somebody has begun with, so that undo leads back to it; nor one that was submitted.
     """
     standing = {
         "annotation_id": work.annotation_id,
@@ -194,7 +195,7 @@ def _too_late(session: Session, work: Work) -> bool:
     wanted = work.context_version
     if opened is not None:
         wanted = good_from(min(opened, wanted), left)
-    return bool(drawn_upon or version >= wanted)
+    return bool(submitted or drawn_upon or version >= wanted)
 
 
 def forgive_attempts(session: Session, work: Work) -> None:

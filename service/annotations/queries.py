@@ -98,6 +98,12 @@ def standing(session: Session, subject: Annotation, *, at: int | None = None) ->
     )
 
 
+def returned_by(session: Session, annotation_id: int) -> int | None:
+    """Who decided last about the annotation."""
+    decided = select(Review.user_id).where(Review.annotation_id == annotation_id)
+    return session.scalar(decided.order_by(Review.id.desc()).limit(1))
+
+
 def newest_submission(session: Session, annotation_id: int) -> Submission | None:
     """The mask that was last declared final."""
     return session.scalars(

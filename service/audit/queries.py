@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from service.db import reading
-from service.tables import AuditEntry
+from service.tables import AuditEntry, Project
 
 PAGE = 1000
 
@@ -31,6 +31,10 @@ def page(session: Session, which: Filter, *, before: int | None, limit: int) -> 
         wanted = getattr(which, column)
         if wanted is not None:
             statement = statement.where(getattr(AuditEntry, column) == wanted)
+    if which.project_id is not None:
+        # What is older is of another project, which had the same id and is gone.
+        begun = select(Project.created_at).where(Project.id == which.project_id).scalar_subquery()
+        statement = statement.where(AuditEntry.at >= func.coalesce(begun, AuditEntry.at))
     if which.since is not None:
         statement = statement.where(AuditEntry.at >= which.since)
     if which.until is not None:

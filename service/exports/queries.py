@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from service.clock import now
 from service.errors import NotFound
 from service.exports.naming import unique_stems
-from service.tables import Annotation, Export, Image, Label, Progress, Project, Source, State
+from service.tables import Annotation, Export, Image, Label, Progress, Project, Source, State, Submission
 
 # A worker that has said nothing for so long is taken for dead; no part takes that long.
 DEAD_AFTER = timedelta(seconds=30)
@@ -198,12 +198,20 @@ def _volume(session: Session, of: Scope, image_id: int) -> Volume:
 _SERIES = func.coalesce(Image.series, cast(Image.id, String))
 
 
+# The mask that an annotation has: the accepted one, or what was submitted last and is not decided.
+MASK = func.coalesce(
+    Annotation.mask_digest,
+    select(Submission.mask_digest)
+    .where(Submission.annotation_id == Annotation.id, Annotation.state.in_((State.SUBMITTED, State.RETURNED)))
+    .order_by(Submission.id.desc())
+    .limit(1)
+    .correlate(Annotation)
+    .scalar_subquery(),
+)
+
+
 def _exported(of: Scope) -> tuple[Any, ...]:
-    return (
-        Annotation.label_id.in_(of.label_ids),
-        Annotation.state.in_(of.states),
-        Annotation.mask_digest.is_not(None),
-    )
+    return Annotation.label_id.in_(of.label_ids), Annotation.state.in_(of.states), MASK.is_not(None)
 
 
 def _with_mask(of: Scope) -> Any:
@@ -218,7 +226,7 @@ def _with_masks(session: Session, of: Scope, images: Iterable[Image]) -> list[Pi
             Annotation.id,
             Annotation.label_id,
             Annotation.replica,
-            Annotation.mask_digest,
+            MASK,
         )
         .where(Annotation.image_id.in_(found), *_exported(of))
         .order_by(Annotation.label_id, Annotation.replica)

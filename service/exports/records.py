@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from service.exports.making import Format, Making, Step, text
-from service.exports.queries import Scope
+from service.exports.queries import MASK, Scope
 from service.rle import counts_of, to_text
 from service.tables import (
     Activity,
@@ -117,7 +117,7 @@ def count_annotations(session: Session, of: Scope) -> int:
 def annotations(session: Session, of: Scope, after: int | None, limit: int) -> list[Record]:
     """The next annotations, whatever their state, each with all that was done to it."""
     found = session.execute(
-        select(Annotation, Image)
+        select(Annotation, Image, MASK)
         .join(Image, Image.id == Annotation.image_id)
         .where(Annotation.id > (after or 0), Annotation.label_id.in_(of.label_ids))
         .order_by(Annotation.id)
@@ -130,9 +130,9 @@ def annotations(session: Session, of: Scope, after: int | None, limit: int) -> l
             annotation.id,
             f"{image.name}, annotation {annotation.id}",
             told(annotation, names) | {name: parts[name][annotation.id] for name in PARTS},
-            (annotation.mask_digest, (image.height, image.width)) if annotation.mask_digest else None,
+            (digest, (image.height, image.width)) if digest else None,
         )
-        for annotation, image in found
+        for annotation, image, digest in found
     ]
 
 

@@ -1,5 +1,6 @@
 """How much of a file is believed: sizes, checked before anything is allocated; and what parsers raise."""
 
+import lzma
 import struct
 import zipfile
 import zlib
@@ -29,6 +30,7 @@ PARSER_ERRORS: tuple[type[Exception], ...] = (
     MemoryError,
     struct.error,
     zlib.error,
+    lzma.LZMAError,
     zipfile.BadZipFile,
 )
 

@@ -15,6 +15,8 @@ import nibabel
 import numpy as np
 from nibabel.nifti1 import Nifti1Header
 from nibabel.nifti2 import Nifti2Header
+from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
 
 from service.errors import ImageDamaged, ImageTooLarge, ImageUnknown
 from service.images.geometry import NiftiGeometry, slice_of
@@ -26,6 +28,7 @@ MEDIA_TYPE = "application/x-nifti"
 GZIPPED = "application/gzip"
 GZIP = b"\x1f\x8b"
 BROKEN = "The NIfTI file cannot be read to its end."
+HEADER_ERRORS = (HeaderDataError, WrapStructError)
 HEADER, CHUNK = 544, 1 << 20
 # Extensions of the header, before the voxels.
 MOST_EXTRAS = 16 * 1024 * 1024
@@ -49,12 +52,12 @@ def open_nifti(data: bytes, *, max_pixels: int | None, axis: int | None = None) 
 
     By default along the axis on which voxels lie furthest apart, or the last one.
     """
-    with damaged(BROKEN):
+    with damaged(BROKEN, *HEADER_ERRORS):
         volume, header = read_volume(data, max_pixels=max_pixels)
         geometry = _geometry(header, volume.shape, axis)
         shape = [volume.shape[geometry[each]] for each in ("columns", "rows", "axis")]
         check_size(shape[0], shape[1], max_pixels=max_pixels, slices=shape[2])
-    read = _reader(volume, header, geometry, digest_of(data))
+        read = _reader(volume, header, geometry, digest_of(data))
     media_type = GZIPPED if data.startswith(GZIP) else MEDIA_TYPE
     return ImageFile(media_type, shape[2], dict(geometry), lambda: in_turn(read, shape[2]))
 
@@ -166,7 +169,7 @@ def _reader(
     volume: Pixels, header: Nifti1Header, geometry: NiftiGeometry, series: str
 ) -> Callable[[int], Slice]:
     spacing = nibabel.affines.voxel_sizes(np.array(geometry["affine"]))
-    slope, intercept = (float(each) for each in _slope(header))
+    slope, intercept = scaling(header)
 
     def read(frame: int) -> Slice:
         with DECODING, damaged(BROKEN):
@@ -185,6 +188,7 @@ def _reader(
     return read
 
 
-def _slope(header: Nifti1Header) -> tuple[float, float]:
+def scaling(header: Nifti1Header) -> tuple[float, float]:
+    """What a stored value is multiplied with, and what is then added to it."""
     slope, intercept = header.get_slope_inter()
-    return (1.0, 0.0) if slope is None else (slope, intercept or 0.0)
+    return (1.0, 0.0) if slope is None else (float(slope), float(intercept or 0.0))

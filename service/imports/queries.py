@@ -48,17 +48,21 @@ def below(
 def annotations(
     session: Session, label_id: int, image_ids: Collection[int]
 ) -> dict[int, tuple[Annotation, bool]]:
-    """The first annotation of each image for the label, and whether it has anybody's work; rows locked."""
+    """The first annotation of each image for the label, and whether it has anybody's work; rows locked.
+
+    That is not always the first replica: when less overlap is wanted, the one that was begun stays.
+    """
     found: dict[int, tuple[Annotation, bool]] = {}
     for batch in _batches(image_ids):
         rows = session.execute(
             select(Annotation, or_(_DRAWN, _DRAFTED, _HELD))
-            .where(Annotation.label_id == label_id, Annotation.image_id.in_(batch), Annotation.replica == 0)
-            .order_by(Annotation.id)
+            .where(Annotation.label_id == label_id, Annotation.image_id.in_(batch))
+            .order_by(Annotation.replica, Annotation.id)
             .with_for_update(of=Annotation),
             {"now": now()},
         )
-        found |= {annotation.image_id: (annotation, worked_on) for annotation, worked_on in rows}
+        for annotation, worked_on in rows:
+            found.setdefault(annotation.image_id, (annotation, worked_on))
     return found
 
 

@@ -12,7 +12,7 @@ from service.images.decode import FORMATS, media_type_of
 from service.images.files import PNG_SIGNATURE, open_image
 from service.images.geometry import slice_of
 from service.images.limits import DECODING, damaged
-from service.images.nifti import is_nifti, read_volume
+from service.images.nifti import HEADER_ERRORS, is_nifti, read_volume, scaling
 from service.images.slices import Pixels
 from service.images.tiff import MAGIC as TIFF
 from service.tables import Image, Label, Source
@@ -100,17 +100,18 @@ def _volume(
     geometry = source.geometry or {}
     if geometry.get("format") != "nifti":
         raise MaskMismatch(f"{source.name!r} is no NIfTI volume, so its mask cannot be one.")
-    with damaged(BROKEN):
+    with damaged(BROKEN, *HEADER_ERRORS):
         volume, header = read_volume(data, max_pixels=max_pixels)
         affine = np.asarray(header.get_best_affine(), dtype=np.float64)  # type: ignore[no-untyped-call]
+        slope, intercept = scaling(header)
     if list(volume.shape) != geometry["shape"]:
         sizes = [" x ".join(map(str, shape)) for shape in (volume.shape, geometry["shape"])]
         raise MaskMismatch(f"The mask has {sizes[0]} voxels, and {source.name!r} has {sizes[1]}.")
     if not np.allclose(affine, geometry["affine"], atol=TOLERANCE, rtol=0):
         raise MaskMismatch(f"The voxels of the mask lie elsewhere than those of {source.name!r}.")
     for image in images:
-        values = np.nan_to_num(slice_of(volume, geometry, image.frame))  # type: ignore[arg-type]
-        yield image, np.rint(values).astype(np.int64)
+        values = slice_of(volume, geometry, image.frame) * slope + intercept  # type: ignore[arg-type]
+        yield image, np.rint(np.nan_to_num(values)).astype(np.int64)
 
 
 def by_label(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
 from service.annotations.actions import require_version
@@ -11,7 +11,6 @@ from service.annotations.queries import annotation, locked
 from service.annotations.schemas import AnnotationOut
 from service.db import reading
 from service.dependencies import IfMatch, Jobs, Rules, Sessions, Storage
-from service.etag import unchanging
 from service.ids import Id
 from service.projects.queries import lock_label
 from service.queue.actions import take_for_review, take_submitted
@@ -91,20 +90,27 @@ def list_opinions(annotation_id: Id, sessions: Sessions) -> list[OpinionOut]:
 
 
 @router.get("/submissions/{submission_id}/mask", response_class=Response)
-def read_submitted_mask(submission_id: Id, sessions: Sessions, storage: Storage) -> Response:
+def read_submitted_mask(
+    submission_id: Id, request: Request, sessions: Sessions, storage: Storage
+) -> Response:
     """A mask that was declared final, as a PNG."""
     with reading(sessions) as session:
         digest = queries.mask_of_submission(session, submission_id)
-    return _png(storage, digest)
+    return _png(request, storage, digest)
 
 
 @router.get("/predictions/{prediction_id}/mask", response_class=Response)
-def read_predicted_mask(prediction_id: Id, sessions: Sessions, storage: Storage) -> Response:
+def read_predicted_mask(
+    prediction_id: Id, request: Request, sessions: Sessions, storage: Storage
+) -> Response:
     """A mask that the model made, as a PNG."""
     with reading(sessions) as session:
         digest = queries.mask_of_prediction(session, prediction_id)
-    return _png(storage, digest)
+    return _png(request, storage, digest)
 
 
-def _png(storage: Storage, digest: str) -> Response:
-    return Response(storage.get(digest), media_type="image/png", headers=unchanging(digest))
+def _png(request: Request, storage: Storage, digest: str) -> Response:
+    headers = {"ETag": f'"{digest}"'}
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
+    return Response(storage.get(digest), media_type="image/png", headers=headers)

@@ -183,3 +183,15 @@ def test_no_damage_to_a_file_is_more_than_a_refusal(compressed: bool, data: st.D
             list(open_image(damaged, max_pixels=100_000).slices())
         except ImageRefused:
             continue
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_a_header_that_nibabel_refuses_is_a_damaged_file(compressed: bool) -> None:
+    volume = phantom(5, 6, 4)
+    second = nibabel.Nifti2Image(volume, np.eye(4)).to_bytes()[:500]
+    for data in (
+        nifti(volume, compressed=compressed, scl_slope=2.0, scl_inter=np.nan),
+        gzip.compress(second) if compressed else second,
+    ):
+        with pytest.raises(ImageRefused):
+            opened(data)

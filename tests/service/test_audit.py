@@ -126,3 +126,14 @@ def test_the_database_itself_refuses_to_change_or_delete_what_is_in_it(alone: Al
         with pytest.raises(DBAPIError, match="only grows"), unit_of_work(alone.sessions) as session:
             session.execute(statement)
     assert [each["who"] for each in lines(alone.api)] == ["somebody"]
+
+
+def test_a_project_does_not_inherit_the_lines_of_one_that_had_its_id(alone: Alone) -> None:
+    project = a_project(alone.api, images=1)
+    with unit_of_work(alone.sessions) as session:
+        before = now() - timedelta(days=40)
+        session.add(AuditEntry(at=before, who="somebody", project_id=project.id, action="old", subject={}))
+    assert [each["action"] for each in lines(alone.api, f"/projects/{project.id}/audit")] == [
+        "upload",
+        "create_label",
+    ]

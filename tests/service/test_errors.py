@@ -1,6 +1,7 @@
 """Every error leaves as a problem that says what happened; bad input is never our failure."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from service import errors
 from service.errors import AccrueError
+from service.middleware import UPLOADS
 from tests.factories import png, told, upload
 from tests.service.conftest import Alone
 
@@ -124,6 +126,17 @@ def test_a_body_that_is_too_large_is_refused_whether_or_not_it_tells_its_length(
     chunks = (large[:65536] for _ in range(80))
     untold_length = api.post("/projects", content=chunks, headers=headers)
     assert told(untold_length, 413)["code"] == "too_large"
+
+
+def test_a_large_form_is_read_only_where_files_are_taken(alone: Alone) -> None:
+    form = {"Content-Type": "multipart/form-data; boundary=x"}
+    large = b" " * (5 * 1024 * 1024)
+    assert told(alone.api.post("/auth/login", content=large, headers=form), 413)["code"] == "too_large"
+    described = told(alone.api.get("/openapi.json"))["paths"]
+    for path, operations in described.items():
+        bodies = [each.get("requestBody", {}).get("content", {}) for each in operations.values()]
+        takes = any("multipart/form-data" in body for body in bodies)
+        assert bool(UPLOADS.fullmatch(re.sub(r"{\w+}", "1", path))) == takes, path
 
 
 @pytest.mark.parametrize(

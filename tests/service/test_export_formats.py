@@ -18,12 +18,14 @@ from pycocotools.coco import COCO
 from service.clock import now
 from service.db import unit_of_work
 from service.masks import Mask
-from service.rle import from_text, mask_of
-from service.tables import Annotation, Comment, State
+from service.rle import counts_of, from_text, mask_of, to_text
+from service.tables import Annotation, Comment, Role
 from tests.exporting import document, download, files, finished, picture, put_mask, rectangle, unpacked
 from tests.factories import a_project, pixels, png, told, upload
 from tests.files import dicom, nifti, pages
 from tests.service.conftest import Alone
+from tests.service.hands import change_settings, review_next, take_next
+from tests.service.people import a_member
 
 masks = arrays(np.bool_, st.tuples(st.integers(1, 20), st.integers(1, 20)))
 
@@ -143,12 +145,31 @@ def test_labels_and_states_are_chosen(alone: Alone) -> None:
     other = a_label(alone, project.id, "ring")
     put_mask(alone, project.label_id, project.image_ids[0], rectangle(0, 0, 5, 5))
     put_mask(alone, other, project.image_ids[0], rectangle(0, 0, 5, 5))
-    put_mask(alone, other, project.image_ids[1], rectangle(0, 0, 5, 5), state=State.SUBMITTED)
     assert "masks/disc/0.png" in files(alone, project.id, "png")
-    assert set(files(alone, project.id, "png", labels=[other], states=["submitted"])) == {
-        "masks/ring/1.png",
-        "labels.json",
-    }
+    assert set(files(alone, project.id, "png", labels=[other])) == {"masks/ring/0.png", "labels.json"}
+
+
+@pytest.mark.parametrize("state", ["submitted", "returned"])
+def test_what_waits_for_a_decision_is_exported_as_it_was_submitted_last(alone: Alone, state: str) -> None:
+    project = a_project(alone.api, images=2)
+    alone.accept(project.label_id)
+    change_settings(alone, project.id, review_every=1)
+    author = a_member(alone, project.id, Role.ANNOTATOR)
+    take_next(alone, author, project.label_id).submit()
+    review_next(alone, alone.api, project.label_id).send_back()
+    hand = take_next(alone, author, project.label_id)
+    hand.draw()
+    hand.submit()
+    mask = hand.mask()
+    if state == "returned":
+        review_next(alone, alone.api, project.label_id).send_back()
+    found = files(alone, project.id, "png", states=[state])
+    assert set(found) == {"masks/disc/1.png", "labels.json"}
+    assert np.array_equal(picture(found["masks/disc/1.png"]) > 0, mask)
+    (drawn,) = document(alone, project.id, "coco", states=[state])["annotations"]
+    assert drawn["area"] == mask.sum()
+    annotations = {each["id"]: each for each in document(alone, project.id, "json")["annotations"]}
+    assert annotations[hand.id]["mask"]["counts"] == to_text(counts_of(mask))
 
 
 def rotated(rng: np.random.Generator) -> np.ndarray:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from sqlalchemy import select
 
-from service.db import reading
+from service.db import reading, unit_of_work
 from service.errors import ImageRefused
 from service.imports.coco import inside, masks_of, read_coco
 from service.jobs import Job
@@ -23,6 +23,7 @@ from service.tables import Annotation, Origin, Submission
 from tests.factories import a_project, draw, open_next, pixels, png, told, upload
 from tests.files import nifti, tiff, zipped
 from tests.service.conftest import Alone
+from tests.service.hands import a_hand
 
 HEIGHT, WIDTH = 48, 64
 DISC = np.hypot(*(np.mgrid[:HEIGHT, :WIDTH] - np.array([[[20]], [[30]]]))) < 9
@@ -143,6 +144,36 @@ def test_a_nifti_mask_lands_on_the_very_same_voxels(alone: Alone, axis: int) -> 
     assert len(masks) == len(source["image_ids"]) == count
     context = told(alone.api.get(f"/labels/{project.label_id}/context"))
     assert len(context) == count - 1, "the empty one shows the network nothing"
+
+
+def test_a_nifti_mask_that_is_stored_scaled_is_what_it_stands_for(alone: Alone) -> None:
+    volume = np.arange(9 * 8 * 7, dtype=np.int16).reshape(9, 8, 7)
+    project_id, label_id, _ = stack(alone, nifti(volume))
+    truth = (volume > 300).astype(np.int32)
+    stored = (truth * 65535 - 32768).astype(np.int16)
+    data = nifti(stored, scl_slope=1 / 65535, scl_inter=32768 / 65535)
+    told(bring(alone.api, project_id, {"scan_mask.nii.gz": data}, label="disc"), 201)
+    assert sum(int(mask.sum()) for mask in accepted(alone, label_id).values()) == truth.sum()
+
+
+def test_masks_are_taken_where_the_first_of_two_annotators_place_is_gone(alone: Alone) -> None:
+    project = a_project(alone.api, images=2)
+    path = f"/projects/{project.id}"
+    change = {"If-Match": "*"}
+    told(alone.api.patch(path, json={"overlap": 2}, headers=change))
+    with unit_of_work(alone.sessions) as session:
+        # Somebody has begun with the second place of the first image.
+        second = session.scalars(select(Annotation).where(Annotation.replica == 1).order_by(Annotation.id))
+        begun = second.first()
+        assert begun is not None
+        begun_id, image_id = begun.id, begun.image_id
+    hand = a_hand(alone, alone.api, f"/annotations/{begun_id}/open")
+    hand.draw()
+    told(alone.api.patch(path, json={"overlap": 1}, headers=change))
+    names = {f"{n}_mask.png": png(DISC) for n in range(2)}
+    (first, other) = told(bring(alone.api, project.id, names, label="disc"), 201)["files"]
+    assert (first["accepted"], other["accepted"]) == (0, 1)
+    assert set(accepted(alone, project.label_id)) == set(project.image_ids) - {image_id}
 
 
 def test_a_mask_of_another_place_or_size_is_refused(alone: Alone) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import joinedload
 from service.annotations.closing import is_reviewed
 from service.context.queries import is_control
 from service.db import reading, unit_of_work
+from service.jobs import Job
 from service.masks import apply_change, from_png
 from service.tables import Annotation, ContextEntry, Label, Prediction, Role, Submission
 from tests.factories import AProject, a_project, told
@@ -59,6 +60,34 @@ def test_what_is_submitted_is_no_context_until_it_is_accepted(
     assert context_of(alone, project) == [(hand.id, accepted["prediction"]["mask_digest"])]
     (version,) = versions(alone, hand.id)
     assert (version["accepted"], version["reviewer"]) == (True, told(alone.api.get("/me"))["name"])
+
+
+@pytest.mark.parametrize("asked_before", [False, True], ids=["asked for by the reviewer", "on its way"])
+def test_a_first_mask_that_was_submitted_untouched_is_the_one_that_is_reviewed(
+    alone: Alone, project: AProject, asked_before: bool
+) -> None:
+    author = take_next(alone, a_member(alone, project.id, Role.ANNOTATOR), project.label_id)
+    submitted = author.submit()
+    change_settings(alone, project.id, review_every=0)
+    alone.accept(project.label_id)
+    if asked_before:
+        alone.jobs.send(Job.PREDICT_FIRST, author.id)
+    hand = review_next(alone, alone.api, project.label_id)
+    assert hand.id == author.id
+    assert hand.seen()["prediction"] == submitted["prediction"]
+    assert hand.accept()["prediction"] == submitted["prediction"]
+    (version,) = versions(alone, hand.id)
+    assert version["mask_digest"] == submitted["prediction"]["mask_digest"]
+
+
+def test_a_returned_first_mask_is_still_the_one_that_was_judged(alone: Alone, project: AProject) -> None:
+    person = a_member(alone, project.id, Role.ANNOTATOR)
+    submitted = take_next(alone, person, project.label_id).submit()
+    review_next(alone, alone.api, project.label_id).send_back()
+    change_settings(alone, project.id, review_every=0)
+    alone.accept(project.label_id)
+    again = take_next(alone, person, project.label_id)
+    assert again.seen()["prediction"] == submitted["prediction"]
 
 
 def test_after_submitting_the_annotator_changes_nothing_until_it_is_returned(submitted: Hand) -> None:
@@ -114,6 +143,23 @@ def test_a_mask_that_was_accepted_and_withdrawn_is_one_version(
     told(alone.api.post(f"/annotations/{submitted.id}/withdraw", json=reason, headers=headers))
     (version,) = versions(alone, submitted.id)
     assert (version["accepted"], version["reason"]) == (False, "the wrong structure")
+
+
+@pytest.mark.parametrize(("withdrawn_by_author", "state"), [(True, "accepted"), (False, "submitted")])
+def test_what_people_withdraw_from_themselves_waits_for_nobody_in_a_project_without_review(
+    alone: Alone, withdrawn_by_author: bool, state: str
+) -> None:
+    project = a_project(alone.api, images=1)
+    author = a_member(alone, project.id, Role.REVIEWER)
+    hand = take_next(alone, author, project.label_id)
+    accepted = hand.submit()
+    headers = {"If-Match": f'"{accepted["version"]}"'}
+    who = author if withdrawn_by_author else alone.api
+    told(who.post(f"/annotations/{hand.id}/withdraw", json={"reason": "wrong"}, headers=headers))
+    again = take_next(alone, author, project.label_id)
+    assert again.id == hand.id
+    again.draw()
+    assert again.submit()["state"] == state
 
 
 def test_a_returned_one_can_be_given_to_somebody_else(
