@@ -141,6 +141,39 @@ def test_everything_but_freehand_goes_by_keyboard_alone(drawing: Desk) -> None:
     drawing.interactions(0)
 
 
+def test_a_key_that_is_held_down_draws_once_and_ends_one_image(
+    drawing: Desk, api: httpx.Client, project: AProject
+) -> None:
+    def hold(key: str) -> None:
+        for _ in range(3):
+            drawing.page.keyboard.down(key)
+
+    def accepted() -> int:
+        return len(told(api.get(f"/labels/{project.label_id}/annotations?state=accepted")))
+
+    name = drawing.page.locator(".where .name")
+    drawing.press("p", "ArrowRight")
+    hold("Enter")
+    drawing.page.keyboard.up("Enter")
+    drawing.interactions(1)
+    drawing.quiet()
+    assert drawing.prompts == 1
+    for ended, button in enumerate((False, True), start=1):
+        before = name.inner_text()
+        if button:
+            drawing.page.get_by_role("button", name="Submit and next").focus()
+        else:
+            drawing.page.keyboard.down("Control")
+        hold("Enter")
+        expect(name).not_to_have_text(before)
+        drawing.ready()
+        hold("Enter")
+        for key in ("Enter", "Control"):
+            drawing.page.keyboard.up(key)
+        drawing.quiet()
+        assert accepted() == ended
+
+
 def test_prompts_drawn_with_ctrl_held_are_one_request_on_release(drawing: Desk) -> None:
     sent = asked(drawing.page, "/interactions")
     drawing.press("s")

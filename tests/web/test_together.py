@@ -219,6 +219,32 @@ def test_without_the_model_people_paint_and_submit(drawing: Desk, hung: None) ->
     expect(drawing.page.locator(".where .name")).not_to_have_text(name)
 
 
+def test_a_notice_that_comes_while_somebody_draws_moves_nothing(drawing: Desk, hung: None) -> None:
+    notice = drawing.page.get_by_text("The model has not answered yet")
+    mouse, viewport = drawing.page.mouse, drawing.page.locator(".viewport")
+    drawing.press("s")
+    drawing.stroke(*STROKE)
+    drawing.press("b")
+    before, place = drawing.hash, viewport.bounding_box()
+
+    def draw(wait: bool) -> str:
+        mouse.move(*drawing.at(0.2, 0.2))
+        mouse.down()
+        mouse.move(*drawing.at(0.25, 0.2))
+        if wait:
+            expect(notice).to_be_visible()
+        assert viewport.bounding_box() == place
+        mouse.move(*drawing.at(0.3, 0.2))
+        mouse.up()
+        return drawing.painted(before)
+
+    drawn = draw(wait=True)
+    expect(notice).to_have_count(0)
+    drawing.press("Control+z")
+    assert drawing.hash == before
+    assert draw(wait=False) == drawn
+
+
 def test_a_model_that_is_killed_is_missed_and_its_mask_comes_when_it_is_back(
     drawing: Desk, service: ServiceUnderTest
 ) -> None:

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from "vitest";
-import { type Command, chordOf, commandFor, keysOf, remap } from "../src/shell/keys";
+import { type Action, commandsFor } from "../src/annotate/commands";
+import { type Command, chordOf, commandFor, heeds, keysOf, remap } from "../src/shell/keys";
 
 const none = { ctrlKey: false, metaKey: false, altKey: false, shiftKey: false };
 const command = (id: string, ...keys: string[]): Command => ({
@@ -39,5 +40,16 @@ describe("a command", () => {
     expect(commandFor("Ctrl+Z", [undo])).toBeUndefined();
     remap("undo", null);
     expect(commandFor("Ctrl+Z", [undo])).toBe(undo);
+  });
+
+  test("that ends an image is done once, however long its key is held", () => {
+    const held = (...ids: Action[]) =>
+      commandsFor(Object.fromEntries(ids.map((id) => [id, () => {}]))).map((each) => [
+        heeds(each, { repeat: false }),
+        heeds(each, { repeat: true }),
+      ]);
+    const once = held("submit", "accept", "skip", "return");
+    expect(once).toEqual(Array(4).fill([true, false]));
+    expect(held("undo", "redo", "smaller", "larger")).toEqual(Array(4).fill([true, true]));
   });
 });

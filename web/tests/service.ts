@@ -60,7 +60,13 @@ export class Service {
   }
 
   async #effect(place: string, body: Record<string, unknown>): Promise<Answer> {
+    if (place === "submit") {
+      if (this.seen()?.n === this.#step) return { status: 200, body: await this.look() };
+      return { status: 409, body: { code: "prediction_missing", detail: "" } };
+    }
     if (place === "interactions") {
+      const outside = (body.prompts as Prompt[]).some((prompt) => prompt.kind === "click" && prompt.x < 0);
+      if (outside) return { status: 422, body: { code: "prompt_outside", detail: "" } };
       const step = this.#add(body.prompts as Prompt[], null, null);
       return this.#answered(step, {});
     }

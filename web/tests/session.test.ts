@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { Effect, Session, SessionEvent } from "../src/engine/events";
 import { type Request, requestOf } from "../src/engine/host";
-import type { AnnotationOut, InteractionAnswer, Order, Problem } from "../src/engine/orders";
-import { advance, opened, settled, thinking } from "../src/engine/session";
+import type { AnnotationOut, InteractionAnswer, Order, PredictionOut, Problem } from "../src/engine/orders";
+import { advance, awaiting, opened, settled, thinking } from "../src/engine/session";
 
 const CLICK = { kind: "click", x: 1, y: 2, positive: true } as const;
 
@@ -125,12 +125,72 @@ describe("a session", () => {
     expect(settled(back.session)).toBe(true);
   });
 
+  it("only takes back the end of the work when its mask is missing, and looks for that", () => {
+    const early = [
+      ORDERED,
+      { kind: "ordered", order: { kind: "submit", key: "z" } },
+      { kind: "answered", key: "a", answer: answer(1) },
+      refused(409, "prediction_missing", "z"),
+    ] satisfies SessionEvent[];
+    const { session, effects } = upon(...early);
+    expect(effects).toEqual([
+      { kind: "tell", problem: problem(409, "prediction_missing") },
+      { kind: "look" },
+    ]);
+    expect(session).toMatchObject({ trouble: null, orders: [], purpose: "compare" });
+    const pending = annotation({ version: 4, step: 1 });
+    const owed = upon(...early, { kind: "seen", key: null, annotation: pending });
+    expect(owed.session.owed).toBe(1);
+    expect(owed.effects).toMatchObject([{ kind: "compare" }, { kind: "later" }]);
+  });
+
+  it("waits for the mask of a step that it goes back to", () => {
+    const pending = annotation({ version: 9, step: 5 });
+    const { session, effects } = upon(ORDERED, refused(422, "prompt_outside"), {
+      kind: "seen",
+      key: null,
+      annotation: pending,
+    });
+    expect(session).toMatchObject({ owed: 5, orders: [], numbers: new Map() });
+    expect(effects).toMatchObject([
+      { kind: "restart", keep: "theirs" },
+      { kind: "later", ms: 1000 },
+    ]);
+  });
+
+  it("awaits a mask from the prompt until it is there", () => {
+    const [waits, comes] = [awaiting(upon(ORDERED).session), { n: 1, mask: {} } as PredictionOut];
+    const owed = [ORDERED, { kind: "answered", key: "a", answer: answer(1) } as SessionEvent];
+    const told: SessionEvent = {
+      kind: "told",
+      told: { kind: "predicted", n: 1, version: 5, prediction: comes },
+    };
+    expect([waits, awaiting(upon(...owed).session), awaiting(upon(...owed, told).session)]).toEqual([
+      true,
+      true,
+      false,
+    ]);
+    expect(awaiting(upon(refused(0), ORDERED, refused(0)).session)).toBe(true);
+  });
+
+  it("looks a mask up that is told of a step it does not know, as often as it takes", () => {
+    const [comes, pending] = [{ n: 5, mask: {} } as PredictionOut, annotation({ version: 9, step: 5 })];
+    const told = [
+      { kind: "seen", key: null, annotation: pending },
+      { kind: "told", told: { kind: "predicted", n: 5, version: 10, prediction: comes } },
+    ] satisfies SessionEvent[];
+    expect(upon(...told).effects).toEqual([{ kind: "look" }]);
+    const unheard: SessionEvent = { kind: "refused", key: null, problem: problem(0, "unreachable") };
+    expect(upon(...told, unheard, { kind: "retry" }).effects).toEqual([{ kind: "look" }]);
+  });
+
   it.each([
     ["mine", "return"],
     ["theirs", undefined],
   ] as const)("when %s stays in a conflict, what was to end the work is %s", (keep, last) => {
     const end: Order = { kind: "return", key: "z", reason: "too wide" };
-    const elsewhere = annotation({ version: 9, step: 5 });
+    const prediction = { n: 5 } as PredictionOut;
+    const elsewhere = annotation({ version: 9, step: 5, prediction });
     const { session, effects } = upon(
       { kind: "ordered", order: end },
       refused(412, "version_stale", "z"),

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { paint } from "../src/engine/brush";
 import type { Mask } from "../src/engine/mask";
 import type { Prompt } from "../src/engine/prompts";
+import { awaiting } from "../src/engine/session";
 import { Work } from "../src/engine/work";
 import { mask, picture, same } from "./drawn";
 import { Line, Service } from "./service";
@@ -21,6 +22,7 @@ const doing = fc.oneof(
     }),
   },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant("prompt" as const), ...at }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("wrong" as const) }) },
   {
     weight: 2,
     arbitrary: fc.record({ kind: fc.constantFrom("undo" as const, "redo" as const, "cancel" as const) }),
@@ -43,9 +45,10 @@ type Doing = typeof doing extends fc.Arbitrary<infer D> ? D : never;
 
 const NOTHING = mask(`${".".repeat(WIDTH)} `.repeat(HEIGHT));
 
-/** An annotation that was opened with its first mask, or before there is one. */
-async function opened(first: Mask | null = NOTHING.clone()): Promise<Line> {
+/** An annotation that was opened with its first mask, or before there is one; `pending`: prompts that have none. */
+async function opened(first: Mask | null = NOTHING.clone(), pending: readonly Prompt[] = []): Promise<Line> {
   const line = new Line(new Service(first));
+  for (const prompt of pending) await line.service.post("interactions", "before", { prompts: [prompt] });
   const annotation = await line.service.look();
   line.work = await Work.open({ annotation, lease: { token: "lease" } }, line);
   return line;
@@ -66,6 +69,8 @@ async function perform(line: Line, what: Doing): Promise<void> {
       return dot(line, what.x, what.y, what.value);
     case "prompt":
       return line.work.prompt([click(what.x, what.y)]);
+    case "wrong":
+      return line.work.prompt([click(-1, 0)]);
     case "cancel":
       line.work.paint((drawn) => paint(drawn, [{ x: 5, y: 5 }], 4, 1));
       return line.work.cancel();
@@ -94,9 +99,10 @@ describe("an annotation in hand", () => {
     await fc.assert(
       fc.asyncProperty(
         fc.boolean(),
+        fc.boolean(),
         fc.array(doing, { maxLength: 60, size: "max" }),
-        async (early, doings) => {
-          const line = await opened(early ? null : undefined);
+        async (early, pending, doings) => {
+          const line = await opened(early ? null : undefined, pending ? [click(12, 8)] : []);
           for (const what of doings) await perform(line, what);
           await line.settle();
           expectAgreement(line);
@@ -112,7 +118,7 @@ describe("an annotation in hand", () => {
       fc.asyncProperty(fc.array(doing, { maxLength: 60, size: "max" }), async (doings) => {
         const line = await opened();
         for (const what of doings) {
-          if (["timer", "undo", "redo"].includes(what.kind)) continue;
+          if (["timer", "undo", "redo", "wrong"].includes(what.kind)) continue;
           const heard = {
             lost: false,
             how: what.kind === "predict" && what.how === "answer" ? "answer" : "event",
@@ -212,6 +218,58 @@ describe("an annotation in hand", () => {
     const sent = line.asked.filter((effect) => effect.kind === "send");
     expect(sent.map((effect) => effect.wait)).toEqual([true, false]);
     expect(new Set(sent.map((effect) => effect.order.key)).size).toBe(1);
+  });
+
+  it("stands when it is submitted too early, and shows its mask before it can be submitted again", async () => {
+    const line = await opened();
+    line.work.prompt([click(5, 5)]);
+    line.work.end({ kind: "submit" });
+    for (let i = 0; i < 3; i++) {
+      await line.arrive();
+      await line.comeBack(0, false);
+    }
+    expect(line.asked.map(({ kind }) => kind)).toContain("tell");
+    expect(line.work.session).toMatchObject({ trouble: null, orders: [] });
+    expect(line.work.prompts).toEqual([click(5, 5)]);
+    expect(awaiting(line.work.session)).toBe(true);
+    await line.predict("event");
+    expectAgreement(line);
+    expect(line.work.mask.count()).toBeGreaterThan(0);
+    expect(awaiting(line.work.session)).toBe(false);
+    line.work.end({ kind: "submit" });
+    await line.arrive();
+    await line.comeBack(0, false);
+    expect(line.asked.at(-1)?.kind).toBe("finished");
+  });
+
+  it("shows the mask that was on its way when it was opened", async () => {
+    const line = await opened(undefined, [click(5, 5)]);
+    expect(awaiting(line.work.session)).toBe(true);
+    await line.predict("event");
+    expect(awaiting(line.work.session)).toBe(true);
+    await line.arrive();
+    await line.comeBack(0, false);
+    expectAgreement(line);
+    expect(line.work.mask.count()).toBeGreaterThan(0);
+    expect(awaiting(line.work.session)).toBe(false);
+  });
+
+  it("keeps a stroke that somebody draws while it goes back to what the service sees", async () => {
+    const line = await opened();
+    line.work.prompt([click(-1, 0)]);
+    await line.arrive();
+    await line.comeBack(0, false);
+    line.work.paint((drawn) => paint(drawn, [{ x: 5, y: 5 }], 2, 1));
+    await line.arrive();
+    const back = line.comeBack(0, false);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    line.work.commit();
+    const drawn = picture(line.work.mask);
+    await back;
+    expect(picture(line.work.mask)).toBe(drawn);
+    await line.settle();
+    expect(picture(line.work.mask)).toBe(drawn);
+    expectAgreement(line);
   });
 
   it("makes no step of a stroke that changes no pixel", async () => {

@@ -79,9 +79,17 @@ export const ACTIONS: Readonly<Record<Action, Row>> = {
 
 export type Does = Readonly<Partial<Record<Action, (event?: KeyboardEvent) => void>>>;
 
+/** What goes on while its key is held; nothing that ends an image is of it. */
+const REPEATED: ReadonlySet<Action> = new Set(["undo", "redo", "smaller", "larger", "before", "behind"]);
+
 /** Commands for those of the actions that there is something to do for. */
 export function commandsFor(does: Does): Command[] {
-  return (Object.keys(does) as Action[]).map((id) => ({ id, ...ACTIONS[id], run: does[id]! }));
+  return (Object.keys(does) as Action[]).map((id) => ({
+    id,
+    ...ACTIONS[id],
+    repeats: REPEATED.has(id),
+    run: does[id]!,
+  }));
 }
 
 /** What an action is called, with its key. */

@@ -118,7 +118,11 @@ export class Desk implements Ends {
     const loading = this.#album.get(opened.annotation.image_id);
     const drafts = await this.#keeper();
     const parts = { remote: this.remote, drafts, ends: this };
-    const [picture, sitting] = await Promise.all([loading, Sitting.begin(opened, parts)]);
+    const begun = Sitting.begin(opened, parts);
+    const [picture, sitting] = await Promise.all([loading, begun]).catch((error: unknown) => {
+      void begun.then((sitting) => sitting.leave()).catch(() => {}); // nobody else has it to leave it
+      throw error;
+    });
     if (this.#closed) return sitting.leave();
     batch(() => {
       this.#turns += 1;

@@ -41,7 +41,7 @@ export function drawing(
 
 /** Hides mask and prompts until the key is let go. */
 function hideWhile(easels: Easels | null, event?: KeyboardEvent): void {
-  if (!easels || !event || event.repeat) return;
+  if (!easels || !event) return;
   easels.stage.hide(true);
   const shown = new AbortController();
   const show = () => {

@@ -21,8 +21,9 @@ import {
 import { difference } from "../engine/patch";
 import { type Held, type HoldEvent, hold, NONE_HELD } from "../engine/prompts";
 import { type SaveState, saveState, wouldLose } from "../engine/saving";
-import { thinking } from "../engine/session";
+import { awaiting, thinking } from "../engine/session";
 import { Work } from "../engine/work";
+import { texts } from "../texts";
 import { Courier } from "./courier";
 import { type Draft, type Drafts, draftOf, unfinished } from "./drafts";
 import type { Ends } from "./ends";
@@ -152,9 +153,13 @@ export class Sitting implements Host {
     this.touched();
   }
 
-  /** Submits, skips, accepts or returns it, as soon as all that was done has arrived. */
+  /** Submits, skips, accepts or returns it, as soon as all that was done has arrived; no mask that nobody has seen. */
   end(how: Ending): void {
     this.hold({ kind: "release" });
+    if ((how.kind === "submit" || how.kind === "accept") && awaiting(this.work.session)) {
+      this.#ends.told({ status: 0, code: "prediction_missing", detail: texts.annotate.unseen });
+      return;
+    }
     this.work.end(how);
     this.tick.value += 1;
   }

@@ -40,19 +40,21 @@ export function Status({ desk, sitting, thinking }: Props) {
           </p>
         )}
       </div>
-      {held > 0 && (
-        <p class="strip">
-          {words.heldBack(held)}{" "}
-          {!sitting?.held.holding && (
-            <Button onPress={() => sitting?.hold({ kind: "release" })}>{words.predictNow}</Button>
-          )}
-        </p>
-      )}
-      {sitting?.ending && sitting.work.session.trouble === "offline" && (
-        <p class="strip notice">{words.ending}</p>
-      )}
-      {failure !== null && <p class="strip notice">{words.failed(failure)}</p>}
-      {failure === null && thinking === "long" && <p class="strip notice">{words.slow}</p>}
+      <div class="strips">
+        {held > 0 && (
+          <p class="strip">
+            {words.heldBack(held)}{" "}
+            {!sitting?.held.holding && (
+              <Button onPress={() => sitting?.hold({ kind: "release" })}>{words.predictNow}</Button>
+            )}
+          </p>
+        )}
+        {sitting?.ending && sitting.work.session.trouble === "offline" && (
+          <p class="strip notice">{words.ending}</p>
+        )}
+        {failure !== null && <p class="strip notice">{words.failed(failure)}</p>}
+        {failure === null && thinking === "long" && <p class="strip notice">{words.slow}</p>}
+      </div>
       <Announcements state={state} busy={sitting?.thinking ?? false} failed={failure !== null} />
     </>
   );

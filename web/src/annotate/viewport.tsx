@@ -65,13 +65,14 @@ function mount(box: HTMLDivElement, props: { readonly current: Props }): () => v
     (window) => props.current.windowed(window),
   );
   const hand = new Hand(bench);
+  const gone = new AbortController();
+  const measure = pointers(box, hand, props, gone.signal);
   const resizes = new ResizeObserver(() => {
     stage.resize(box.clientWidth, box.clientHeight, devicePixelRatio);
+    measure();
   });
   resizes.observe(box);
   stage.resize(box.clientWidth, box.clientHeight, devicePixelRatio);
-  const gone = new AbortController();
-  pointers(box, hand, props, gone.signal);
   wheel(box, bench, props, gone.signal);
   keyboard(box, { stage, bench, hand }, gone.signal);
   props.current.ready({ stage, bench, hand });
@@ -82,12 +83,13 @@ function mount(box: HTMLDivElement, props: { readonly current: Props }): () => v
   };
 }
 
+/** Returns what measures anew where the box is. */
 function pointers(
   box: HTMLElement,
   hand: Hand,
   props: { readonly current: Props },
   signal: AbortSignal,
-): void {
+): () => void {
   let corner = { x: 0, y: 0 };
   const touch = (event: PointerEvent): Touch => ({
     id: event.pointerId,
@@ -127,6 +129,7 @@ function pointers(
   box.addEventListener("pointercancel", () => hand.cancel(), { signal });
   box.addEventListener("pointerleave", () => hand.hover(), { signal });
   box.addEventListener("contextmenu", (event) => event.preventDefault(), { signal });
+  return measure;
 }
 
 function wheel(
@@ -182,7 +185,7 @@ function keyboard(box: HTMLElement, { stage, bench, hand }: Easels, signal: Abor
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog:modal")) return;
     const way = ARROWS[event.key];
     if (way) arrow(way, event.shiftKey);
-    else if (event.key === "Enter") enter();
+    else if (event.key === "Enter") event.repeat || enter();
     else if (event.key === " ") hand.panKey = true;
     else return;
     event.preventDefault();

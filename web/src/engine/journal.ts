@@ -82,6 +82,11 @@ export class Journal {
     return whole ? everything(this.mask) : changed;
   }
 
+  /** Whether there is that step, undone or not. */
+  knows(key: string): boolean {
+    return this.#steps.some((step) => step.key === key);
+  }
+
   /** Whether a step still takes the model's reply: not if it is undone, has its mask or is not the newest any more. */
   takes(key: string): boolean {
     const at = this.path.findIndex((step) => step.key === key);

@@ -80,6 +80,11 @@ export function thinking({ flight, owed }: Session): boolean {
   return flight === "waiting" || owed !== null;
 }
 
+/** Whether a mask is still to come, which nobody has seen. */
+export function awaiting({ orders, owed }: Session): boolean {
+  return owed !== null || orders.at(-1)?.kind === "prompts";
+}
+
 /** Whether everything that was done is with the service. */
 export function settled({ orders, trouble }: Session): boolean {
   return orders.length === 0 && trouble === null;
@@ -158,12 +163,16 @@ function seen(session: Session, key: string, annotation: AnnotationOut): Next {
 
 /** What the service sees, looked up. */
 function looked(session: Session, annotation: AnnotationOut): Next {
-  if (annotation.version < session.version) return onward(session); // it has changed meanwhile
+  if (annotation.version < session.version) {
+    return waitsForLook(session) ? [session, [{ kind: "look" }]] : onward(session); // it has changed meanwhile
+  }
   const { version, step } = annotation;
   if (session.purpose !== "compare") {
-    const after: Session = { ...session, version, step, trouble: null, owed: null, purpose: "compare" };
-    const then = session.purpose === "mine" ? session.orders : [];
-    return [{ ...after, orders: [] }, [{ kind: "restart", annotation, keep: session.purpose, then }]];
+    const { purpose: keep, orders } = session;
+    const anew: Session = { ...session, version, step, orders: [], numbers: new Map(), trouble: null };
+    const [after, again] = owing({ ...anew, purpose: "compare" }, annotation);
+    const then = keep === "mine" ? orders : [];
+    return [after, [{ kind: "restart", annotation, keep, then }, ...again]];
   }
   if (session.trouble === "checking") {
     if (step !== session.step) return [{ ...session, trouble: "conflict" }, []];
@@ -173,7 +182,18 @@ function looked(session: Session, annotation: AnnotationOut): Next {
   return compared({ ...session, version, step }, annotation);
 }
 
+/** Whether nothing goes on until it is known what the service sees. */
+function waitsForLook({ trouble, purpose }: Session): boolean {
+  return trouble === "checking" || purpose !== "compare";
+}
+
 function compared(session: Session, annotation: AnnotationOut): Next {
+  const [after, again] = owing(session, annotation);
+  return [after, [{ kind: "compare", annotation }, ...again]];
+}
+
+/** The same with what the model owes for what the service sees, which is looked for again. */
+function owing(session: Session, annotation: AnnotationOut): Next {
   const { failure, step } = annotation;
   const owed = failure === null && maskOf(annotation)?.n !== step ? step : null;
   const { attempts } = session;
@@ -185,7 +205,7 @@ function compared(session: Session, annotation: AnnotationOut): Next {
     doubted: false,
     attempts: owed === null ? 0 : attempts + 1,
   };
-  return [after, [{ kind: "compare", annotation }, ...again]];
+  return [after, again];
 }
 
 function refused(session: Session, key: string | null, problem: Problem): Next {
@@ -197,6 +217,12 @@ function refused(session: Session, key: string | null, problem: Problem): Next {
   }
   if (session.orders[0]?.key !== key) return [session, []];
   const after: Session = { ...session, flight: "none", trouble };
+  if (problem.code === "prediction_missing") {
+    // Only the end of the work is refused: what was done stands, and its mask is to be seen first.
+    return followed({ ...after, orders: session.orders.slice(1), doubted: true }, [
+      { kind: "tell", problem },
+    ]);
+  }
   switch (trouble) {
     case "offline":
       return [{ ...after, attempts: session.attempts + 1 }, [{ kind: "later", ms: delay(session.attempts) }]];
@@ -223,12 +249,13 @@ function told(session: Session, event: Told): Next {
   if (event.kind === "failed") {
     return newest ? [{ ...session, owed: null, failure: event.detail }, []] : [session, []];
   }
-  const version = Math.max(session.version, event.version ?? 0);
-  const after: Session = { ...session, version, owed: newest ? null : session.owed };
-  if (!event.prediction?.mask) return newest ? [after, [{ kind: "look" }]] : [after, []];
+  const after: Session = { ...session, version: Math.max(session.version, event.version ?? 0) };
+  const { prediction } = event;
   const key = keyOf(session, event.n);
-  if (key === undefined) return [{ ...after, heard: event.prediction }, []];
-  return [after, [{ kind: "reply", key, prediction: event.prediction }]];
+  if (prediction?.mask && key !== undefined)
+    return [{ ...after, owed: newest ? null : session.owed }, [{ kind: "reply", key, prediction }]];
+  // It is owed until it has been looked up, or the answer to its step has come.
+  return [{ ...after, heard: prediction ?? session.heard }, newest ? [{ kind: "look" }] : []];
 }
 
 /** The step with that number; null is before all steps, undefined one that is not known. */
@@ -239,7 +266,7 @@ export function keyOf({ numbers }: Session, n: number): string | null | undefine
 
 function retried(session: Session): Next {
   if (session.trouble === "offline") return onward({ ...session, trouble: null });
-  if (session.trouble === "checking" || session.purpose !== "compare") return [session, [{ kind: "look" }]];
+  if (waitsForLook(session)) return [session, [{ kind: "look" }]];
   if (session.orders.length > 0) return onward(session);
   return [session, session.owed !== null || session.doubted ? [{ kind: "look" }] : []];
 }

@@ -24,6 +24,8 @@ export class Work {
   /** What the annotation was when it was opened, or begun anew. */
   #origin: AnnotationOut;
   #arrivals: Promise<void> = Promise.resolve();
+  /** Whether other steps are shown than the service has. */
+  #astray = false;
 
   private constructor(mask: Mask, lease: string, annotation: AnnotationOut, host: Host) {
     this.#host = host;
@@ -109,14 +111,18 @@ export class Work {
       return;
     }
     if (!this.canUndo) return;
+    const mine = this.#journal.canUndo;
     this.#show(this.#journal.undo());
     this.#order({ kind: "undo", key: this.#host.key() });
+    if (!mine) this.#stray();
   }
 
   redo(): void {
     if (this.#sheet.painting || !this.canRedo) return;
+    const mine = this.#journal.canRedo;
     this.#show(this.#journal.redo());
     this.#order({ kind: "redo", key: this.#host.key() });
+    if (!mine) this.#stray();
   }
 
   end(how: Ending): void {
@@ -163,6 +169,7 @@ export class Work {
     this.#arrive(
       () => mask,
       (pixels) => {
+        if (key !== null && !this.#journal.knows(key)) this.take({ kind: "doubted" });
         if (pixels === null || (key !== null && !this.#journal.takes(key))) return;
         const stands = isWhole(pixels, this.mask) || (base ?? null) === this.#journal.digest;
         if (!stands) this.take({ kind: "doubted" });
@@ -185,10 +192,11 @@ export class Work {
   #compare(annotation: AnnotationOut): void {
     const seen = maskOf(annotation);
     this.#arrive(
-      () => (this.#agrees(annotation) ? null : seen?.mask),
+      () => (this.#agrees(annotation) && !this.#astray ? null : seen?.mask),
       (pixels) => {
+        if (this.#astray && this.#outdated(annotation)) this.#stray();
         if (this.#agrees(annotation)) return;
-        if (annotation.step !== this.#step) this.#begin(annotation, pixels);
+        if (this.#astray || annotation.step !== this.#step) this.#begin(annotation, pixels);
         else if (seen && pixels) {
           const key = keyOf(this.#session, seen.n) ?? null;
           this.#show(this.#journal.correct(key, pixels, seen.mask_digest));
@@ -199,10 +207,15 @@ export class Work {
 
   /** Whether the service sees what is shown here, or what it saw is out of date. */
   #agrees(annotation: AnnotationOut): boolean {
-    const { orders, version } = this.#session;
-    if (orders.length > 0 || annotation.version < version) return true;
+    if (this.#outdated(annotation)) return true;
     const digest = maskOf(annotation)?.mask_digest ?? null;
-    return annotation.step === this.#step && digest === this.#journal.digest;
+    return !this.#astray && annotation.step === this.#step && digest === this.#journal.digest;
+  }
+
+  /** Whether something has been done since the service saw this. */
+  #outdated(annotation: AnnotationOut): boolean {
+    const { orders, version } = this.#session;
+    return orders.length > 0 || annotation.version < version;
   }
 
   /** The service's number of the step that is seen here; NaN of one that it has not numbered yet. */
@@ -212,23 +225,33 @@ export class Work {
   }
 
   #restart({ annotation, keep, then }: Extract<Effect, { kind: "restart" }>): void {
+    if (keep === "theirs") {
+      this.#astray = true;
+      this.#compare(annotation);
+      return;
+    }
     this.#arrive(
       () => maskOf(annotation)?.mask,
       (pixels) => {
         const mine = this.mask.clone();
         this.#begin(annotation, pixels);
-        if (keep === "mine") {
-          this.#edit(mine, everything(mine));
-          this.#show(everything(mine));
-        }
+        this.#edit(mine, everything(mine));
+        this.#show(everything(mine));
         for (const order of then) this.#order(order);
       },
     );
   }
 
+  /** Other steps are shown than the service has; as soon as all is sent, it begins anew. */
+  #stray(): void {
+    this.#astray = true;
+    this.take({ kind: "doubted" });
+  }
+
   /** Begins anew with what the service sees. */
   #begin(annotation: AnnotationOut, pixels: Pixels | null): void {
     this.#origin = annotation;
+    this.#astray = false;
     this.#show(this.#journal.restart(pixels, maskOf(annotation)?.mask_digest ?? null));
   }
 

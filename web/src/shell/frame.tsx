@@ -66,6 +66,11 @@ export function Frame({ children, bare = false }: { children: ComponentChildren;
           <img src="/icon.svg" alt="" width={24} height={24} />
           {texts.brand}
         </a>
+        {away.value && (
+          <p class="away" role="status">
+            {texts.away}
+          </p>
+        )}
         <div class="actions">
           <Button
             kind="plain"
@@ -97,11 +102,6 @@ export function Frame({ children, bare = false }: { children: ComponentChildren;
           )}
         </div>
       </header>
-      {away.value && (
-        <p class="away" role="status">
-          {texts.away}
-        </p>
-      )}
       <main ref={content} id="content" class={bare ? "bare" : ""} tabIndex={-1}>
         {children}
       </main>

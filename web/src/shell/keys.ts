@@ -10,6 +10,8 @@ export interface Command {
   group: string;
   text: string;
   keys: readonly string[];
+  /** Whether it is done again and again while the key is held. */
+  repeats?: boolean;
   run: (event: KeyboardEvent) => void;
 }
 
@@ -57,16 +59,26 @@ export function commandFor(chord: string, all: readonly Command[]): Command | un
   return all.findLast((command) => keysOf(command).includes(chord));
 }
 
+/** Whether a command is done at a key's event: a key that is held down sends many. */
+export function heeds(
+  { repeats = false }: Pick<Command, "repeats">,
+  { repeat }: { repeat: boolean },
+): boolean {
+  return repeats || !repeat;
+}
+
 /** Listen to keys, except while somebody types or a dialog is open. */
 export function startKeys(): void {
   document.addEventListener("keydown", (event) => {
+    const button = event.target instanceof HTMLButtonElement;
+    if (button && event.repeat && event.key === "Enter") event.preventDefault(); // it is pressed once
     if (event.defaultPrevented || event.isComposing) return;
     if (typing(event.target) && !event.ctrlKey && !event.metaKey && event.key !== "F1") return;
     if (document.querySelector("dialog:modal")) return;
     const command = commandFor(chordOf(event), commands.value);
     if (!command) return;
     event.preventDefault();
-    command.run(event);
+    if (heeds(command, event)) command.run(event);
   });
 }
 

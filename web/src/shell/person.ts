@@ -2,6 +2,7 @@
 
 import { signal } from "@preact/signals";
 import { api, onSignedOut, Problem, type Schemas, told } from "../api/client";
+import { stays } from "./router";
 
 /** Null: nobody; undefined: not known yet. */
 export const me = signal<Schemas["Me"] | null | undefined>(undefined);
@@ -53,8 +54,9 @@ export function entered(person: Schemas["Me"]): void {
   me.value = person;
 }
 
-/** End the login; what waited for one gives up. */
+/** End the login, unless something would be lost; what waited for one gives up. */
 export async function signOut(): Promise<void> {
+  if (stays()) return;
   await api.POST("/api/auth/logout").catch(() => null);
   me.value = null;
   settle(false);

@@ -77,9 +77,21 @@ export function stayWhile(unsaved: () => boolean): () => void {
   };
 }
 
+/** Whether the page is to be kept; who is on it is asked. */
+export function stays(): boolean {
+  return stay();
+}
+
 function read(): void {
   path.value = location.pathname;
   search.value = location.search;
+}
+
+/** The browser has gone back or forward; who stays is where they were. */
+function moved(): void {
+  const here = path.value + search.value;
+  if (location.pathname + location.search !== here && stay()) history.pushState(null, "", here);
+  else read();
 }
 
 /** Go to another page of ours. */
@@ -92,7 +104,7 @@ export function go(to: string, { replace = false } = {}): void {
 
 /** Follow plain clicks on our own links here, and the browser's back and forward. */
 export function startRouter(): void {
-  addEventListener("popstate", read);
+  addEventListener("popstate", moved);
   document.addEventListener("click", (event) => {
     const link = event.target instanceof Element ? event.target.closest("a") : null;
     const plain = event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey;
