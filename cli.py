@@ -62,12 +62,14 @@ class Tables(StrEnum):
 @contextmanager
 def _told() -> Iterator[None]:
     """What a person can do something about ends as a sentence, not as a traceback."""
-    from commands.errors import CommandError
-
     try:
         yield
-    except (CommandError, ValueError) as error:
-        typer.echo(f"accrue: {error}", err=True)
+    except Exception as error:
+        from commands.errors import sentence_of
+
+        if isinstance(error, (typer.Exit, typer.Abort)) or (sentence := sentence_of(error)) is None:
+            raise
+        typer.echo(f"accrue: {sentence}", err=True)
         raise typer.Exit(1) from error
 
 

@@ -7,3 +7,22 @@ class CommandError(Exception):
 
 class StartError(CommandError):
     """Why the service cannot start, or go on."""
+
+
+def sentence_of(error: Exception) -> str | None:
+    """What to tell of an error that a person can do something about; None of any other."""
+    from httpx import HTTPError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from service.connection import RefusedError
+
+    match error:
+        case CommandError() | ValueError() | RefusedError():
+            return str(error)
+        case OSError():
+            return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        case HTTPError():
+            return f"The service does not answer ({error})."
+        case SQLAlchemyError():
+            return f"The database cannot be used: {str(error).splitlines()[0]}"
+    return None

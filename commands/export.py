@@ -32,6 +32,8 @@ def export(
     """
     if not path.parent.is_dir():
         raise CommandError(f"There is no folder {path.parent}.")
+    if path.is_dir():
+        raise CommandError(f"{path} is a folder. Name the file to write.")
     try:
         found = _project(client, project)
         chosen = _labels(found, labels) if labels else None

@@ -27,6 +27,7 @@ from models.losses import dice_score
 from models.prompts import Prompt
 from models.simulators import PromptKind, next_prompts
 from service.client import Accrue, Held, RefusedError
+from service.images.actions import clean_name
 from service.settings import Settings
 
 HEADINGS = f"{'':>4} {'image':<28} {'context':>7} {'interactions':>12} {'first':>6} {'Dice':>6} {'s':>6}"
@@ -94,7 +95,7 @@ def annotate_together(
     url: str, tokens: Sequence[str], label_id: int, samples: Sequence[Sample], plan: Plan
 ) -> Iterator[Row]:
     """An annotator per token, in parallel; rows in order of acceptance. Raises what one of them raises."""
-    truths = {sample.name: sample.truth for sample in samples}
+    truths = {clean_name(sample.name): sample.truth for sample in samples}
     rows: queue.SimpleQueue[Row | None] = queue.SimpleQueue()
     stopping = threading.Event()
 
@@ -138,10 +139,10 @@ def simulate(
     time being. Raises CommandError.
     """
     samples = _chosen(read_samples(source, label), images, plan.seed)
+    out.mkdir(parents=True, exist_ok=True)
     with _service(service, annotators) as (url, tokens):
         label_id = _upload(url, tokens, source, label, samples, use_context=use_context, model=model)
         rows = _shown(annotate_together(url, tokens, label_id, samples, plan), len(samples), console)
-    out.mkdir(parents=True, exist_ok=True)
     write_csv(rows, out / "interactions.csv")
     plot(rows, out / "interactions.png", title=f"{source.stem}: {label}")
     print_totals(rows, plan, console)

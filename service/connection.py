@@ -51,7 +51,7 @@ class Connection:
     def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
         """The answer; sent again, with the same key, while the service is away."""
         headers = dict(options.pop("headers", {}))
-        if method == "POST":
+        if method in ("POST", "PUT"):
             headers["Idempotency-Key"] = str(uuid.uuid4())
         deadline, pause = time.monotonic() + self.patience, FIRST_PAUSE
         while True:

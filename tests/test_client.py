@@ -1,5 +1,6 @@
 """The Python client against a running service."""
 
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -163,6 +164,25 @@ def test_each_person_has_a_token_of_their_own(service: ServiceUnderTest) -> None
     for token in tokens:
         with Accrue(service.base_url, token) as client:
             assert client.me()["name"] == name
+
+
+def test_a_step_whose_answer_was_lost_is_made_once(
+    client: Accrue, api: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = client.next(a_project(api, images=1).label_id)
+    assert held is not None
+    send, lost = client._http.request, []
+
+    def losing(method: str, path: str, **options: Any) -> httpx.Response:
+        answer = send(method, path, **options)
+        if method == "PUT" and not lost:
+            lost.append(answer)
+            raise httpx.ReadError("the line broke")
+        return answer
+
+    monkeypatch.setattr(client._http, "request", losing)
+    drawn = client.edit(held, np.ones_like(held.mask))
+    assert lost and drawn.n == 1
 
 
 def test_a_service_that_is_away_is_asked_again_until_patience_ends() -> None:

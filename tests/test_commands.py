@@ -183,6 +183,10 @@ def test_without_opencv_the_peers_say_so_before_anything_is_measured(
         (["evaluate", "{pack}", "--weights", "nowhere"], "no weights file"),
         (["train", "--out", "{empty}/run", "--packs", "{empty}"], "DATASETS.md"),
         (["simulate", "nowhere", "--label", "x"], "neither a folder"),
+        (["simulate", "{pack}", "--label", "cell", "--out", "{pack}"], "File exists"),
+        (["export", "a project", "--token", "t", "--out", "{empty}"], "is a folder"),
+        (["import", "{empty}", "--project", "p", "--token", "t", "--url", "nowhere"], "accrue: "),
+        (["serve", "--data-dir", "{pack}"], "cells.npz"),
     ],
 )
 def test_what_cannot_be_done_ends_in_a_sentence(
@@ -193,6 +197,13 @@ def test_what_cannot_be_done_ends_in_a_sentence(
     result = CliRunner().invoke(app, [argument.format(**places) for argument in arguments])
     assert result.exit_code == 1
     assert said in result.output and "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("address", ["a word", "postgresql+psycopg://nobody@127.0.0.1:9/nothing"])
+def test_a_database_that_cannot_be_used_is_told_in_a_sentence(address: str) -> None:
+    result = CliRunner().invoke(app, ["migrate"], env={"ACCRUE_DATABASE_URL": address})
+    assert result.exit_code == 1
+    assert "accrue: " in result.output and isinstance(result.exception, SystemExit)
 
 
 def test_train_writes_weights_that_can_be_evaluated(tmp_path: Path) -> None:

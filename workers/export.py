@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from service.db import reading, unit_of_work
 from service.errors import ImageRefused
-from service.exports.actions import Cursor, Part, claim, fail, finish, forget, let_go, part_name, save
+from service.exports.actions import Cursor, Part, claim, fail, finish, forget, keep, let_go, part_name, save
 from service.exports.archive import Piece, ending
 from service.exports.formats import FORMATS, FormatName
 from service.exports.making import DamagedError, Format, Making, Step
@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 # Predictions ahead of time wait for one part, prompts for one item.
 PART_SECONDS, LOOK_SECONDS = 0.5, 0.02
+SIGN_SECONDS = 5.0
 PART_BYTES = 8 * 1024 * 1024
 PAGE = 200
 
@@ -56,6 +57,7 @@ def _make_part(bench: Bench, made: Export) -> bool:
         stems = form.stems(session, made.project_id)
     start = sum(size for _, size in made.parts)
     making = Making(of, bench.storage, Piece(start, of.made_at), stems, cursor.carry, made.report)
+    making.alive = _sign_of_life(bench, made)
     part = _Part(bench, form, making, cursor, made.done)
     complete = part.fill(_patience(bench))
     cursor.carry = making.carry
@@ -130,6 +132,20 @@ def _patience(bench: Bench) -> Callable[[], bool]:
         return now - began > PART_SECONDS or bench.jobs.people_wait()
 
     return enough
+
+
+def _sign_of_life(bench: Bench, made: Export) -> Callable[[], None]:
+    """Says now and then that the worker is at it: volumes take longer than a silent one is waited for."""
+    told = time.monotonic()
+
+    def alive() -> None:
+        nonlocal told
+        if time.monotonic() - told > SIGN_SECONDS:
+            told = time.monotonic()
+            with unit_of_work(bench.sessions) as session:
+                keep(session, made)
+
+    return alive
 
 
 def _kept(bench: Bench, made: Export, part: _Part, *, complete: bool) -> list[Part]:

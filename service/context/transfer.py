@@ -8,7 +8,8 @@ from sqlalchemy.orm import Session
 
 from service.annotations.closing import accept_imported, predict_next
 from service.context.actions import add_entry
-from service.context.archive import ENDINGS, Manifest, MaskFile, Pair, Picture
+from service.context.archive import ENDINGS, MOST_PAIRS, Manifest, MaskFile, Pair, Picture
+from service.errors import Invalid
 from service.images.actions import StoredFile, clean_name, register
 from service.jobs import Jobs
 from service.projects.queries import lock_label
@@ -60,6 +61,8 @@ def manifest_of(session: Session, label_id: int) -> Manifest:
         .order_by(ContextEntry.added_version)
     )
     pairs = [_pair(entry, image) for entry, image in found]
+    if len(pairs) > MOST_PAIRS:
+        raise Invalid(f"An archive holds at most {MOST_PAIRS:,} pairs, and the context has {len(pairs):,}.")
     return Manifest(project=project, label=label, model=model, context_version=version, pairs=pairs)
 
 

@@ -155,6 +155,12 @@ def finish(session: Session, made: Export, new: Sequence[Part], *, done: int) ->
     )
 
 
+def keep(session: Session, made: Export) -> None:
+    """Say that its worker is at it, if it still is the one."""
+    ours = (Export.id == made.id, Export.worker == made.worker)
+    session.execute(update(Export).where(*ours).values(alive_at=now()))
+
+
 def let_go(session: Session, made: Export) -> bool:
     """Leave the part that went wrong to another try."""
     return _set(session, made, attempts=made.attempts)

@@ -36,6 +36,8 @@ class Making:
     carry: dict[str, Any]
     report: list[dict[str, str]]
     text: bytearray = field(default_factory=bytearray)
+    # Called every now and then while something large is written: whoever does it is not dead.
+    alive: Callable[[], None] = lambda: None
 
     def file(self, name: str, data: bytes, *, deflate: bool = False) -> None:
         """A file of the archive."""

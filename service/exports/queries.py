@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import String, cast, func, select
+from sqlalchemy import String, case, cast, func, select
 from sqlalchemy.orm import Session
 
 from service.clock import now
@@ -90,8 +90,8 @@ class Volume:
 
     @property
     def key(self) -> int:
-        """The first of its images that has a mask."""
-        return min(picture.key for picture in self.pictures if picture.masks)
+        """The first of its images."""
+        return min(picture.key for picture in self.pictures)
 
     @property
     def name(self) -> str:
@@ -171,9 +171,14 @@ def count_volumes(session: Session, of: Scope) -> int:
 
 
 def volumes(session: Session, of: Scope, after: int | None, limit: int) -> list[Volume]:
-    """The next volumes of which a slice has a mask to export, with all of their slices."""
+    """The next volumes of which a slice has a mask to export, with all of their slices.
+
+    In the order of their first images, which stays whatever becomes of masks meanwhile.
+    """
     first = func.min(Image.id)
-    begun = select(first).join(Annotation).where(*_exported(of)).group_by(_SERIES)
+    masked = select(_SERIES).join(Annotation).where(*_exported(of))
+    ours = (Image.project_id == of.project.id, _SERIES.in_(masked))
+    begun = select(first).where(*ours).group_by(_SERIES)
     page = session.scalars(begun.having(first > (after or 0)).order_by(first).limit(limit)).all()
     return [_volume(session, of, image_id) for image_id in page]
 
@@ -210,8 +215,13 @@ MASK = func.coalesce(
 )
 
 
+# What came after an export was asked for is not in it: its steps read one after the other.
+_SINCE = case((Annotation.state == State.ACCEPTED, Annotation.accepted_at), else_=Annotation.submitted_at)
+
+
 def _exported(of: Scope) -> tuple[Any, ...]:
-    return Annotation.label_id.in_(of.label_ids), Annotation.state.in_(of.states), MASK.is_not(None)
+    chosen = Annotation.label_id.in_(of.label_ids), Annotation.state.in_(of.states)
+    return *chosen, MASK.is_not(None), of.made_at >= _SINCE
 
 
 def _with_mask(of: Scope) -> Any:

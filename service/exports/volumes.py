@@ -10,9 +10,10 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 from nibabel.nifti1 import Nifti1Header
+from nibabel.nifti2 import Nifti2Header
 
 from service.exports.making import DamagedError, Format, Making, Step, contents
-from service.exports.pictures import label_dtype, masks_by_label, merge
+from service.exports.pictures import label_dtype, merge
 from service.exports.queries import Volume, count_volumes, source_stems, volumes
 from service.images.geometry import NiftiGeometry, slice_of
 from service.images.nifti import header_of
@@ -21,6 +22,7 @@ Voxels = npt.NDArray[Any]
 Affine = npt.NDArray[np.float64]
 
 CHUNK = 1 << 20
+LONGEST_SIDE = 32_767  # of version 1
 GZIP_LEVEL, GZIP_WBITS = 1, 16 + zlib.MAX_WBITS
 # NIfTI's world points to the right, front and head of a patient, DICOM's to the left, back and head.
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -52,12 +54,15 @@ def _filled(making: Making, volume: Volume, label_id: int | None) -> Voxels:
     dtype = label_dtype(making.scope.labels) if label_id is None else np.uint8
     values = np.zeros(shape, dtype=dtype, order="F")
     for index, picture in enumerate(volume.pictures):
+        making.alive()
         plane = slice_of(values, geometry, picture.image.frame) if geometry else values[:, :, index].T
         with making.reported(picture.name):
             if label_id is None:
                 merge(making, picture, plane)
-            elif (mask := masks_by_label(making, picture).get(label_id)) is not None:
-                plane[mask] = 1
+                continue
+            for row in picture.firsts():
+                if row.label_id == label_id:
+                    plane[making.mask(row.digest, picture.shape)] = 1
     return values
 
 
@@ -66,7 +71,7 @@ def _nifti(making: Making, volume: Volume, values: Voxels) -> bytes:
     if _nifti_geometry(volume):
         header = header_of(making.blob(volume.sources[0].digest))
     else:
-        header = Nifti1Header()
+        header = Nifti1Header() if max(values.shape) <= LONGEST_SIDE else Nifti2Header()
         header.set_data_shape(values.shape)
         header.set_xyzt_units("mm")
         header.set_sform(_affine(volume), code="scanner")

@@ -110,6 +110,8 @@ class LabelMetrics(BaseModel):
 
 
 class AnnotatorMetrics(BaseModel):
+    """What went into the images that somebody submitted: what their reviewers drew on them included."""
+
     user_id: int
     name: str
     work: Work

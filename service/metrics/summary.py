@@ -285,6 +285,7 @@ _REVIEWS = _of_project(
     .join(Submission, Submission.id == Review.submission_id)
     .join(Annotation, Annotation.id == Submission.annotation_id)
     .join(Label, Label.id == Annotation.label_id)
+    .where(Submission.origin != Origin.IMPORTED)
     .group_by(Annotation.label_id, Submission.user_id, UtcDay(Review.created_at))
 )
 _GOLD = _of_project(

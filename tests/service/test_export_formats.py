@@ -316,3 +316,15 @@ def test_json_has_everything(alone: Alone) -> None:
     assert [each["n"] for each in annotation["predictions"]] == [0]
     shape = annotation["mask"]["size"]
     assert mask_of(from_text(annotation["mask"]["counts"]), *shape).sum() == 16 * 16
+
+
+@pytest.mark.parametrize("separate", [False, True])
+def test_an_image_too_long_for_a_nifti_1_header_gets_one_of_version_2(alone: Alone, separate: bool) -> None:
+    project = a_project(alone.api, images=0)
+    image_id = an_image(alone, project.id, "strip.png", np.zeros((2, 33_000), dtype=np.uint8))
+    put_mask(alone, project.label_id, image_id, rectangle(32_990, 0, 33_000, 2, height=2, width=33_000))
+    found = files(alone, project.id, "nifti", separate=separate)
+    (data,) = [each for name, each in found.items() if name.endswith("strip.nii.gz")]
+    voxels = np.asarray(nibabel.Nifti2Image.from_bytes(gunzip(data)).dataobj)
+    assert voxels.shape == (33_000, 2, 1)
+    assert voxels[32_990:].all() and not voxels[:32_990].any()

@@ -1,5 +1,8 @@
 """Exports are asked for, made part by part whatever happens to workers, downloaded in ranges, and deleted."""
 
+import io
+import time
+import zipfile
 from collections.abc import Callable
 from datetime import timedelta
 from uuid import uuid4
@@ -13,9 +16,10 @@ from service.db import unit_of_work
 from service.exports.actions import KEPT, claim, folder_of
 from service.exports.queries import DEAD_AFTER
 from service.jobs import Job
-from service.tables import Annotation, Export, Progress
+from service.tables import Annotation, Export, Progress, State
 from tests.exporting import begin, bench_of, download, finished, picture, put_mask, rectangle, unpacked, work
-from tests.factories import AProject, a_project, told
+from tests.factories import AProject, a_project, png, told, upload
+from tests.files import nifti
 from tests.service.conftest import Alone
 from workers import export as worker
 from workers.sweep import sweep
@@ -182,6 +186,65 @@ def test_a_worker_that_was_taken_for_dead_changes_nothing(
     assert row(alone, begun["id"]).done == 2
     work(alone)
     assert_whole(alone, project, begun["id"])
+
+
+def test_a_volume_that_takes_long_is_not_taken_for_lost(
+    alone: Alone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "SIGN_SECONDS", 0.0)
+    made = a_project(alone.api, images=0)
+    volume = np.zeros((64, 48, 3), dtype=np.uint8)
+    told(upload(alone.api, made.id, {"scan.nii": nifti(volume, compressed=False)}), 201)
+    for image_id in told(alone.api.get(f"/projects/{made.id}/images")):
+        put_mask(alone, made.label_id, image_id["id"], rectangle(0, 0, 9, 5))
+    begun = begin(alone, made.id, "nifti")
+    read, reads = alone.storage.get, 0
+
+    def slowly(digest: str) -> bytes:
+        nonlocal reads
+        reads += 1
+        if reads == 1:
+            change(alone, begun["id"], alive_at=now() - DEAD_AFTER + timedelta(seconds=0.2))
+        time.sleep(0.15)
+        sweep(bench_of(alone))
+        assert row(alone, begun["id"]).worker is not None, "it is still its worker's"
+        return read(digest)
+
+    monkeypatch.setattr(alone.storage, "get", slowly)
+    work(alone)
+    assert reads >= 3
+    assert told(alone.api.get(f"/exports/{begun['id']}"))["state"] == "done"
+
+
+def test_what_is_accepted_after_it_was_asked_for_is_not_in_it(alone: Alone, project: AProject) -> None:
+    late = told(upload(alone.api, project.id, {"late.png": png()}), 201)["images"][0]["image"]["id"]
+    begun = begin(alone, project.id, "png")
+    put_mask(alone, project.label_id, late, rectangle(0, 0, 9, 5))
+    work(alone)
+    assert "masks/disc/late.png" not in unpacked(
+        download(alone, told(alone.api.get(f"/exports/{begun['id']}")))
+    )
+    assert "masks/disc/late.png" in unpacked(download(alone, finished(alone, project.id, "png")))
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_a_volume_is_in_it_once_whatever_becomes_of_its_slices(alone: Alone) -> None:
+    made = a_project(alone.api, images=0)
+    for name in ("a.nii", "b.nii"):
+        volume = np.full((64, 48, 3), ord(name[0]), dtype=np.uint8)
+        told(upload(alone.api, made.id, {name: nifti(volume, compressed=False)}), 201)
+    images = [each["id"] for each in told(alone.api.get(f"/projects/{made.id}/images"))]
+    for image_id in images:
+        put_mask(alone, made.label_id, image_id, rectangle(0, 0, 9, 5))
+    begun = begin(alone, made.id, "nifti")
+    worker.make_part(bench_of(alone), begun["id"])
+    with unit_of_work(alone.sessions) as session:
+        first = update(Annotation).where(Annotation.image_id == images[0])
+        session.execute(first.values(state=State.OPEN, mask_digest=None, accepted_at=None))
+    work(alone)
+    data = download(alone, told(alone.api.get(f"/exports/{begun['id']}")))
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert archive.namelist() == ["volumes/a.nii.gz", "volumes/b.nii.gz", "labels.json"]
 
 
 def test_what_kills_its_workers_does_so_three_times(alone: Alone, project: AProject) -> None:

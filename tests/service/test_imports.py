@@ -156,6 +156,16 @@ def test_a_nifti_mask_that_is_stored_scaled_is_what_it_stands_for(alone: Alone) 
     assert sum(int(mask.sum()) for mask in accepted(alone, label_id).values()) == truth.sum()
 
 
+def test_an_import_that_is_withdrawn_is_no_return_of_anybodys_work(alone: Alone) -> None:
+    project = a_project(alone.api, images=1)
+    told(bring(alone.api, project.id, {"0_mask.png": png(DISC)}, label="disc"), 201)
+    (entry,) = told(alone.api.get(f"/labels/{project.label_id}/context"))
+    path = f"/annotations/{entry['annotation_id']}/withdraw"
+    told(alone.api.post(path, json={"reason": "wrong"}, headers={"If-Match": "*"}))
+    people = told(alone.api.get(f"/projects/{project.id}/metrics"))["annotators"]
+    assert [each["work"]["reviewed"] for each in people] in ([], [0])
+
+
 def test_masks_are_taken_where_the_first_of_two_annotators_place_is_gone(alone: Alone) -> None:
     project = a_project(alone.api, images=2)
     path = f"/projects/{project.id}"

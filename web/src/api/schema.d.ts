@@ -1712,7 +1712,10 @@ export interface components {
             skip_reason: string | null;
             returned: components["schemas"]["ReturnedOut"] | null;
         };
-        /** AnnotatorMetrics */
+        /**
+         * AnnotatorMetrics
+         * @description What went into the images that somebody submitted: what their reviewers drew on them included.
+         */
         AnnotatorMetrics: {
             /** User Id */
             user_id: number;
