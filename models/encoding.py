@@ -19,6 +19,7 @@ from models.prompts import Box, Click, Prompt, Scribble
 SIDE = 128
 CLICK_RADIUS = 2.5  # square pixels: a disc, because a single pixel is lost in the first stride
 MIN_STROKE_RADIUS = 1.0
+SEGMENTS = 32  # of a stroke painted at once: a stroke may have thousands
 BOX, POSITIVE, NEGATIVE = 0, 1, 2  # channels of encoded prompts
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
@@ -149,7 +150,9 @@ def encode_prompts(prompts: Sequence[Prompt], frame: Frame, *, pen: float = 1.0)
                 _paint_stroke(channels, frame.square_points([(x, y)]), pen * CLICK_RADIUS, prompt.positive)
             case Scribble(points=points, width=width):
                 radius = max(MIN_STROKE_RADIUS, pen * width * min(frame.scale) / 2)
-                _paint_stroke(channels, frame.square_points(points), radius, prompt.positive)
+                line = frame.square_points(points)
+                for first in range(0, max(1, len(line) - 1), SEGMENTS):
+                    _paint_stroke(channels, line[first : first + SEGMENTS + 1], radius, prompt.positive)
             case _:
                 assert_never(prompt)
     return channels

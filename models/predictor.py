@@ -139,7 +139,8 @@ class Predictor:
     ) -> Result:
         """The mask after ``prompts``: all those given on this image so far, in the order given.
 
-        ``previous`` is the state of the last result on this image. With neither prompts nor context there
+        ``previous`` is the state of the last result on this image; that of a network that looks at images in
+        another way is none. With neither prompts nor context there
         is nothing to go on: the mask is empty and the uncertainty 1. ``second_opinions`` on an image without
         prompts take as long as the mask, and only its uncertainty rests on them. Raises ValueError for a
         prompt outside the image.
@@ -149,6 +150,8 @@ class Predictor:
             raise ValueError(f"a prompt lies outside the image of {frame.width} x {frame.height} pixels")
         if not prompts and not (len(context) and self.segmenter.uses_context):
             return self._nothing(image)
+        if previous is not None and not self._is_ours(previous, image):
+            previous = None
         with torch.inference_mode():
             logits = self._logits(image, prompts, context, previous)
             maps = _maps(image, logits)
@@ -295,6 +298,11 @@ class Predictor:
             logits = self.segmenter.decode(opened, [], list(enumerate(whole)), None)
             maps.append(mosaic(image.canvas, whole, logits.cpu()))
         return maps
+
+    def _is_ours(self, state: State, image: EncodedImage) -> bool:
+        """Whether the state has the logits of this image's views, as this network sees them."""
+        side, views = self.segmenter.state_side, image.views + (state.window is not None)
+        return state.logits.shape == (views, side, side)
 
     def _blank(self, image: EncodedImage) -> Tensor:
         side = self.segmenter.state_side

@@ -139,7 +139,7 @@ _PREDICTED = (
     .returning(Annotation.version)
     .execution_options(synchronize_session=False)
 )
-_PREDICTED_FIRST = _PREDICTED.values(first_uncertainty=bindparam("uncertainty"))
+_PREDICTED_FIRST = _PREDICTED.values(first_uncertainty=bindparam("uncertainty"), first_failure=None)
 _STANDING = select(
     select(Annotation.step).where(Annotation.id == bindparam("annotation_id")).scalar_subquery(),
     exists().where(Interaction.annotation_id == bindparam("annotation_id")),

@@ -37,6 +37,8 @@ def seen_at(session: Session, annotation: Annotation, standing: Standing) -> Ann
         edited = EditedOut(n=shown.n, mask_digest=shown.mask_digest)
     newest = standing.predictions[0] if standing.predictions else None
     failed = standing.path[-1].failure if standing.path else annotation.first_failure
+    if standing.settled:  # by a worker that took longer than it was waited for
+        failed = None
     return AnnotationOut(
         id=annotation.id,
         label_id=annotation.label_id,

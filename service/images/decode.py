@@ -14,6 +14,8 @@ from service.images.limits import DECODING, PARSER_ERRORS, check_size
 from service.images.slices import Pixels
 
 FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg"}
+# What Pillow calls a JPEG that has further pictures behind it, as cameras write: the first one is it.
+ALIASES = {"MPO": "JPEG"}
 # Modes that are kept as they are; every other becomes RGB, or grey when it has no colour.
 KEPT = {"L", "RGB"}
 GREY = {"1": "L", "LA": "L", "La": "L"}
@@ -40,7 +42,8 @@ def media_type_of(data: bytes, *, max_pixels: int | None) -> str:
     """The media type by content, never by name; reads the header alone and checks its size."""
     try:
         with Image.open(io.BytesIO(data), formats=list(FORMATS)) as image:
-            media_type, (width, height) = FORMATS[str(image.format)], image.size
+            found, (width, height) = str(image.format), image.size
+            media_type = FORMATS[ALIASES.get(found, found)]
     except PARSER_ERRORS as error:
         raise ImageUnknown("The file is not a PNG or JPEG image.") from error
     check_size(width, height, max_pixels=max_pixels)

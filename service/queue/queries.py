@@ -232,13 +232,13 @@ def _by_uncertainty(free: Select[Annotation], strategy: Strategy) -> Select[Anno
     return scored.order_by(turn(Annotation.assigned_to), turn(known), Annotation.position, Annotation.id)
 
 
-# That the user has worked on another replica of the annotation's image.
+# That the user has worked on another replica of the annotation's image, or is to.
 _other = aliased(Annotation)
 _HAS_ANOTHER = exists().where(
     _other.label_id == Annotation.label_id,
     _other.image_id == Annotation.image_id,
     _other.id != Annotation.id,
-    _other.author_id == _USER,
+    or_(_other.author_id == _USER, and_(_other.assigned_to == _USER, _other.state.in_(WORKABLE))),
 )
 # An annotation with image, label and project, its row locked.
 LOCKED = (

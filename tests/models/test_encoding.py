@@ -1,5 +1,7 @@
 """Images, masks and prompts into the model square and back."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -121,3 +123,15 @@ def test_a_box_fills_its_area_whichever_corner_comes_first() -> None:
 
 def test_a_box_smaller_than_a_cell_still_shows() -> None:
     assert encode_prompts([Box(2999, 1999, 3000, 2000)], Frame(2000, 3000))[BOX].sum() == 1
+
+
+def test_a_stroke_of_thousands_of_points_takes_little_and_is_the_ink_of_its_parts() -> None:
+    turns = np.linspace(0, 60, 5000)
+    points = [(64 + t * np.cos(t), 64 + t * np.sin(t)) for t in turns]
+    tracemalloc.start()
+    whole = encode_prompts([Scribble(points, 3)], Frame(SIDE, SIDE))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 50_000_000
+    parts = [Scribble(points[i : i + 2], 3) for i in range(len(points) - 1)]
+    np.testing.assert_array_equal(whole, encode_prompts(parts, Frame(SIDE, SIDE)))

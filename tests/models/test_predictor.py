@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from torch import Tensor
 
+from models.handles import State
 from models.memory_segmenter import MemorySegmenter
 from models.predictor import Looks, Predictor
 from models.prompts import Box, Click, Scribble
@@ -51,6 +52,17 @@ def test_the_previous_state_changes_the_answer(predictor: Predictor) -> None:
     first = predictor.predict(image, [Click(20, 30)], context=context)
     again = predictor.predict(image, [Click(20, 30)], context=context, previous=first.state)
     assert not np.array_equal(first.probability, again.probability)
+
+
+@pytest.mark.parametrize("shape", [(1, 128, 128), (5, 256, 256), (6, 128, 128)])
+def test_the_state_of_a_network_that_looks_in_another_way_is_none(
+    predictor: Predictor, shape: tuple[int, int, int]
+) -> None:
+    image, context = _scene(predictor)
+    anew = predictor.predict(image, [Click(20, 30)], context=context)
+    foreign = State(np.ones(shape, np.float16), 0)
+    found = predictor.predict(image, [Click(20, 30)], context=context, previous=foreign)
+    np.testing.assert_array_equal(found.probability, anew.probability)
 
 
 def test_the_same_question_gets_the_same_answer(predictor: Predictor) -> None:

@@ -196,6 +196,17 @@ def test_an_upload_that_is_too_large_is_cut_off(alone: Alone) -> None:
     assert told(answer, 413)["code"] == "too_large"
 
 
+def test_a_photograph_with_further_pictures_behind_it_is_its_first(alone: Alone) -> None:
+    stream = io.BytesIO()
+    first, second = (Image.fromarray(pixels(*size)) for size in ((40, 60), (20, 30)))
+    first.save(stream, format="MPO", save_all=True, append_images=[second])
+    project = a_project(alone.api, images=0)
+    (told_of,) = told(upload(alone.api, project.id, {"a.jpg": stream.getvalue()}), 201)["images"]
+    found = told_of["image"]
+    assert (found["height"], found["width"]) == (40, 60)
+    assert alone.api.get(f"/images/{found['id']}/pixels").headers["Content-Type"] == "image/jpeg"
+
+
 def test_a_stranger_cannot_upload(alone: Alone) -> None:
     project = a_project(alone.api, images=0)
     answer = upload(alone.api, project.id, {"a.png": png()}, headers={"Authorization": ""})

@@ -60,6 +60,18 @@ def test_nobody_gets_the_second_of_an_image_that_they_hold_or_had(alone: Alone) 
     assert problem["code"] == "not_found"
 
 
+def test_nobody_opens_one_of_an_image_whose_other_one_is_assigned_to_them(alone: Alone) -> None:
+    project = twofold(alone, images=1)
+    person = a_member(alone, project.id, Role.REVIEWER)
+    user_id = int(told(person.get("/me"))["id"])
+    with unit_of_work(alone.sessions) as session:
+        first, second = session.scalars(select(Annotation).order_by(Annotation.replica))
+        second.assigned_to = user_id
+        first_id, second_id = first.id, second.id
+    assert person.post(f"/annotations/{first_id}/open").status_code != 200
+    assert take_next(alone, person, project.label_id).id == second_id
+
+
 def test_a_skipped_image_does_not_come_again_as_the_other_one(alone: Alone) -> None:
     project = twofold(alone, images=1)
     person = a_member(alone, project.id, Role.ANNOTATOR)

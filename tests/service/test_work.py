@@ -173,6 +173,22 @@ def test_what_fails_three_times_is_given_up_and_told(alone: Alone, opened: Opene
     assert told(alone.api.get(f"/annotations/{opened.id}"))["failure"] is None
 
 
+@pytest.mark.parametrize("job", [Job.PREDICT, Job.PREDICT_FIRST])
+def test_a_mask_that_comes_after_all_is_no_failure(alone: Alone, opened: Opened, job: Job) -> None:
+    row_id = opened.id
+    if job is Job.PREDICT:
+        told(draw(alone.api, opened), 202)
+        row_id = newest_interaction(alone, opened.id)
+    work = work_or_fail(alone, job, row_id)
+    for _ in range(4):
+        with unit_of_work(alone.sessions) as session:
+            count_attempt(session, job, row_id, 3, events=alone.events)
+    assert told(alone.api.get(f"/annotations/{opened.id}"))["failure"] is not None
+    assert alone.record(work) is not None
+    seen = told(alone.api.get(f"/annotations/{opened.id}"))
+    assert (seen["failure"], seen["prediction"]["n"]) == (None, work.n)
+
+
 def test_attempts_that_succeeded_do_not_count_against_the_next_context(alone: Alone, opened: Opened) -> None:
     for older in range(-5, 0):
         with unit_of_work(alone.sessions) as session:
