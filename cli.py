@@ -67,7 +67,7 @@ def _told() -> Iterator[None]:
     except Exception as error:
         from commands.errors import sentence_of
 
-        if isinstance(error, (typer.Exit, typer.Abort)) or (sentence := sentence_of(error)) is None:
+        if (sentence := sentence_of(error)) is None:
             raise
         typer.echo(f"accrue: {sentence}", err=True)
         raise typer.Exit(1) from error

@@ -19,6 +19,8 @@ def sentence_of(error: Exception) -> str | None:
     match error:
         case CommandError() | ValueError() | RefusedError():
             return str(error)
+        case BrokenPipeError():  # whoever read has had enough
+            return None
         case OSError():
             return f"{error.filename}: {error.strerror}" if error.filename else str(error)
         case HTTPError():

@@ -140,10 +140,9 @@ class Predictor:
         """The mask after ``prompts``: all those given on this image so far, in the order given.
 
         ``previous`` is the state of the last result on this image; that of a network that looks at images in
-        another way is none. With neither prompts nor context there
-        is nothing to go on: the mask is empty and the uncertainty 1. ``second_opinions`` on an image without
-        prompts take as long as the mask, and only its uncertainty rests on them. Raises ValueError for a
-        prompt outside the image.
+        another way is none. With neither prompts nor context there is nothing to go on: the mask is empty and
+        the uncertainty 1. ``second_opinions`` on an image without prompts take as long as the mask, and only
+        its uncertainty rests on them. Raises ValueError for a prompt outside the image.
         """
         frame = image.frame
         if not all_inside(prompts, width=frame.width, height=frame.height):

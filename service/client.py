@@ -1,6 +1,6 @@
 """The Python client: the HTTP API as methods, prompts and masks as the types the rest of Accrue uses.
 
-Every POST carries an Idempotency-Key and is sent again when the connection breaks or the service
+Every POST and PUT carries an Idempotency-Key and is sent again when the connection breaks or the service
 restarts, so a call has its effect once or raises RefusedError.
 """
 

@@ -1,4 +1,4 @@
-"""A POST with an Idempotency-Key has one effect and one answer, however often it is sent."""
+"""A POST or PUT with an Idempotency-Key has one effect and one answer, however often it is sent."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

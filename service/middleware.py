@@ -57,7 +57,9 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        limit = self._largest_upload if UPLOADS.fullmatch(scope["path"]) else LARGEST_JSON
+        form = headers.get("content-type", "").startswith("multipart/")
+        upload = form and UPLOADS.fullmatch(scope["path"])
+        limit = self._largest_upload if upload else LARGEST_JSON
         told = headers.get("content-length", "")
         read = 0
 

@@ -21,11 +21,11 @@ from service.tables import Annotation, Draft, Lease, Origin, Prediction, State, 
 def submit(session: Session, jobs: Jobs, annotation: Annotation, user_id: int, *, predict_ahead: int) -> None:
     """Declare the mask that is seen final; it is accepted at once unless it goes to review.
 
-    What somebody else has returned goes there again; what people withdrew from themselves as any other.
+    What was returned goes there again, but for people's own work that they took back themselves.
     Needs ``annotation.label.project`` loaded.
     """
     require_workable(annotation)
-    returned = annotation.state is State.RETURNED and queries.returned_by(session, annotation.id) != user_id
+    returned = annotation.state is State.RETURNED and not queries.took_back(session, annotation.id, user_id)
     submission = _declare(session, annotation, user_id, Origin.SUBMITTED)
     measure(session, jobs, submission.id)
     annotation.submitted_at, annotation.submitted_by = now(), user_id

@@ -98,10 +98,11 @@ def standing(session: Session, subject: Annotation, *, at: int | None = None) ->
     )
 
 
-def returned_by(session: Session, annotation_id: int) -> int | None:
-    """Who decided last about the annotation."""
-    decided = select(Review.user_id).where(Review.annotation_id == annotation_id)
-    return session.scalar(decided.order_by(Review.id.desc()).limit(1))
+def took_back(session: Session, annotation_id: int, user_id: int) -> bool:
+    """Whether the last decision about the annotation is the user's, about their own work."""
+    by = select(Review.user_id, Submission.user_id).join(Submission, Submission.id == Review.submission_id)
+    last = by.where(Review.annotation_id == annotation_id).order_by(Review.id.desc()).limit(1)
+    return session.execute(last).first() == (user_id, user_id)
 
 
 def newest_submission(session: Session, annotation_id: int) -> Submission | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import String, case, cast, func, select
+from sqlalchemy import String, cast, func, select
 from sqlalchemy.orm import Session
 
 from service.clock import now
@@ -215,13 +215,11 @@ MASK = func.coalesce(
 )
 
 
-# What came after an export was asked for is not in it: its steps read one after the other.
-_SINCE = case((Annotation.state == State.ACCEPTED, Annotation.accepted_at), else_=Annotation.submitted_at)
-
-
 def _exported(of: Scope) -> tuple[Any, ...]:
+    """What came after the export was asked for is not in it: its steps read one after the other."""
     chosen = Annotation.label_id.in_(of.label_ids), Annotation.state.in_(of.states)
-    return *chosen, MASK.is_not(None), of.made_at >= _SINCE
+    since = Annotation.accepted_at if of.states == (State.ACCEPTED,) else Annotation.submitted_at
+    return *chosen, MASK.is_not(None), since <= of.made_at
 
 
 def _with_mask(of: Scope) -> Any:

@@ -103,7 +103,7 @@ class AuditEntry(Table):
 
 
 class IdempotencyKey(Table):
-    """The answer to a POST, kept with its effect so that a repeated POST gets it again."""
+    """The answer to a request, kept with its effect so that whoever repeats the request gets it again."""
 
     __tablename__ = "idempotency_keys"
 

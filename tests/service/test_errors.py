@@ -11,7 +11,7 @@ import pytest
 from service import errors
 from service.errors import AccrueError
 from service.middleware import UPLOADS
-from tests.factories import png, told, upload
+from tests.factories import a_project, png, told, upload
 from tests.service.conftest import Alone
 
 # How somebody who has no token yet gets one.
@@ -132,6 +132,9 @@ def test_a_large_form_is_read_only_where_files_are_taken(alone: Alone) -> None:
     form = {"Content-Type": "multipart/form-data; boundary=x"}
     large = b" " * (5 * 1024 * 1024)
     assert told(alone.api.post("/auth/login", content=large, headers=form), 413)["code"] == "too_large"
+    body = {"Content-Type": "application/json", "Idempotency-Key": "once"}
+    answer = alone.api.post(f"/projects/{a_project(alone.api).id}/images", content=large, headers=body)
+    assert told(answer, 413)["code"] == "too_large"
     described = told(alone.api.get("/openapi.json"))["paths"]
     for path, operations in described.items():
         bodies = [each.get("requestBody", {}).get("content", {}) for each in operations.values()]

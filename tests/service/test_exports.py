@@ -228,6 +228,19 @@ def test_what_is_accepted_after_it_was_asked_for_is_not_in_it(alone: Alone, proj
 
 
 @pytest.mark.usefixtures("small_parts")
+def test_what_is_accepted_while_it_is_made_was_in_it_as_submitted(alone: Alone, project: AProject) -> None:
+    last = Annotation.image_id == project.image_ids[-1]
+    with unit_of_work(alone.sessions) as session:
+        session.execute(update(Annotation).where(last).values(state=State.SUBMITTED, accepted_at=None))
+    begun = begin(alone, project.id, "png", states=["submitted", "accepted"])
+    worker.make_part(bench_of(alone), begun["id"])
+    with unit_of_work(alone.sessions) as session:
+        session.execute(update(Annotation).where(last).values(state=State.ACCEPTED, accepted_at=now()))
+    work(alone)
+    assert_whole(alone, project, begun["id"])
+
+
+@pytest.mark.usefixtures("small_parts")
 def test_a_volume_is_in_it_once_whatever_becomes_of_its_slices(alone: Alone) -> None:
     made = a_project(alone.api, images=0)
     for name in ("a.nii", "b.nii"):

@@ -55,7 +55,7 @@ export const annotate = {
   thinking: "Thinking …",
   slow: "The model has not answered yet. Brush, eraser and fill go on working, and so does submitting what you paint.",
   failed: (why: string) => `The model could not predict: ${why} Brush, eraser and fill go on working.`,
-  unseen: "The mask for what you drew last is still on its way. Look at it first.",
+  unseen: "The mask is still on its way. Look at it first.",
   ready: "Prediction ready",
   origin: "First mask",
   waiting: "The first mask is on its way. You can begin without it.",
