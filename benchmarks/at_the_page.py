@@ -16,7 +16,7 @@ from benchmarks.apart import service_apart
 from benchmarks.browser import Workplace, chromium
 from commands.demo import demo_samples
 from commands.samples import Sample, read_samples
-from commands.simulate import Hands, Plan, Row, annotate
+from commands.simulate import Hands, Plan, Row, annotate, truths_of
 from models.prompts import Prompt
 from service.client import Accrue
 from service.held import Held, seen
@@ -77,7 +77,7 @@ def simulated(hands: Hands, client: Accrue, samples: list[Sample]) -> list[Row]:
     """A new project with these images, annotated to its end."""
     project = client.create_project(f"by {type(hands).__name__}")
     client.upload_images(project, [(sample.name, sample.data) for sample in samples])
-    truths = {sample.name: sample.truth for sample in samples}
+    truths = truths_of(samples)
     return list(annotate(hands, client.add_label(project, "object"), truths, PLAN))
 
 

@@ -8,7 +8,7 @@ from rich.progress import track
 
 from commands.samples import Sample, as_png
 from commands.serve import Running, serve
-from commands.simulate import Plan, annotate
+from commands.simulate import Plan, annotate, truths_of
 from models.synthetic import demo_task
 from service.client import Accrue
 from service.settings import Settings
@@ -40,7 +40,7 @@ def prepare(url: str, token: str, console: Console) -> None:
         missing = ANNOTATED - accepted
         if missing <= 0:
             return
-        truths = {sample.name: sample.truth for sample in samples}
+        truths = truths_of(samples)
         rows = annotate(client, label_id, truths, Plan())
         said = "A simulated annotator accepts the first images"
         for _, _row in zip(track(range(missing), said, console=console), rows, strict=False):

@@ -91,11 +91,16 @@ def _until_good(
     return held, dice
 
 
+def truths_of(samples: Sequence[Sample]) -> dict[str, NDArray[np.bool_]]:
+    """The true masks, by the names that the service gives to the images."""
+    return {clean_name(sample.name): sample.truth for sample in samples}
+
+
 def annotate_together(
     url: str, tokens: Sequence[str], label_id: int, samples: Sequence[Sample], plan: Plan
 ) -> Iterator[Row]:
     """An annotator per token, in parallel; rows in order of acceptance. Raises what one of them raises."""
-    truths = {clean_name(sample.name): sample.truth for sample in samples}
+    truths = truths_of(samples)
     rows: queue.SimpleQueue[Row | None] = queue.SimpleQueue()
     stopping = threading.Event()
 

@@ -1,7 +1,9 @@
 """ETag and If-Match: a change is made to what somebody saw, or not at all."""
 
+from collections.abc import Callable
 from hashlib import sha256
 
+from fastapi import Request, Response
 from pydantic import BaseModel
 
 from service.errors import VersionStale
@@ -18,6 +20,15 @@ def etag(changeable: BaseModel) -> str:
 def unchanging(tag: str) -> dict[str, str]:
     """Headers for what never changes under its address, while the project is there."""
     return {"ETag": f'"{tag}"', "Cache-Control": f"private, max-age={KEPT_SECONDS}, immutable"}
+
+
+def unless_known(
+    request: Request, headers: dict[str, str], media_type: str, make: Callable[[], bytes]
+) -> Response:
+    """What ``make`` makes; to whoever has it already, by its ETag, it is not made and not sent again."""
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
+    return Response(make(), media_type=media_type, headers=headers)
 
 
 def tags(if_match: str) -> set[str]:

@@ -25,6 +25,7 @@ from service.context.withdrawal import withdraw
 from service.db import reading
 from service.dependencies import Admission, Caller, IfMatch, Jobs, Rules, Sessions, Storage, Transaction
 from service.errors import Invalid
+from service.etag import unless_known
 from service.ids import After, Id
 from service.images.decode import decode
 from service.images.queries import stored_window
@@ -101,11 +102,12 @@ def read_entry_thumbnail(
     with reading(sessions) as session:
         image, mask_digest = listing.pictured(session, entry_id)
     headers = {"ETag": f'"{image.id}-{image.digest[:16]}-{mask_digest[:16]}-{size}"'}
-    if request.headers.get("if-none-match") == headers["ETag"]:
-        return Response(status_code=304, headers=headers)
-    pixels, mask = decode(storage.get(image.digest)), from_png(storage.get(mask_digest))
-    png = overlaid(pixels, mask, size, stored_window(image))
-    return Response(png, media_type="image/png", headers=headers)
+
+    def png() -> bytes:
+        pixels, mask = decode(storage.get(image.digest)), from_png(storage.get(mask_digest))
+        return overlaid(pixels, mask, size, stored_window(image))
+
+    return unless_known(request, headers, "image/png", png)
 
 
 @router.post("/annotations/{annotation_id}/withdraw")

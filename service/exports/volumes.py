@@ -59,8 +59,7 @@ def _filled(making: Making, volume: Volume, label_id: int | None) -> Voxels:
         with making.reported(picture.name):
             if label_id is None:
                 merge(making, picture, plane)
-                continue
-            for row in picture.firsts():
+            for row in picture.firsts():  # none matches where all labels share the volume
                 if row.label_id == label_id:
                     plane[making.mask(row.digest, picture.shape)] = 1
     return values

@@ -13,7 +13,7 @@ from service import bodies
 from service.db import reading
 from service.dependencies import Caller, Rules, Sessions, Storage, Transaction
 from service.errors import ImagesRefused, Invalid
-from service.etag import unchanging
+from service.etag import unchanging, unless_known
 from service.ids import After, Id
 from service.images import actions, queries
 from service.images.actions import Received, RefusedFile, StoredFile
@@ -194,9 +194,7 @@ def read_pixels(
     with reading(sessions) as session:
         image = queries.image(session, image_id)
     headers = unchanging(image.digest)
-    if request.headers.get("if-none-match") == headers["ETag"]:
-        return Response(status_code=304, headers=headers)
-    return Response(storage.get(image.digest), media_type=image.media_type, headers=headers)
+    return unless_known(request, headers, image.media_type, lambda: storage.get(image.digest))
 
 
 @router.get("/images/{image_id}/thumbnail", response_class=Response)
@@ -212,7 +210,8 @@ def read_thumbnail(
     with reading(sessions) as session:
         image = queries.image(session, image_id)
     headers = unchanging(f"{image.id}-{image.digest}-{size}")
-    if request.headers.get("if-none-match") == headers["ETag"]:
-        return Response(status_code=304, headers=headers)
-    png = thumbnail(decode(storage.get(image.digest)), size, queries.stored_window(image))
-    return Response(png, media_type="image/png", headers=headers)
+
+    def png() -> bytes:
+        return thumbnail(decode(storage.get(image.digest)), size, queries.stored_window(image))
+
+    return unless_known(request, headers, "image/png", png)

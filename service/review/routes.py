@@ -11,6 +11,7 @@ from service.annotations.queries import annotation, locked
 from service.annotations.schemas import AnnotationOut
 from service.db import reading
 from service.dependencies import IfMatch, Jobs, Rules, Sessions, Storage
+from service.etag import unless_known
 from service.ids import Id
 from service.projects.queries import lock_label
 from service.queue.actions import take_for_review, take_submitted
@@ -110,7 +111,4 @@ def read_predicted_mask(
 
 
 def _png(request: Request, storage: Storage, digest: str) -> Response:
-    headers = {"ETag": f'"{digest}"'}
-    if request.headers.get("if-none-match") == headers["ETag"]:
-        return Response(status_code=304, headers=headers)
-    return Response(storage.get(digest), media_type="image/png", headers=headers)
+    return unless_known(request, {"ETag": f'"{digest}"'}, "image/png", lambda: storage.get(digest))

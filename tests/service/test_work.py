@@ -152,12 +152,17 @@ def test_a_project_without_context_is_always_at_version_zero(alone: Alone) -> No
     assert len(told(alone.api.get(f"/labels/{project.label_id}/context"))) == 1
 
 
+def sent_for(alone: Alone, opened: Opened, job: Job) -> int:
+    """The row of a job that somebody waits for: a new interaction, or the annotation that is opened."""
+    if job is Job.PREDICT_FIRST:
+        return opened.id
+    told(draw(alone.api, opened), 202)
+    return newest_interaction(alone, opened.id)
+
+
 @pytest.mark.parametrize("job", [Job.PREDICT, Job.PREDICT_FIRST])
 def test_what_fails_three_times_is_given_up_and_told(alone: Alone, opened: Opened, job: Job) -> None:
-    row_id = opened.id
-    if job is Job.PREDICT:
-        told(draw(alone.api, opened), 202)
-        row_id = newest_interaction(alone, opened.id)
+    row_id = sent_for(alone, opened, job)
     allowed = []
     for _ in range(5):
         with unit_of_work(alone.sessions) as session:
@@ -175,10 +180,7 @@ def test_what_fails_three_times_is_given_up_and_told(alone: Alone, opened: Opene
 
 @pytest.mark.parametrize("job", [Job.PREDICT, Job.PREDICT_FIRST])
 def test_a_mask_that_comes_after_all_is_no_failure(alone: Alone, opened: Opened, job: Job) -> None:
-    row_id = opened.id
-    if job is Job.PREDICT:
-        told(draw(alone.api, opened), 202)
-        row_id = newest_interaction(alone, opened.id)
+    row_id = sent_for(alone, opened, job)
     work = work_or_fail(alone, job, row_id)
     for _ in range(4):
         with unit_of_work(alone.sessions) as session:
