@@ -302,6 +302,7 @@ def train(
     exclude: Annotated[list[str] | None, typer.Option(help="A pack to leave out.")] = None,
     start: Annotated[Path | None, typer.Option(help="Weights to begin with; none: from nothing.")] = None,
     device: str = "cpu",
+    processes: Annotated[int, typer.Option(min=1, help="That learn together, on a CPU: one per core.")] = 1,
     seed: int = 0,
 ) -> None:
     """Train the default network."""
@@ -317,6 +318,7 @@ def train(
             start=start,
             recipe=Recipe(seed=seed),
             device=device,
+            processes=processes,
         )
         typer.echo(f"Weights: {weights}")
 

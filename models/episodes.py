@@ -60,15 +60,18 @@ class Batch(NamedTuple):
 
 
 class Batches(IterableDataset[Batch]):
-    """An endless stream of batches; each loader process has its own random numbers."""
+    """An endless stream of batches; each part of a training and each of its loaders has its own."""
 
-    def __init__(self, sampler: EpisodeSampler, episode: Episode, *, seed: int, start: int) -> None:
+    def __init__(
+        self, sampler: EpisodeSampler, episode: Episode, *, seed: int, start: int, part: int = 0
+    ) -> None:
         super().__init__()
-        self.sampler, self.episode, self.seed, self.start = sampler, episode, seed, start
+        self.sampler, self.episode = sampler, episode
+        self.seeds = (seed, start, part)
 
     def __iter__(self) -> Iterator[Batch]:
         info = get_worker_info()
-        rng = np.random.default_rng([self.seed, self.start, info.id if info else 0])
+        rng = np.random.default_rng([*self.seeds, info.id if info else 0])
         while True:
             yield self._batch(rng)
 

@@ -8,6 +8,7 @@ and leaves the schedule to the clock: the learning rate falls along a cosine ove
 import copy
 import json
 import math
+import os
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,9 +26,11 @@ from models.encoding import SIDE
 from models.episodes import Annotators, Batch, Batches, Episode, accepted_context
 from models.losses import segmentation_loss, soft_dice_loss, under_ink
 from models.memory import ContextMemory, Opened
+from models.parallel import as_the_first_says, average_gradients, rank, run_in_processes
 from models.weights_file import load_weights, save_weights
 
 LOG_STEPS, SAVE_SECONDS = 50, 300.0
+CHECKPOINT, WEIGHTS = "checkpoint.pt", "weights.safetensors"
 Rng = np.random.Generator
 
 
@@ -130,11 +133,12 @@ class Trainer:
         rate = self.recipe.learning_rate * _rate(progress, self.recipe.warmup)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        rng = np.random.default_rng([self.recipe.seed, self.step])
+        rng = np.random.default_rng([self.recipe.seed, self.step, rank()])
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.half):
             loss = episode_loss(self.network, batch, rng, self.recipe)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        average_gradients(self.network.parameters())
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         if torch.isfinite(norm):  # a single bad batch must not end a run of hours
             self.optimiser.step()
@@ -201,46 +205,66 @@ def train(
     recipe: Recipe | None = None,
     device: str = "cpu",
     loaders: int = 1,
+    processes: int = 1,
 ) -> Path:
     """Trains for ``minutes`` in all, going on from ``out``/checkpoint.pt if it is there.
 
     Otherwise it begins with the weights ``start``, or from nothing. ``packs`` is a folder of packs with their
     DATASETS.md: those of licence class A, less ``exclude``, are used; None trains on synthetic tasks alone.
+    With several ``processes`` (on a CPU) every step learns from a batch of each.
     Returns the path of the weights (the moving average).
     """
+    if processes > 1 and device != "cpu":
+        raise ValueError(f"Several processes train together on a CPU only, not on {device}.")
+    if start is not None:
+        load_weights(start)  # a wrong file is refused here, once
     recipe = recipe or Recipe()
     chosen = [p for p in read_packs(packs, ["A"]) if p.name not in exclude] if packs else []
     shares = (recipe.synthetic_share, recipe.superpixel_share) if chosen else (1.0, 0.0)
     sampler = EpisodeSampler(chosen, synthetic_share=shares[0], superpixel_share=shares[1])
     out.mkdir(parents=True, exist_ok=True)
+    run_in_processes(processes, _run, recipe, sampler, out, start, device, loaders, minutes * 60)
+    return out / WEIGHTS
+
+
+def _run(
+    recipe: Recipe,
+    sampler: EpisodeSampler,
+    out: Path,
+    start: Path | None,
+    device: str,
+    loaders: int,
+    limit: float,
+) -> None:
+    """The run of one process; the first one writes."""
     trainer = Trainer(recipe, torch.device(device))
-    checkpoint = out / "checkpoint.pt"
+    checkpoint = out / CHECKPOINT
     if checkpoint.exists():
         trainer.restore(checkpoint)
     elif start is not None:
         trainer.start_from(start)
     loader = DataLoader(
-        Batches(sampler, recipe.episode, seed=recipe.seed, start=trainer.step),
+        Batches(sampler, recipe.episode, seed=recipe.seed, start=trainer.step, part=rank()),
         batch_size=None,
         num_workers=loaders,
         prefetch_factor=4 if loaders else None,
     )
-    _run(trainer, loader, out, minutes * 60)
-    trainer.save(checkpoint)
-    weights = out / "weights.safetensors"
-    save_weights(trainer.average, weights)
-    return weights
+    _learn(trainer, loader, out, limit)
+    if rank() == 0:
+        trainer.save(checkpoint)
+        save_weights(trainer.average, out / WEIGHTS)
 
 
-def _run(trainer: Trainer, loader: DataLoader[Batch], out: Path, limit: float) -> None:
+def _learn(trainer: Trainer, loader: DataLoader[Batch], out: Path, limit: float) -> None:
     """The loop: learn, log every 50 steps, save every five minutes, stop when the time is up."""
+    first = rank() == 0
     began, saved = time.monotonic() - trainer.seconds, time.monotonic()
     losses: list[float] = []
-    with (out / "log.jsonl").open("a") as log, _progress() as progress:
+    with (out / "log.jsonl" if first else Path(os.devnull)).open("a") as log, _progress(first) as progress:
         bar = progress.add_task("Training", total=limit, loss="")
         for batch in loader:
             losses.append(trainer.learn(batch, min(1.0, trainer.seconds / limit)))
-            trainer.seconds = time.monotonic() - began
+            trainer.seconds = as_the_first_says(time.monotonic() - began)
             done = trainer.seconds >= limit
             if len(losses) == LOG_STEPS or done:
                 row = _log_row(trainer, batch, losses)
@@ -249,8 +273,8 @@ def _run(trainer: Trainer, loader: DataLoader[Batch], out: Path, limit: float) -
                 losses.clear()
                 progress.update(bar, loss=f"step {row['step']}, loss {row['loss']}")
             progress.update(bar, completed=trainer.seconds)
-            if time.monotonic() - saved > SAVE_SECONDS:
-                trainer.save(out / "checkpoint.pt")
+            if first and time.monotonic() - saved > SAVE_SECONDS:
+                trainer.save(out / CHECKPOINT)
                 saved = time.monotonic()
             if done:
                 return
@@ -268,11 +292,12 @@ def _log_row(trainer: Trainer, batch: Batch, losses: list[float]) -> dict[str, f
     return row
 
 
-def _progress() -> Progress:
+def _progress(shown: bool) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[loss]}"),
         console=Console(stderr=True),
+        disable=not shown,
     )
