@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, select
+from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from service.tables import (
@@ -13,6 +13,7 @@ from service.tables import (
     Draft,
     Image,
     Interaction,
+    Label,
     Lease,
     Prediction,
     State,
@@ -72,6 +73,23 @@ def untouched() -> ColumnElement[bool]:
         Annotation.flag.is_(None),
         *(~exists().where(trace.annotation_id == Annotation.id) for trace in TRACES),
     )
+
+
+def forget_first_masks(session: Session, project_id: int) -> None:
+    """As if nothing had been predicted, or had failed, where nobody has begun: for another model to do.
+
+    What somebody has open they go on judging as they see it.
+    """
+    labels = select(Label.id).where(Label.project_id == project_id)
+    begun = (
+        exists().where(trace.annotation_id == Annotation.id) for trace in (Lease, Interaction, Submission)
+    )
+    afresh = and_(Annotation.label_id.in_(labels), Annotation.state == State.OPEN, *(~each for each in begun))
+    session.execute(
+        delete(Prediction).where(Prediction.annotation_id.in_(select(Annotation.id).where(afresh)))
+    )
+    never = {"first_attempts": 0, "first_failure": None, "first_uncertainty": None}
+    session.execute(update(Annotation).where(afresh).values(**never, version=Annotation.version + 1))
 
 
 def _drop(session: Session, label_id: int, overlap: int) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from models import catalogue
-from service.allotment import allot, set_overlap
+from service.allotment import allot, forget_first_masks, set_overlap
 from service.clock import now
 from service.context.actions import limit_context
 from service.errors import Invalid, LabelInUse, NameTaken
@@ -38,10 +38,12 @@ def change_project(
 ) -> None:
     """Set what ``change`` names; a larger overlap allots more work, a smaller one takes untouched work away.
 
+    Another model makes the first masks anew wherever nobody has begun.
     Needs the project's row locked.
     """
     if "model" in change and change["model"] != project.model:
         require_installed(change["model"], weights_dir)
+        forget_first_masks(session, project.id)
     if "overlap" in change and change["overlap"] != project.overlap:
         for label in queries.labels(session, project.id):
             queries.lock_label(session, label.id)

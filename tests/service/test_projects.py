@@ -8,14 +8,16 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import event, update
+from sqlalchemy import delete, event, select, update
 
 from models.catalogue import MODELS
 from service.accounts.actions import create_token, create_user
+from service.annotations.outcomes import count_attempt
 from service.clock import now
-from service.db import unit_of_work
-from service.tables import Token
-from tests.factories import a_project, accept_next, told
+from service.db import reading, unit_of_work
+from service.jobs import Job
+from service.tables import Annotation, Prediction, Token
+from tests.factories import a_project, accept_next, draw, open_next, told
 from tests.service.conftest import Alone
 
 UNET = "ScribblePrompt_unet_v1_nf192_res128.pt"
@@ -167,3 +169,33 @@ def test_no_other_site_frames_opens_or_embeds_what_is_answered(alone: Alone, pat
     assert headers["Referrer-Policy"] == "no-referrer"
     assert "private" in headers["Cache-Control"]
     assert "Access-Control-Allow-Origin" not in headers
+
+
+def test_another_model_makes_the_first_masks_anew_where_nobody_has_begun(
+    alone: Alone, tmp_path: Path
+) -> None:
+    (tmp_path / UNET).touch()
+    with_weights(alone, tmp_path)
+    project = a_project(alone.api, images=4)
+    drawn, left, failed, _ = queue = waiting(alone)
+    opened = open_next(alone.api, project.label_id)
+    for annotation_id in queue:
+        alone.predict(Job.PREDICT_FIRST, annotation_id)
+    told(draw(alone.api, opened), 202)
+    with unit_of_work(alone.sessions) as session:
+        session.execute(delete(Prediction).where(Prediction.annotation_id == failed))
+        count_attempt(session, Job.PREDICT_FIRST, failed, 0, events=alone.events)
+    path = f"/projects/{project.id}"
+    seen = {"If-Match": alone.api.get(path).headers["ETag"]}
+    told(alone.api.patch(path, json={"model": "scribbleprompt-unet"}, headers=seen))
+    assert alone.predict(Job.PREDICT_FIRST, drawn) is None
+    for annotation_id in (left, failed):
+        made = alone.predict(Job.PREDICT_FIRST, annotation_id)
+        assert made is not None and made.model == "scribbleprompt-unet"
+    assert told(alone.api.get(f"/annotations/{failed}"))["failure"] is None
+
+
+def waiting(alone: Alone) -> list[int]:
+    """All annotations, in the order of the queue."""
+    with reading(alone.sessions) as session:
+        return list(session.scalars(select(Annotation.id).order_by(Annotation.position)))
