@@ -100,13 +100,13 @@ def worker() -> None:
 
 
 @app.command()
-def migrate() -> None:
+def migrate(data_dir: DataDir = None) -> None:
     """Bring the database up to date."""
     from commands.serve import migrate as run
     from service.settings import Settings
 
     with _told():
-        run(Settings())
+        run(Settings(**_given(data_dir=data_dir)))
 
 
 @app.command()
@@ -115,16 +115,18 @@ def user(
     link: Annotated[bool, typer.Option("--link", help="Print a link to choose a password.")] = False,
     admin: Annotated[bool | None, typer.Option(help="May everything, everywhere.")] = None,
     enable: Annotated[bool | None, typer.Option("--enable/--disable", help="May sign in at all.")] = None,
+    data_dir: DataDir = None,
 ) -> None:
     """Print a new token of a person, who is created if there is none of that name.
 
-    The first person of an installation is its administrator.
+    The first person of an installation is its administrator, unless `accrue serve` has started there.
     """
     from commands.users import Wish, change_user
     from service.settings import Settings
 
     with _told():
-        typer.echo(change_user(Settings(), name, Wish(link, admin, enable)))
+        settings = Settings(**_given(data_dir=data_dir))
+        typer.echo(change_user(settings, name, Wish(link, admin, enable)))
 
 
 @app.command()

@@ -66,7 +66,7 @@ def last_words(log: Path) -> str:
 
 
 class Kept:
-    """A child that is started again whenever it ends or hangs, with growing pauses, until ``stop``.
+    """A child that is started again whenever it ends or ``hangs``, with growing pauses, until ``stop``.
 
     ``ended`` counts how often it did.
     """
@@ -78,7 +78,7 @@ class Kept:
         environment: Mapping[str, str],
         log: Path,
         *,
-        hangs: Callable[[], bool],
+        hangs: Callable[[], bool] = lambda: False,
     ) -> None:
         self.name = name
         self.ended = 0

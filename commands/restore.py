@@ -108,7 +108,7 @@ def _fill(session: Session, storage: Storage, path: Path, progress: Progress) ->
             session.execute(_insert(table), [_values(table, row) for row in rows])
             progress(table.name, len(rows))
         elif kind == "blobs":
-            storage.put(data)
+            storage.put(data, anew=True)  # what lies there may be what made the restore necessary
             count += 1
             progress("blobs", count)
     if dialect_of(session) == "postgresql":

@@ -77,7 +77,7 @@ def running_service(settings: Settings) -> Iterator[Running]:
 
     Valkey is started only where ``settings`` name none. Raises StartError.
     """
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with ExitStack() as stack:
         stack.enter_context(_only_one(settings.data_dir))
         for child in ("valkey", "worker"):

@@ -3,7 +3,6 @@
 import os
 import shutil
 import stat
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -24,10 +23,10 @@ LONGEST_TEMP = 60
 
 @contextmanager
 def private_valkey(log: Path) -> Iterator[str]:
-    """Starts the server and yields its address in Celery's spelling. Raises StartError.
+    """Starts the server, again whenever it ends, and yields its address in Celery's spelling.
 
     It keeps nothing on disk, which is fine: rows are the truth, and what was queued in it when it
-    ended is read off them and sent again by the sweep.
+    ended is read off them and sent again by the sweep. Raises StartError.
     """
     # Not in the data folder: the path of a unix socket has at most 107 bytes.
     with _own_folder(log) as folder:
@@ -36,13 +35,13 @@ def private_valkey(log: Path) -> Iterator[str]:
         options |= {"save": "", "appendonly": "no", "daemonize": "no", "loglevel": "warning"}
         options |= {"maxmemory-policy": "noeviction"}
         arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
-        child = children.start([_binary(), *arguments], os.environ, log)
+        server = children.Kept("valkey", [_binary(), *arguments], os.environ, log)
         try:
             address = f"redis+socket://{path}"
-            _wait_for(child, address, log)
+            _wait_for(server, address, log)
             yield address
         finally:
-            children.stop(child)
+            server.stop()
 
 
 @contextmanager
@@ -68,10 +67,10 @@ def _binary() -> str:
     return str(get_binary_path())
 
 
-def _wait_for(child: subprocess.Popen[bytes], address: str, log: Path) -> None:
+def _wait_for(server: children.Kept, address: str, log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     with redis.Redis.from_url(redis_py_url(address)) as client:
-        while time.monotonic() < deadline and child.poll() is None:
+        while time.monotonic() < deadline and not server.ended:
             try:
                 client.ping()
                 return

@@ -46,7 +46,7 @@ def open_engine(url: str) -> Engine:
     match parsed.get_backend_name():
         case "sqlite":
             if parsed.database and parsed.database != ":memory:":
-                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+                Path(parsed.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             engine = create_engine(parsed, connect_args={"timeout": SQLITE_BUSY_MS / 1000}, **POOL)
             _prepare_sqlite(engine)
             return engine

@@ -4,11 +4,13 @@
 
 import logging
 from collections.abc import Mapping
+from errno import EDQUOT, ENOSPC
 from typing import Any, ClassVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from psycopg.errors import DiskFull as DatabaseDiskFull
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
@@ -233,6 +235,10 @@ class Busy(AccrueError):
     headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
 
 
+class DiskFull(Busy):
+    code, title = "disk_full", "The disk of the service is full"
+
+
 # The answers that the framework gives by itself: wrong path, wrong method, body too large …
 FRAMEWORK_CODES = {
     400: "bad_request",
@@ -291,6 +297,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(IntegrityError, _already_there)
     app.add_exception_handler(OperationalError, _database_away)
     app.add_exception_handler(PoolTimeout, _database_away)
+    app.add_exception_handler(OSError, _disk_full)
     app.add_exception_handler(Exception, _unknown)
 
 
@@ -329,8 +336,19 @@ async def _already_there(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _database_away(request: Request, error: Exception) -> JSONResponse:
+    cause = getattr(error, "orig", None)
+    if getattr(cause, "sqlite_errorname", None) == "SQLITE_FULL" or isinstance(cause, DatabaseDiskFull):
+        return await _disk_full(request, OSError(ENOSPC, str(cause)))
     logger.error("database.away", exc_info=error)
     return await _known(request, Busy("Nothing was changed. Please send the request again."))
+
+
+async def _disk_full(request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, OSError) or error.errno not in (ENOSPC, EDQUOT):
+        raise error
+    logger.error("disk.full", exc_info=error)
+    detail = "Nothing was changed. Whoever runs it must free space; then please send the request again."
+    return await _known(request, DiskFull(detail))
 
 
 async def _unknown(request: Request, error: Exception) -> JSONResponse:

@@ -40,6 +40,12 @@ URGENT = "prompt"
 PULSE_KEY = "accrue:worker"
 PULSE_SECONDS = 30
 
+
+def pulse_key_of(host: str) -> str:
+    """The same for the workers of one host: whether those at another one live says nothing about them."""
+    return f"{PULSE_KEY}:{host}"
+
+
 # A header of each job: when it was sent, in seconds since 1970.
 SENT_AT = "sent_at"
 

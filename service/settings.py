@@ -17,7 +17,7 @@ class Settings(BaseSettings):
     storage_url: str | None = None
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
-    public_url: str | None = Field(default=None, pattern=r"^https?://[^/?#\s]+(/[^?#\s]*)?$")
+    public_url: str | None = Field(default=None, pattern=r"^https?://[^/?#\s]+/?$")
     device: str = "cpu"
     model: str = "memory-v1"
     weights_dir: Path | None = None

@@ -30,10 +30,11 @@ def digest_of(data: bytes) -> str:
 
 
 class Storage(Protocol):
-    def put(self, data: bytes, *, durable: bool = True) -> str:
+    def put(self, data: bytes, *, durable: bool = True, anew: bool = False) -> str:
         """Keep ``data`` and return its digest.
 
         Without ``durable`` it costs no wait for the disk, and survives a power cut only after ``keep``.
+        What is there already is trusted if it is as long, unless ``anew``.
         """
 
     def keep(self, digest: str) -> None:
@@ -61,7 +62,7 @@ class MemoryStorage:
         self._blobs: dict[str, bytes] = {}
         self._passing: dict[str, bytes] = {}
 
-    def put(self, data: bytes, *, durable: bool = True) -> str:
+    def put(self, data: bytes, *, durable: bool = True, anew: bool = False) -> str:
         digest = digest_of(data)
         self._blobs[digest] = bytes(data)
         return digest
@@ -100,10 +101,10 @@ class LocalStorage:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def put(self, data: bytes, *, durable: bool = True) -> str:
+    def put(self, data: bytes, *, durable: bool = True, anew: bool = False) -> str:
         digest = digest_of(data)
         path = self._path(digest)
-        if not path.exists():
+        if anew or not path.exists() or path.stat().st_size != len(data):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._write(path, data, durable=durable)
         elif durable:
@@ -179,7 +180,7 @@ class BucketStorage:
                 f"AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY set? {str(error).splitlines()[0]}"
             ) from error
 
-    def put(self, data: bytes, *, durable: bool = True) -> str:
+    def put(self, data: bytes, *, durable: bool = True, anew: bool = False) -> str:
         digest = digest_of(data)
         self._store.put(_place(digest), data)
         return digest

@@ -325,6 +325,17 @@ def test_backup_and_restore_are_commands(new: New, tmp_path: Path) -> None:
     assert again.exit_code == 1 and "is not empty" in again.output
 
 
+def test_a_restore_puts_right_what_lies_damaged_in_the_storage(new: New, tmp_path: Path) -> None:
+    before, after = filled(new("sqlite")), new("sqlite")
+    backup(before, tmp_path / "x.tar", silent)
+    damaged = digest_of(b"annotations mask_digest 1")
+    lies_there = after.data_dir / "blobs" / damaged[:2] / damaged
+    lies_there.parent.mkdir(parents=True)
+    lies_there.write_bytes(b"Annotations mask_digest 1")
+    restore(after, tmp_path / "x.tar", silent)
+    assert verify(after, silent) == []
+
+
 @pytest.mark.parametrize("command", [["backup", "x.tar"], ["verify"]])
 def test_where_no_installation_is_none_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]

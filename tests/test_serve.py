@@ -18,7 +18,7 @@ from commands.errors import StartError
 from commands.serve import environment_of, running_service
 from service.settings import Settings
 from tests.conftest import ServiceUnderTest
-from tests.factories import a_project, open_next
+from tests.factories import a_project, draw, open_next, told
 
 
 @pytest.fixture
@@ -111,6 +111,28 @@ def test_a_worker_that_cannot_start_is_quoted(settings: Settings) -> None:
     unknown = settings.model_copy(update={"model": "none-such"})
     with pytest.raises(StartError, match="none-such cannot be loaded"), running_service(unknown):
         pass
+
+
+def test_only_its_owner_can_look_into_the_folder_that_it_makes(settings: Settings) -> None:
+    with running_service(settings):
+        assert settings.data_dir.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_valkey_that_dies_is_started_again_and_what_was_asked_for_meanwhile_is_done(
+    settings: Settings,
+) -> None:
+    with running_service(settings) as running, httpx.Client(base_url=f"{running.url}/api") as api:
+        api.headers["Authorization"] = f"Bearer {running.token}"
+        opened = open_next(api, a_project(api, images=1).label_id)
+        valkey = [each for each in psutil.Process().children() if "valkey" in each.name()]
+        assert len(valkey) == 1
+        valkey[0].kill()
+        told(draw(api, opened), 202)
+        deadline = time.monotonic() + 60
+        while told(api.get(f"/annotations/{opened.id}"))["prediction"] is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        assert api.get(f"{running.url}/readyz").json()["ready"]
 
 
 def test_a_worker_that_dies_is_started_again(service: ServiceUnderTest) -> None:

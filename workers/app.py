@@ -26,7 +26,7 @@ from models.prompts import Click
 from models.registry import load
 from service.db import make_sessions, open_engine
 from service.events import RedisEvents, redis_py_url
-from service.jobs import PULSE_KEY, PULSE_SECONDS, QUEUES, CeleryJobs, Job, Jobs, open_celery
+from service.jobs import PULSE_KEY, PULSE_SECONDS, QUEUES, CeleryJobs, Job, Jobs, open_celery, pulse_key_of
 from service.settings import Settings
 from service.storage import open_storage
 from workers.bench import Bench
@@ -124,7 +124,8 @@ def _pulse_with_every_task(redis_url: str) -> None:
     def beat(**_: Any) -> None:
         nonlocal beaten
         if time.monotonic() - beaten > 1:
-            broker.set(PULSE_KEY, 1, ex=PULSE_SECONDS)
+            for key in (PULSE_KEY, pulse_key_of(socket.gethostname())):
+                broker.set(key, 1, ex=PULSE_SECONDS)
             beaten = time.monotonic()
 
     task_postrun.connect(beat, weak=False)

@@ -70,7 +70,7 @@ def test_two_processes_train_go_on_and_write_once(tmp_path: Path) -> None:
 def test_weights_that_are_none_are_refused_before_anything_starts(tmp_path: Path) -> None:
     out = tmp_path / "out"
     (tmp_path / "broken.safetensors").write_bytes(b"nothing of the kind")
-    with pytest.raises(ValueError, match="broken.safetensors"):
+    with pytest.raises(ValueError, match=r"broken\.safetensors"):
         train(out, minutes=1, packs=None, start=tmp_path / "broken.safetensors", processes=2)
     assert not out.exists()
 

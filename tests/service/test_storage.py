@@ -37,6 +37,17 @@ def test_putting_the_same_bytes_again_changes_nothing(storage: Storage) -> None:
     assert storage.put(b"twice") == storage.put(b"twice")
 
 
+@pytest.mark.parametrize(("lies_there", "anew"), [(b"", False), (b"wrong bytes", True)])
+def test_a_blob_cut_short_is_put_right_and_any_other_where_that_is_asked_for(
+    tmp_path: Path, lies_there: bytes, anew: bool
+) -> None:
+    storage, right = LocalStorage(tmp_path), b"right bytes"
+    digest = storage.put(right)
+    (tmp_path / digest[:2] / digest).write_bytes(lies_there)
+    storage.put(right, anew=anew)
+    assert storage.get(digest) == right
+
+
 def test_a_digest_that_was_never_put_is_not_found(storage: Storage) -> None:
     assert not storage.exists("0" * 64)
     with pytest.raises(FileNotFoundError):

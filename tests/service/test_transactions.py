@@ -1,8 +1,12 @@
 """Jobs and events leave after the commit, and only then; a send that fails loses nothing."""
 
 import logging
+import sqlite3
+from contextlib import closing
+from errno import ENOSPC
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import event, func, select, text
 from sqlalchemy.exc import OperationalError
@@ -86,6 +90,34 @@ def test_a_database_that_does_not_answer_is_told_as_busy(alone: Alone) -> None:
     answer = draw(alone.api, opened)
     assert told(answer, 503)["code"] == "busy"
     assert answer.headers["Retry-After"] == "1"
+
+
+def full(what: str) -> Exception:
+    """The error of a database, or of a file system, that has no space left."""
+    if what == "storage":
+        return OSError(ENOSPC, "No space left on device")
+    if what == "PostgreSQL":
+        return OperationalError("COMMIT", {}, psycopg.errors.DiskFull("could not extend file"))
+    with closing(sqlite3.connect(":memory:")) as small:
+        small.execute("PRAGMA max_page_count = 2")
+        with pytest.raises(sqlite3.OperationalError) as refused:
+            small.execute("CREATE TABLE t AS SELECT zeroblob(1000000)")
+    return OperationalError("COMMIT", {}, refused.value)
+
+
+@pytest.mark.parametrize("what", ["storage", "PostgreSQL", "SQLite"])
+def test_a_full_disk_is_told_as_one(alone: Alone, what: str) -> None:
+    opened = open_next(alone.api, a_project(alone.api, images=1).label_id)
+    failing_commit(alone, full(what))
+    answer = draw(alone.api, opened)
+    assert told(answer, 503)["code"] == "disk_full"
+    assert answer.headers["Retry-After"] == "1"
+
+
+def test_another_error_of_the_system_stays_unknown(alone: Alone) -> None:
+    opened = open_next(alone.api, a_project(alone.api, images=1).label_id)
+    failing_commit(alone, FileNotFoundError("a blob"))
+    assert told(draw(alone.api, opened), 500)["code"] == "internal"
 
 
 def test_a_broker_that_is_away_costs_no_interaction(alone: Alone, monkeypatch: pytest.MonkeyPatch) -> None:

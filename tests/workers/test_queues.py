@@ -1,5 +1,6 @@
 """Jobs into queues, and a real worker that takes the most urgent first."""
 
+import socket
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ from commands.serve import environment_of
 from models.prompts import Click
 from service.db import make_sessions, open_engine, unit_of_work
 from service.events import redis_py_url
-from service.jobs import PULSE_KEY, QUEUE_OF, URGENT, CeleryJobs, Job, RecordedJobs
+from service.jobs import PULSE_KEY, QUEUE_OF, URGENT, CeleryJobs, Job, RecordedJobs, pulse_key_of
 from service.settings import Settings
 from service.storage import open_storage
 from service.tables import Annotation, Interaction, Label, Prediction, Project, Table, User
@@ -176,6 +177,7 @@ def test_a_worker_has_a_pulse_while_it_consumes_and_is_ready_then(
             assert time.monotonic() < deadline
             time.sleep(0.05)
         assert 0 < broker.ttl(PULSE_KEY) <= 30
+        assert 0 < broker.ttl(pulse_key_of(socket.gethostname())) <= 30
 
 
 def test_readiness_tells_of_a_worker_that_consumes(service) -> None:
