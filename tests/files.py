@@ -4,6 +4,7 @@ import gzip
 import io
 import zipfile
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import imagecodecs
@@ -92,6 +93,27 @@ def dicom(
     stream = io.BytesIO()
     dcmwrite(stream, dataset, enforce_file_format=True)
     return stream.getvalue()
+
+
+def enhanced(
+    frames: np.ndarray,
+    *,
+    positions: Sequence[tuple[float, float, float]],
+    orientations: Sequence[tuple[float, ...]],
+    spacing: tuple[float, float],
+) -> bytes:
+    """A DICOM file of ``frames`` (N, H, W) that each tell where they lie; ``spacing`` of rows, columns."""
+    measures = Dataset()
+    measures.PixelSpacing = list(spacing)
+    groups = []
+    for position, orientation in zip(positions, orientations, strict=True):
+        place, plane, group = Dataset(), Dataset(), Dataset()
+        place.ImagePositionPatient, plane.ImageOrientationPatient = list(position), list(orientation)
+        group.PlanePositionSequence, group.PlaneOrientationSequence = [place], [plane]
+        groups.append(group)
+    shared = Dataset()
+    shared.PixelMeasuresSequence = [measures]
+    return dicom(frames, SharedFunctionalGroupsSequence=[shared], PerFrameFunctionalGroupsSequence=groups)
 
 
 def nifti(

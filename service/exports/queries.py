@@ -190,13 +190,11 @@ def _volume(session: Session, of: Scope, image_id: int) -> Volume:
         if image.series is None
         else (Image.project_id == image.project_id) & (Image.series == image.series)
     )
-    slices = session.execute(
-        select(Image, Source)
-        .join(Source, Source.id == Image.source_id)
-        .where(together)
-        .order_by(Image.place, Image.frame, Image.id)
-    ).all()
-    return Volume(_with_masks(session, of, [row[0] for row in slices]), [row[1] for row in slices])
+    slices = session.scalars(select(Image).where(together).order_by(Image.place, Image.frame, Image.id)).all()
+    # Once each: what a file of many slices tells of where they lie is long.
+    files = select(Source).where(Source.id.in_(select(Image.source_id).where(together)))
+    sources = {each.id: each for each in session.scalars(files)}
+    return Volume(_with_masks(session, of, slices), [sources[each.source_id] for each in slices])
 
 
 # An image that belongs to no volume is one of its own.

@@ -1,14 +1,18 @@
 """Masks as NIfTI volumes on the voxels of the file that the images came from.
 
 A NIfTI source keeps its shape, affine and header. A DICOM series is put together slice by slice, its affine
-from where the slices lie. Of any other file the voxels are (columns, rows, slices), spaced as the file says.
+from where the slices lie; what is several volumes becomes several files. Of any other file the voxels are
+(columns, rows, slices), spaced as the file says.
 """
 
 import zlib
+from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
+from nibabel.affines import voxel_sizes
 from nibabel.nifti1 import Nifti1Header
 from nibabel.nifti2 import Nifti2Header
 
@@ -17,30 +21,41 @@ from service.exports.pictures import label_dtype, merge
 from service.exports.queries import Volume, count_volumes, source_stems, volumes
 from service.images.geometry import NiftiGeometry, slice_of
 from service.images.nifti import header_of
+from service.images.stacking import Affine, Plane, stacks
 
 Voxels = npt.NDArray[Any]
-Affine = npt.NDArray[np.float64]
 
 CHUNK = 1 << 20
 LONGEST_SIDE = 32_767  # of version 1
 GZIP_LEVEL, GZIP_WBITS = 1, 16 + zlib.MAX_WBITS
-# NIfTI's world points to the right, front and head of a patient, DICOM's to the left, back and head.
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def write_volume(making: Making, volume: Volume) -> None:
+    """The volume's file, or a file for each of several volumes that its slices are."""
+    if _nifti_geometry(volume):
+        _write(making, volume, lambda: header_of(making.blob(volume.sources[0].digest)))
+        return
+    for stack in stacks([*map(Plane.of, (each.image for each in volume.pictures), volume.sources)]):
+        part = Volume([volume.pictures[i] for i in stack.order], [volume.sources[i] for i in stack.order])
+        if any(picture.masks for picture in part.pictures):
+            with making.reported(part.name):
+                _write(making, part, partial(_header, part, stack.affine))
+            if stack.remark:
+                making.tell(part.name, stack.remark)
+
+
+def _write(making: Making, volume: Volume, header: Callable[[], Nifti1Header]) -> None:
     """``VOLUME.nii.gz`` with the labels' values; with ``separate`` ``LABEL/VOLUME.nii.gz`` of 0 and 1."""
     name = making.stems[volume.sources[0].id]
-    alone = volume.pictures[0].image
-    if alone.series is None and alone.frame:  # a page of another size than the first
-        name = f"{name}/page-{alone.frame + 1}"
+    if begin := min(picture.image.frame for picture in volume.pictures):  # not the first volume of its file
+        name = f"{name}/page-{begin + 1}"
     if not making.scope.separate:
-        data = _nifti(making, volume, _filled(making, volume, None))
+        data = _nifti(header(), _filled(making, volume, None))
         making.file(f"volumes/{name}.nii.gz", data)
         return
     for label in making.scope.labels:
         if any(mask.label_id == label.id for picture in volume.pictures for mask in picture.masks):
-            data = _nifti(making, volume, _filled(making, volume, label.id))
+            data = _nifti(header(), _filled(making, volume, label.id))
             making.file(f"volumes/{label.folder}/{name}.nii.gz", data)
 
 
@@ -65,15 +80,19 @@ def _filled(making: Making, volume: Volume, label_id: int | None) -> Voxels:
     return values
 
 
-def _nifti(making: Making, volume: Volume, values: Voxels) -> bytes:
-    """The voxels as a gzipped NIfTI file, with the header of the source where that is one."""
-    if _nifti_geometry(volume):
-        header = header_of(making.blob(volume.sources[0].digest))
-    else:
-        header = Nifti1Header() if max(values.shape) <= LONGEST_SIDE else Nifti2Header()
-        header.set_data_shape(values.shape)
-        header.set_xyzt_units("mm")
-        header.set_sform(_affine(volume), code="scanner")
+def _header(volume: Volume, affine: Affine) -> Nifti1Header:
+    height, width = volume.pictures[0].shape
+    shape = width, height, len(volume.pictures)
+    header = Nifti1Header() if max(shape) <= LONGEST_SIDE else Nifti2Header()
+    header.set_data_shape(shape)
+    header.set_zooms(voxel_sizes(affine))
+    header.set_xyzt_units("mm")
+    header.set_sform(affine, code="scanner")
+    return header
+
+
+def _nifti(header: Nifti1Header, values: Voxels) -> bytes:
+    """The voxels as a gzipped NIfTI file, with what the header tells of where they lie."""
     header.set_data_dtype(values.dtype.newbyteorder(header.endianness))
     header.set_slope_inter(1, 0)
     header["cal_min"] = header["cal_max"] = 0
@@ -98,22 +117,6 @@ def _packed(header: Nifti1Header, values: Voxels) -> bytes:
 def _nifti_geometry(volume: Volume) -> NiftiGeometry | None:
     geometry = volume.sources[0].geometry
     return cast(NiftiGeometry, geometry) if geometry and geometry.get("format") == "nifti" else None
-
-
-def _affine(volume: Volume) -> Affine:
-    """From (column, row, slice) to millimetres: where the slices lie, else by their spacing alone."""
-    x, y = volume.pictures[0].image.spacing or (1.0, 1.0)
-    first, last = (volume.sources[index].geometry or {} for index in (0, -1))
-    if not first.get("position") or not last.get("position") or not first.get("orientation"):
-        return np.diag([x, y, 1.0, 1.0])
-    if len(volume.sources) > 1 and first["position"] == last["position"]:  # frames that share one place
-        return np.diag([x, y, 1.0, 1.0])
-    columns, rows = np.reshape(first["orientation"], (2, 3))
-    way = np.subtract(last["position"], first["position"])
-    between = way / (len(volume.sources) - 1) if len(volume.sources) > 1 else np.cross(columns, rows)
-    affine = np.eye(4)
-    affine[:3] = np.stack([columns * x, rows * y, between, first["position"]], axis=1)
-    return LPS_TO_RAS @ affine
 
 
 NIFTI = Format(

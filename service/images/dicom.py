@@ -42,6 +42,15 @@ NOT_PICTURES = {
         "import its masks as NIfTI, PNG or COCO JSON."
     ),
 }
+# Slices are parallel when their directions agree to so many decimals: to half a degree.
+PARALLEL = 2
+# What tells the volumes of a series apart: in the groups of a frame, or at the top.
+TURNS = (
+    ("FrameContentSequence", "TemporalPositionIndex"),
+    ("MREchoSequence", "EffectiveEchoTime"),
+    ("FrameContentSequence", "TemporalPositionIdentifier"),
+    ("MREchoSequence", "EchoNumbers"),
+)
 _UID = re.compile(r"[0-9.]{1,64}")
 
 # pydicom would quote what the file says in its warnings and log lines.
@@ -63,17 +72,18 @@ def open_dicom(data: bytes, *, max_pixels: int | None) -> ImageFile:
         _check(dataset, syntax)
         count = int(dataset.get("NumberOfFrames") or 1)
         check_size(int(dataset.Columns), int(dataset.Rows), max_pixels=max_pixels, slices=count)
-        series = _series(dataset) if count == 1 else digest_of(data)
+        file = digest_of(data) if count > 1 else None
         geometry = {
             "format": "dicom",
             "frames": count,
             "inverted": dataset.PhotometricInterpretation == "MONOCHROME1",
-            "position": _numbers(_group(dataset, 0, "PlanePositionSequence"), "ImagePositionPatient", 3),
-            "orientation": _numbers(
-                _group(dataset, 0, "PlaneOrientationSequence"), "ImageOrientationPatient", 6
-            ),
+            "positions": [_position(dataset, frame) for frame in range(count)],
+            "orientations": [_orientation(dataset, frame) for frame in range(count)],
+            "turns": [_turn(dataset, frame) for frame in range(count)],
+            "thickness": _thickness(_group(dataset, 0, "PixelMeasuresSequence")),
+            "number": _number(dataset, "InstanceNumber") if count == 1 else None,
         }
-    read = _reader(dataset, syntax, count, series)
+    read = _reader(dataset, syntax, count, file)
     return ImageFile(MEDIA_TYPE, count, geometry, lambda: in_turn(read, count))
 
 
@@ -110,7 +120,7 @@ def _check(dataset: Dataset, syntax: str) -> None:
         raise ImageDamaged("The DICOM image has a number of channels other than 1 or 3.")
 
 
-def _reader(dataset: Dataset, syntax: str, count: int, series: str | None) -> Callable[[int], Slice]:
+def _reader(dataset: Dataset, syntax: str, count: int, file: str | None) -> Callable[[int], Slice]:
     decoder = get_decoder(uid.UID(syntax))
     plugin = codestreams.NAME if syntax in codestreams.SYNTAXES else ""
 
@@ -118,7 +128,8 @@ def _reader(dataset: Dataset, syntax: str, count: int, series: str | None) -> Ca
         with DECODING, damaged(BROKEN, *ITS_ERRORS):
             array, told = decoder.as_array(dataset, index=frame, decoding_plugin=plugin)
             spacing = _spacing(_group(dataset, frame, "PixelMeasuresSequence"))
-            place = _place(dataset, frame) if count == 1 else float(frame)
+            series = _series(dataset, frame, file)
+            place = _place(dataset) if count == 1 else float(frame)
             if array.ndim == 3 or told["photometric_interpretation"] == "PALETTE COLOR":
                 return Slice(frame, _colour(array, dataset), spacing=spacing, series=series, place=place)
             pixels, scale, offset, window = _values(array, dataset, frame)
@@ -178,22 +189,46 @@ def _window(group: Dataset) -> tuple[float, float] | None:
     return centre - 0.5 - (width - 1) / 2, centre - 0.5 + (width - 1) / 2
 
 
-def _series(dataset: Dataset) -> str | None:
-    """A key that the files of one series share; the identifier itself is not kept."""
-    found = str(dataset.get("SeriesInstanceUID") or "")
-    if not _UID.fullmatch(found):
+def _series(dataset: Dataset, frame: int, file: str | None) -> str | None:
+    """A key that the parallel slices of a series share, or of a ``file`` of many frames.
+
+    The identifier itself is not kept.
+    """
+    found = file or str(dataset.get("SeriesInstanceUID") or "")
+    if file is None and not _UID.fullmatch(found):
         return None
-    return sha256(f"DICOM series {found} {dataset.Rows}x{dataset.Columns}".encode()).hexdigest()
+    way = [round(each, PARALLEL) + 0.0 for each in _orientation(dataset, frame) or ()]  # 0.0 for -0.0
+    return sha256(f"DICOM series {found} {dataset.Rows}x{dataset.Columns} {way}".encode()).hexdigest()
 
 
-def _place(dataset: Dataset, frame: int) -> float | None:
+def _place(dataset: Dataset) -> float | None:
     """How far along the normal of its plane the slice lies, in mm; else its number in the series."""
-    position = _numbers(_group(dataset, frame, "PlanePositionSequence"), "ImagePositionPatient", 3)
-    plane = _numbers(_group(dataset, frame, "PlaneOrientationSequence"), "ImageOrientationPatient", 6)
+    position, plane = _position(dataset, 0), _orientation(dataset, 0)
     if position and plane:
         return float(np.dot(position, np.cross(plane[:3], plane[3:])))
     location = _number(dataset, "SliceLocation")
     return location if location is not None else _number(dataset, "InstanceNumber")
+
+
+def _position(dataset: Dataset, frame: int) -> list[float] | None:
+    """The centre of the first pixel, in mm: to the left, back and head of the patient."""
+    return _numbers(_group(dataset, frame, "PlanePositionSequence"), "ImagePositionPatient", 3)
+
+
+def _orientation(dataset: Dataset, frame: int) -> list[float] | None:
+    """The direction of a row and of a column, as unit vectors."""
+    return _numbers(_group(dataset, frame, "PlaneOrientationSequence"), "ImageOrientationPatient", 6)
+
+
+def _turn(dataset: Dataset, frame: int) -> list[float | None]:
+    """What slices at one place of a series differ in: when they were taken, and their echo."""
+    return [_number(_group(dataset, frame, group), keyword) for group, keyword in TURNS]
+
+
+def _thickness(group: Dataset) -> float | None:
+    """Millimetres from one slice to the next, as far as one slice tells of it."""
+    found = _number(group, "SpacingBetweenSlices") or _number(group, "SliceThickness")
+    return abs(found) if found else None
 
 
 def _spacing(group: Dataset) -> tuple[float, float] | None:

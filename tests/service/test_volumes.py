@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from service.images.geometry import put_back
+from tests.exporting import download, finished, put_mask, unpacked
 from tests.factories import a_project, pixels, png, told, upload
-from tests.files import dicom, nifti, tiff, zipped
+from tests.files import dicom, enhanced, nifti, tiff, zipped
 from tests.service.conftest import Alone
 
 VOLUME = np.arange(12 * 10 * 6, dtype=np.int16).reshape(12, 10, 6) * 3 - 500
@@ -137,3 +138,111 @@ def test_a_thumbnail_looks_through_the_window(api: httpx.Client) -> None:
     image = told(upload(api, project.id, {"scan.dcm": data}), 201)["images"][0]["image"]
     small = Image.open(io.BytesIO(api.get(f"/images/{image['id']}/thumbnail?size=64").content))
     assert small.getpixel((5, 60)) == 0 and small.getpixel((60, 60)) == 255
+
+
+def volumes(alone: Alone, files: dict[str, bytes]) -> tuple[dict[str, nibabel.Nifti1Image], list[dict]]:
+    """The volumes exported of ``files``, and the report; slice n has n + 1 pixels of its first row masked."""
+    project = a_project(alone.api, images=0)
+    told(upload(alone.api, project.id, files), 201)
+    for image in told(alone.api.get(f"/projects/{project.id}/images")):
+        mask = np.zeros((image["height"], image["width"]), dtype=np.bool_)
+        number = image["frame"] if len(files) == 1 else list(files).index(image["name"])
+        mask[0, : number + 1] = True
+        put_mask(alone, project.label_id, image["id"], mask)
+    export = finished(alone, project.id, "nifti")
+    archive = unpacked(download(alone, export))
+    found = {
+        name.removeprefix("volumes/"): nibabel.Nifti1Image.from_bytes(gzip.decompress(data))
+        for name, data in archive.items()
+        if name.endswith(".nii.gz")
+    }
+    return found, export["report"]
+
+
+def masked(volume: nibabel.Nifti1Image) -> list[int]:
+    """How many voxels of each slice are in the mask, which says which slice it is."""
+    counts: list[int] = (np.asarray(volume.dataobj) > 0).sum(axis=(0, 1)).tolist()
+    return counts
+
+
+def test_the_frames_of_an_enhanced_file_lie_where_each_says(alone: Alone) -> None:
+    data = enhanced(
+        np.stack([pixels(8, 10)] * 5),
+        positions=[(10 + 2.5 * n, -20, 30) for n in range(5)],
+        orientations=[(0, 1, 0, 0, 0, -1)] * 5,
+        spacing=(0.7, 0.9),
+    )
+    found, report = volumes(alone, {"enhanced.dcm": data})
+    volume = found["enhanced.nii.gz"]
+    assert report == [] and volume.shape == (10, 8, 5)
+    # To the right, front and head: against the normal (-1, 0, 0), along which slices are in order.
+    expected = [[0, 0, 2.5, -20], [-0.9, 0, 0, 20], [0, -0.7, 0, 30], [0, 0, 0, 1]]
+    np.testing.assert_allclose(volume.affine, expected, atol=1e-6)
+    np.testing.assert_allclose(volume.header.get_zooms(), [0.9, 0.7, 2.5])
+    assert masked(volume) == [5, 4, 3, 2, 1]
+
+
+def test_frames_of_two_directions_are_two_volumes(alone: Alone) -> None:
+    data = enhanced(
+        np.stack([pixels(8, 10)] * 4),
+        positions=[(0, 0, 0), (0, 0, 2), (0, 0, 0), (0, 3, 0)],
+        orientations=[(1, 0, 0, 0, 1, 0)] * 2 + [(1, 0, 0, 0, 0, -1)] * 2,
+        spacing=(1, 1),
+    )
+    found, report = volumes(alone, {"both.dcm": data})
+    assert {name: masked(volume) for name, volume in found.items()} == {
+        "both.nii.gz": [1, 2],
+        "both/page-3.nii.gz": [3, 4],
+    }
+    np.testing.assert_allclose(found["both/page-3.nii.gz"].affine[:3, 2], [0, -3, 0], atol=1e-6)
+    assert report == []
+
+
+AXIAL = ["1", "0", "0", "0", "1", "0"]
+
+
+def series(places: list[float], planes: list[list[str]] | None = None) -> dict[str, bytes]:
+    """The files of one series, in the order of their numbers."""
+    return {
+        f"{number}.dcm": dicom(
+            pixels(8, 10),
+            InstanceNumber=str(number + 1),
+            ImagePositionPatient=["-100", "-50", str(place)],
+            ImageOrientationPatient=planes[number] if planes else AXIAL,
+            PixelSpacing=["1", "1"],
+        )
+        for number, place in enumerate(places)
+    }
+
+
+def test_a_gap_in_a_series_is_reported(alone: Alone) -> None:
+    found, report = volumes(alone, series([0, 1, 2, 7]))
+    assert [line["item"] for line in report] == ["0.dcm"] and "1 to 5 mm" in report[0]["what"]
+    assert masked(found["0.nii.gz"]) == [1, 2, 3, 4]
+
+
+def test_two_phases_of_one_series_are_two_volumes_whatever_the_files_are_called(alone: Alone) -> None:
+    files = series([0, 3, 6, 0, 3, 6])
+    came = {name: files[name] for name in sorted(files, reverse=True)}
+    found, report = volumes(alone, came)
+    assert {name: masked(volume) for name, volume in found.items()} == {
+        "0.nii.gz": [6, 5, 4],
+        "3.nii.gz": [3, 2, 1],
+    }
+    assert report == []
+    assert all(volume.affine[2, 2] == 3 for volume in found.values())
+
+
+def test_the_planes_of_a_localizer_are_a_volume_each(alone: Alone) -> None:
+    planes = [AXIAL, ["0", "1", "0", "0", "0", "-1"], ["1", "0", "0", "0", "0", "-1"]]
+    found, report = volumes(alone, series([5, 5, 5], planes))
+    assert sorted(found) == ["0.nii.gz", "1.nii.gz", "2.nii.gz"] and report == []
+    sagittal = [[0, 0, 1, 100], [-1, 0, 0, 50], [0, -1, 0, 5], [0, 0, 0, 1]]
+    np.testing.assert_allclose(found["1.nii.gz"].affine, sagittal, atol=1e-6)
+
+
+def test_slices_that_lie_nowhere_are_told_of(alone: Alone) -> None:
+    files = {f"{n}.dcm": dicom(pixels(8, 10), InstanceNumber=str(n)) for n in range(3)}
+    found, report = volumes(alone, files)
+    assert masked(found["0.nii.gz"]) == [1, 2, 3]
+    assert [line["what"].split(";")[0] for line in report] == ["nothing tells where its slices lie"]
