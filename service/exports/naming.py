@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-_SUFFIX = re.compile(r"\.(png|jpe?g|tiff?|dcm|nii(\.gz)?)(?=$| #\d+$)", re.IGNORECASE)
+_SUFFIX = re.compile(r"\.(png|jpe?g|tiff?|dcm|nii(\.gz)?)(?=( [a-z]\d+)*( #\d+)?$)", re.IGNORECASE)
 # A folder that ended like a file of an export could be in the place of one.
 _ENDING = re.compile(r"\.(?=(png|jpg|tif|bin|npy|gz)$)", re.IGNORECASE)
 _UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')

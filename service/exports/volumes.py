@@ -46,9 +46,7 @@ def write_volume(making: Making, volume: Volume) -> None:
 
 def _write(making: Making, volume: Volume, header: Callable[[], Nifti1Header]) -> None:
     """``VOLUME.nii.gz`` with the labels' values; with ``separate`` ``LABEL/VOLUME.nii.gz`` of 0 and 1."""
-    name = making.stems[volume.sources[0].id]
-    if begin := min(picture.image.frame for picture in volume.pictures):  # not the first volume of its file
-        name = f"{name}/page-{begin + 1}"
+    name = _name(making, volume)
     if not making.scope.separate:
         data = _nifti(header(), _filled(making, volume, None))
         making.file(f"volumes/{name}.nii.gz", data)
@@ -57,6 +55,14 @@ def _write(making: Making, volume: Volume, header: Callable[[], Nifti1Header]) -
         if any(mask.label_id == label.id for picture in volume.pictures for mask in picture.masks):
             data = _nifti(header(), _filled(making, volume, label.id))
             making.file(f"volumes/{label.folder}/{name}.nii.gz", data)
+
+
+def _name(making: Making, volume: Volume) -> str:
+    """That of the file; of one that is several volumes in a folder of that name, by channel, time or page."""
+    name, begin = making.stems[volume.sources[0].id], min(each.image.frame for each in volume.pictures)
+    if parts := (volume.sources[0].geometry or {}).get("parts"):
+        return f"{name}/{parts[begin].replace(' ', '-')}"
+    return f"{name}/page-{begin + 1}" if begin else name
 
 
 def _filled(making: Making, volume: Volume, label_id: int | None) -> Voxels:

@@ -2,6 +2,7 @@
 
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -153,18 +154,22 @@ def register(session: Session, project_id: int, files: Sequence[StoredFile]) -> 
 
 
 def _images(kept: Source, file: StoredFile) -> list[Image]:
-    several = len(file.slices) > 1
     return [
-        Image(
-            project_id=kept.project_id,
-            source_id=kept.id,
-            name=f"{shortened(kept.name, LONGEST_NAME - 6)} #{columns['frame'] + 1}"
-            if several
-            else kept.name,
-            **columns,
-        )
-        for columns in file.slices
+        Image(project_id=kept.project_id, source_id=kept.id, name=name, **columns)
+        for name, columns in zip(_names(kept.name, file), file.slices, strict=True)
     ]
+
+
+def _names(name: str, file: StoredFile) -> list[str]:
+    """For each slice: its file, its channel and time if there are several (`` c1``), its number there."""
+    parts = [f" {part}" if part else "" for part in file.geometry.get("parts", [""] * len(file.slices))]
+    counts, seen = Counter(parts), Counter[str]()
+    names = []
+    for part in parts:
+        seen[part] += 1
+        behind = f"{part} #{seen[part]}" if counts[part] > 1 else part
+        names.append(shortened(name, LONGEST_NAME - len(behind)) + behind)
+    return names
 
 
 def _put_in_order(images: list[Image]) -> None:

@@ -6,6 +6,7 @@ given on the image as it is seen.
 
 import io
 
+import imagecodecs
 import numpy as np
 from PIL import Image, ImageOps
 
@@ -13,6 +14,9 @@ from service.errors import ImageDamaged, ImageUnknown
 from service.images.limits import DECODING, PARSER_ERRORS, check_size
 from service.images.slices import Pixels
 
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# Where a PNG says that it has 16 bits: of RGB, of grey with transparency, of RGB with transparency.
+DEPTH_AND_KIND, SEVERAL_CHANNELS = slice(24, 26), (b"\x10\x02", b"\x10\x04", b"\x10\x06")
 FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg"}
 # What Pillow calls a JPEG that has further pictures behind it, as cameras write: the first one is it.
 ALIASES = {"MPO": "JPEG"}
@@ -36,6 +40,21 @@ def decode(data: bytes, *, max_pixels: int | None = None) -> Pixels:
                 return _array(ImageOps.exif_transpose(opened))
         except PARSER_ERRORS as error:
             raise ImageDamaged(f"The image cannot be read to its end ({error}).") from error
+
+
+def is_deep(data: bytes) -> bool:
+    """Whether it is a PNG with several channels of 16 bits, of which Pillow and browsers leave 8."""
+    return data.startswith(PNG_SIGNATURE) and data[DEPTH_AND_KIND] in SEVERAL_CHANNELS
+
+
+def decode_deep(data: bytes) -> Pixels:
+    """The (H, W, 3) or (H, W) uint16 pixels of such a PNG; transparency is dropped."""
+    with DECODING:
+        try:
+            array = np.asarray(imagecodecs.png_decode(data))
+        except PARSER_ERRORS as error:
+            raise ImageDamaged(f"The image cannot be read to its end ({error}).") from error
+    return array[..., :3] if array.shape[-1] > 2 else array[..., 0]
 
 
 def media_type_of(data: bytes, *, max_pixels: int | None) -> str:

@@ -4,14 +4,14 @@ import io
 import zipfile
 
 from service.errors import ImageEmpty, ImageUnknown
-from service.images.decode import decode, media_type_of
+from service.images.decode import PNG_SIGNATURE, decode, decode_deep, is_deep, media_type_of
 from service.images.dicom import is_dicom, open_dicom
 from service.images.nifti import is_nifti, open_nifti
-from service.images.slices import ImageFile, Slice, eight_bit, in_turn
+from service.images.slices import ImageFile, Slice, bits_of, eight_bit, in_turn
 from service.images.tiff import MAGIC as TIFF
 from service.images.tiff import open_tiff
 
-PNG_SIGNATURE, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
+PNG_END = b"IEND\xaeB`\x82"
 JPEG_SIGNATURE = b"\xff\xd8\xff"
 
 
@@ -34,18 +34,18 @@ def open_image(data: bytes, *, max_pixels: int | None, axis: int | None = None) 
 
 
 def _picture(data: bytes, max_pixels: int | None) -> ImageFile:
-    """PNG and JPEG: what browsers read as they are."""
+    """PNG and JPEG: what browsers read as they are, but for deep colour."""
     if _has_a_second_face(data):
         raise ImageUnknown("The file is an image and something else at once. Save it again as an image.")
-    media_type = media_type_of(data, max_pixels=max_pixels)
+    media_type, deep = media_type_of(data, max_pixels=max_pixels), is_deep(data)
 
     def read(frame: int) -> Slice:
-        pixels = decode(data, max_pixels=max_pixels)
+        pixels = decode_deep(data) if deep else decode(data, max_pixels=max_pixels)
         if pixels.ndim == 3:
-            return Slice(frame, eight_bit(pixels, bits=8 * pixels.dtype.itemsize))
+            return Slice(frame, eight_bit(pixels, bits=bits_of(pixels)))
         return Slice(frame, pixels, window=(0.0, 255.0) if pixels.dtype.itemsize == 1 else None)
 
-    return ImageFile(media_type, 1, {"format": "picture"}, lambda: in_turn(read, 1), as_is=True)
+    return ImageFile(media_type, 1, {"format": "picture"}, lambda: in_turn(read, 1), as_is=not deep)
 
 
 def _has_a_second_face(data: bytes) -> bool:

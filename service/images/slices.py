@@ -1,7 +1,7 @@
 """What every reader makes of a file: slices of 8 or 16 bits, and what their pixels stand for."""
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -54,17 +54,27 @@ class ImageFile:
     as_is: bool = False
 
 
-def in_turn(read: Callable[[int], Slice], count: int) -> Iterator[Slice]:
+def in_turn(
+    read: Callable[[int], Slice], count: int, channels: Sequence[str] | None = None
+) -> Iterator[Slice]:
     """The slices ``read`` gives for 0 to ``count`` - 1; those without a window share one.
 
-    It is of a sample of them all, so that a volume does not flicker when it is leafed through.
+    It is of a sample of them all, so that a volume does not flicker when it is leafed through; where
+    ``channels`` says which each is of, of a sample of their channel.
     """
-    sampled = sorted({round(i) for i in np.linspace(0, count - 1, min(count, SAMPLED_SLICES))})
-    sample = [read(frame) for frame in sampled]
-    window = window_of(sample) if any(each.window is None for each in sample) else None
+    of: list[str] = list(channels) if channels else [""] * count
+    only = read(0) if count == 1 else None
+    windows: dict[str, tuple[float, float] | None] = {}
+    for channel in dict.fromkeys(of):
+        frames = [frame for frame in range(count) if of[frame] == channel]
+        sampled = sorted(
+            {round(i) for i in np.linspace(0, len(frames) - 1, min(len(frames), SAMPLED_SLICES))}
+        )
+        sample = [only or read(frames[i]) for i in sampled]
+        windows[channel] = window_of(sample) if any(each.window is None for each in sample) else None
     for frame in range(count):
-        found = sample[0] if count == 1 else read(frame)
-        shown = window if found.window is None and found.pixels.ndim == 2 else found.window
+        found = only or read(frame)
+        shown = windows[of[frame]] if found.window is None and found.pixels.ndim == 2 else found.window
         yield replace(found, window=shown)
 
 
@@ -103,6 +113,11 @@ def eight_bit(colour: Pixels, *, bits: int) -> Pixels:
     """(H, W, 3) colour of ``bits`` bits, unsigned, as uint8."""
     reduced = colour if bits <= 8 else colour >> (bits - 8)
     return np.ascontiguousarray(reduced.clip(0, 255), dtype=np.uint8)
+
+
+def bits_of(colour: Pixels) -> int:
+    """How many bits the values of ``colour`` take, 8 or more: a camera of 12 bits writes them into 16."""
+    return max(8, int(colour.max()).bit_length())
 
 
 def blob(pixels: Pixels) -> bytes:

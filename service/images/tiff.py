@@ -1,19 +1,26 @@
 """TIFF: every page a slice, whatever its compression, tiling and depth, BigTIFF and OME alike.
 
-Pages of one size and type are a stack; otherwise each is a picture of its own. Reduced copies and
-transparency pages are left out. Bytes are believed only as far as the file reaches.
+Pages of one size and type are a stack, or one for each channel and time where the file tells of them;
+otherwise each is a picture of its own. Reduced copies and transparency pages are left out. Bytes are believed
+only as far as the file reaches.
 """
 
 import io
 import logging
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from typing import Any
 
 import numpy as np
 import tifffile
 
 from service.errors import ImageDamaged, ImageUnknown
 from service.images.limits import DECODING, MOST_SLICES, PARSER_ERRORS, check_size, damaged
-from service.images.slices import ImageFile, Pixels, Slice, eight_bit, in_turn, stored
+from service.images.microscopy import Spot, spots, voxel
+from service.images.slices import ImageFile, Pixels, Slice, bits_of, eight_bit, in_turn, stored
 from service.storage import digest_of
 
 MEDIA_TYPE = "image/tiff"
@@ -21,6 +28,8 @@ MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 BROKEN = "The TIFF image cannot be read to its end."
 REDUCED, MASKING = 1, 4  # bits of NewSubfileType
 CENTIMETRE = 3
+GREY = (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.MINISWHITE)
+ALPHA = (tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA)
 # How wide the samples of one pixel may be together.
 MOST_BYTES = 32
 
@@ -28,8 +37,17 @@ MOST_BYTES = 32
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What becomes one slice: a page, or one ``channel`` of it."""
+
+    page: tifffile.TiffPage
+    spot: Spot
+    channel: int | None
+
+
 def open_tiff(data: bytes, *, max_pixels: int | None) -> ImageFile:
-    """The pages of the TIFF in ``data``."""
+    """The pages of the TIFF in ``data``, and each channel of a page that is not in colour."""
     try:
         file = tifffile.TiffFile(io.BytesIO(data))
         pages = _pages(file)
@@ -40,28 +58,77 @@ def open_tiff(data: bytes, *, max_pixels: int | None) -> ImageFile:
             check_size(page.imagewidth, page.imagelength, max_pixels=max_pixels, slices=len(pages))
             _check(page, len(data))
         _check_stack(file, pages)
-        geometry = {"format": "tiff", "pages": [page.index for page in pages]}
-        alike = len({(page.shape, page.dtype) for page in pages}) == 1
-    series = digest_of(data) if alike and len(pages) > 1 else None
-    read = _reader(pages, series)
-    return ImageFile(MEDIA_TYPE, len(pages), geometry, lambda: in_turn(read, len(pages)))
+        frames = _frames(file, pages)
+        first = pages[0]
+        check_size(first.imagewidth, first.imagelength, max_pixels=max_pixels, slices=len(frames))
+        size = voxel(file)
+        geometry: dict[str, Any] = {"format": "tiff", "pages": [frame.page.index for frame in frames]}
+        geometry["thickness"] = size.thickness
+        if any(frame.spot.part for frame in frames):
+            geometry["parts"] = [frame.spot.part for frame in frames]
+    read = _reader(frames, size.spacing, _series(frames, digest_of(data)))
+    channels = [frame.spot.channel for frame in frames]
+    return ImageFile(MEDIA_TYPE, len(frames), geometry, lambda: in_turn(read, len(frames), channels))
 
 
-def _reader(pages: list[tifffile.TiffPage], series: str | None) -> Callable[[int], Slice]:
-    def read(frame: int) -> Slice:
-        page = pages[frame]
+def _frames(file: tifffile.TiffFile, pages: list[tifffile.TiffPage]) -> list[Frame]:
+    found = []
+    for page, spot in zip(pages, spots(file, pages), strict=True):
+        channels = _channels(page)
+        for channel in range(channels):
+            part = f"{spot.part} c{channel + 1}".strip() if channels > 1 else spot.part
+            found.append(Frame(page, Spot(part, spot.place), channel if channels > 1 else None))
+    return found
+
+
+def _channels(page: tifffile.TiffPage) -> int:
+    """How many pictures a page is: one when it is in colour, else one for each channel but transparency."""
+    if page.photometric not in GREY:
+        return 1
+    return max(page.samplesperpixel - sum(each in ALPHA for each in page.extrasamples), 1)
+
+
+def _series(frames: list[Frame], digest: str) -> dict[str, str]:
+    """The key of each part that is a stack; pages of several sizes or types are none."""
+    if len({(frame.page.shape, frame.page.dtype) for frame in frames}) > 1:
+        return {}
+    counts = Counter(frame.spot.part for frame in frames)
+    return {
+        part: sha256(f"{digest} {part}".encode()).hexdigest() if part else digest
+        for part, count in counts.items()
+        if count > 1
+    }
+
+
+def _reader(
+    frames: list[Frame], spacing: tuple[float, float] | None, series: dict[str, str]
+) -> Callable[[int], Slice]:
+    @cache
+    def bits() -> int:
+        """Of the deep colour of all pages: what is brighter than another page stays so."""
+        coloured = (frame for frame in frames if frame.page.photometric not in GREY)
+        shown = (_shown(frame) for frame in coloured if frame.page.samplesperpixel > 2)
+        return max(bits_of(pixels) for pixels in shown)
+
+    def read(number: int) -> Slice:
+        frame = frames[number]
         with DECODING, damaged(BROKEN):
-            pixels, scale, offset = stored(_shown(page))
-            as_it_is = (0.0, 255.0) if page.dtype == np.uint8 and page.bitspersample == 8 else None
+            pixels, scale, offset = stored(_shown(frame))
+            if pixels.ndim == 3 and pixels.dtype == np.uint16:
+                pixels = eight_bit(pixels, bits=bits())
+            as_it_is = (
+                (0.0, 255.0) if frame.page.dtype == np.uint8 and frame.page.bitspersample == 8 else None
+            )
+            key = series.get(frame.spot.part)
             return Slice(
-                frame,
+                number,
                 pixels,
                 scale,
                 offset,
                 window=as_it_is if pixels.ndim == 2 else None,
-                spacing=_spacing(page),
-                series=series,
-                place=float(frame) if series else None,
+                spacing=spacing or _spacing(frame.page),
+                series=key,
+                place=float(frame.spot.place) if key else None,
             )
 
     return read
@@ -87,7 +154,9 @@ def _check(page: tifffile.TiffPage, length: int) -> None:
     if page.dtype is None or page.dtype.kind not in "buif":
         raise ImageUnknown("This kind of TIFF is not read. Save it with 8 or 16 bits, or as float.")
     if page.imagedepth != 1 or page.samplesperpixel * page.dtype.itemsize > MOST_BYTES:
-        raise ImageDamaged("The TIFF image has too many channels; 1 to 4 are read.")
+        raise ImageDamaged(
+            "The TIFF image has too many channels in one page. Save it with a page per channel."
+        )
     ends = [sum(each) for each in zip(page.dataoffsets, page.databytecounts, strict=True)]
     if len(ends) != int(np.prod(page.chunked)) or max(ends) > length:
         raise ValueError("pixels are missing")
@@ -110,8 +179,9 @@ def _check_stack(file: tifffile.TiffFile, pages: list[tifffile.TiffPage]) -> Non
             raise ImageUnknown("The TIFF keeps a stack behind a single page. Save it with a page per slice.")
 
 
-def _shown(page: tifffile.TiffPage) -> Pixels:
-    """(H, W) of the page's own values, or (H, W, 3) uint8."""
+def _shown(frame: Frame) -> Pixels:
+    """(H, W) of the page's or channel's own values, or (H, W, 3) in colour, uint8 or uint16."""
+    page = frame.page
     array = np.asarray(page.asarray(maxworkers=1))
     array = array.reshape(page.shape)
     if page.axes == "SYX":
@@ -124,24 +194,22 @@ def _shown(page: tifffile.TiffPage) -> Pixels:
     if kind == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None:
         return eight_bit(np.moveaxis(page.colormap, 0, -1)[array], bits=16)
     if array.ndim == 3:
-        array = _channels(array, page)
+        array = _colour(array, page) if kind not in GREY else array[..., frame.channel or 0]
     if kind == tifffile.PHOTOMETRIC.MINISWHITE and array.dtype.kind == "u":
         array = np.array((1 << _bits(page)) - 1, dtype=array.dtype) - array
     return array
 
 
-def _channels(array: Pixels, page: tifffile.TiffPage) -> Pixels:
-    """Colour as RGB8, grey without its transparency."""
+def _colour(array: Pixels, page: tifffile.TiffPage) -> Pixels:
+    """(H, W, 3), without its transparency."""
     channels = array.shape[-1]
-    if channels > 4:
-        raise ImageDamaged(f"The TIFF image has {channels} channels; 1 to 4 are read.")
-    if channels < 3:
-        return array[..., 0]
+    if not 3 <= channels <= 4:
+        raise ImageDamaged(f"The TIFF image has {channels} channels in colour; 3 and 4 are read.")
     if page.photometric == tifffile.PHOTOMETRIC.SEPARATED:
         raise ImageUnknown("TIFF images in CMYK are not read. Save it as RGB.")
     if array.dtype.kind != "u" or array.dtype.itemsize > 2:
         raise ImageUnknown("TIFF images in colour are read with 8 or 16 bits. Save it so.")
-    return eight_bit(array[..., :3], bits=_bits(page))
+    return array[..., :3]
 
 
 def _bits(page: tifffile.TiffPage) -> int:

@@ -124,14 +124,127 @@ def test_centimetres_are_believed() -> None:
     assert slices(tiff(DEEP, resolution=(72, 72), resolutionunit="INCH"))[0].spacing is None
 
 
+def named(data: bytes) -> list[tuple[str, Slice]]:
+    """The slices with the part of the file that each is of."""
+    file = open_image(data, max_pixels=1_000_000)
+    return list(zip(file.geometry["parts"], file.slices(), strict=True))
+
+
+def deep(*shape: int) -> np.ndarray:
+    """What a camera of 12 bits writes into 16."""
+    return np.random.default_rng(0).integers(0, 4096, shape).astype(np.uint16)
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_colour_of_12_bits_keeps_its_shades_on_every_page_alike(planar: str) -> None:
+    bright, dark = deep(40, 30, 3), deep(40, 30, 3) // 8
+    bright[0, 0] = 4095
+    pages_of = [page if planar == "contig" else np.moveaxis(page, -1, 0) for page in (dark, bright)]
+    found = slices(pages(*pages_of, photometric="rgb", planarconfig=planar))
+    assert np.array_equal(found[0].pixels, dark >> 4) and np.array_equal(found[1].pixels, bright >> 4)
+
+
+def test_colour_of_8_bits_in_16_is_not_black() -> None:
+    (found,) = slices(tiff(COLOUR.astype(np.uint16), photometric="rgb"))
+    assert np.array_equal(found.pixels, COLOUR)
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 7])
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_channels_that_are_no_colour_are_pictures_of_their_own(count: int, planar: str) -> None:
+    array = deep(count, 40, 30)
+    array[-1] //= 8  # a dim one is shown through a window of its own
+    page = array if planar == "separate" else np.moveaxis(array, 0, -1).copy()
+    found = named(tiff(page, planarconfig=planar, extrasamples=["unspecified"] * (count - 1)))
+    assert [part for part, _ in found] == [f"c{n + 1}" for n in range(count)]
+    assert np.array_equal(np.stack([each.pixels for _, each in found]), array)
+    windows = [each.window for _, each in found]
+    assert windows[0] and windows[-1] and windows[-1][1] < windows[0][1] / 4
+    assert {each.series for _, each in found} == {None}
+
+
+def test_transparency_is_no_channel() -> None:
+    array = deep(40, 30, 2)
+    (found,) = slices(tiff(array, planarconfig="contig", extrasamples=["unassalpha"]))
+    assert np.array_equal(found.pixels, array[..., 0])
+
+
+def hyperstack(kind: str, axes: str, *shape: int, **metadata: object) -> tuple[np.ndarray, bytes]:
+    array = deep(*shape, 20, 24)
+    return array, tiff(array, **{kind: True}, metadata={"axes": axes + "YX", **metadata})
+
+
+@pytest.mark.parametrize(("kind", "axes"), [("imagej", "ZC"), ("ome", "ZC"), ("ome", "CZ")])
+def test_the_channels_of_a_stack_are_stacks_side_by_side(kind: str, axes: str) -> None:
+    array, data = hyperstack(kind, axes, *(5 if axis == "Z" else 2 for axis in axes))
+    found = named(data)
+    by_channel = np.moveaxis(array, axes.index("C"), 0)
+    for channel, expected in (("c1", by_channel[0]), ("c2", by_channel[1])):
+        of = sorted((each for part, each in found if part == channel), key=lambda each: each.place or 0)
+        assert np.array_equal(np.stack([each.pixels for each in of]), expected)
+        assert [each.place for each in of] == [0, 1, 2, 3, 4]
+        assert len({each.series for each in of}) == 1
+    assert len({each.series for _, each in found}) == 2
+    assert [each.frame for _, each in found] == list(range(10))  # in the order of the pages, as ever
+
+
+def test_the_times_of_a_stack_are_stacks_and_of_planes_are_one() -> None:
+    _, data = hyperstack("imagej", "TZC", 3, 4, 2)
+    found = named(data)
+    assert [part for part, _ in found[:3]] == ["c1 t1", "c2 t1", "c1 t1"]
+    assert len({each.series for _, each in found}) == 6
+    assert len({each.window for _, each in found}) == 2  # one for each channel, whenever
+    _, data = hyperstack("imagej", "TC", 3, 2)
+    assert [(part, each.place) for part, each in named(data)][:3] == [("c1", 0), ("c2", 0), ("c1", 1)]
+    _, data = hyperstack("imagej", "T", 3)
+    file = open_image(data, max_pixels=None)
+    assert "parts" not in file.geometry and [each.place for each in file.slices()] == [0, 1, 2]
+
+
+def test_the_fields_of_an_ome_file_are_no_stack() -> None:
+    stream = io.BytesIO()
+    with tifffile.TiffWriter(stream, ome=True) as writer:
+        for _ in range(2):
+            writer.write(deep(3, 20, 24), photometric="minisblack", metadata={"axes": "ZYX"})
+    assert [part for part, _ in named(stream.getvalue())] == ["s1"] * 3 + ["s2"] * 3
+
+
+def test_axes_of_no_known_meaning_are_one_stack() -> None:
+    file = open_image(tiff(deep(5, 2, 20, 24)), max_pixels=None)
+    assert "parts" not in file.geometry and len({each.series for each in file.slices()}) == 1
+
+
+def test_ome_that_claims_more_than_there_is_is_not_believed() -> None:
+    _, data = hyperstack("ome", "ZC", 5, 2)
+    for claim in (b'SizeZ="99999"', b"SizeZ='1e9'", b'SizeZ="9"'):
+        file = open_image(data.replace(b'SizeZ="5"', claim), max_pixels=None)
+        assert file.count == 10
+
+
+def test_imagej_and_ome_say_how_large_a_voxel_is() -> None:
+    array = deep(5, 2, 20, 24)
+    scaled = {"resolution": (1 / 0.3, 1 / 0.25)}
+    metadata = {"axes": "ZCYX", "spacing": 2.0, "unit": "um"}
+    files = [open_image(tiff(array, imagej=True, metadata=metadata, **scaled), max_pixels=None)]
+    sizes = {"PhysicalSizeX": 0.3, "PhysicalSizeY": 250, "PhysicalSizeYUnit": "nm", "PhysicalSizeZ": 2.0}
+    files.append(open_image(tiff(array, ome=True, metadata={"axes": "ZCYX", **sizes}), max_pixels=None))
+    for file in files:
+        assert next(iter(file.slices())).spacing == pytest.approx((0.0003, 0.00025))
+        assert file.geometry["thickness"] == pytest.approx(0.002)
+    of_a_screen = open_image(
+        tiff(array, imagej=True, metadata={"axes": "ZCYX", "unit": "pixel"}), max_pixels=None
+    )
+    assert next(iter(of_a_screen.slices())).spacing is None and of_a_screen.geometry["thickness"] is None
+
+
 REFUSED = {
     "magic alone": (b"II*\0 and nothing that follows from it", "image_unknown"),
     "half": (tiff(DEEP)[:5000], "image_damaged"),
     "half, packed": (tiff(DEEP, compression="zlib", tile=(16, 16))[:-4000], "image_damaged"),
     "complex": (tiff(np.zeros((9, 9), np.complex64)), "image_unknown"),
     "in CMYK": (tiff(np.zeros((9, 9, 4), np.uint8), photometric="separated"), "image_unknown"),
-    "seven channels": (
-        tiff(np.zeros((7, 9, 9), np.uint16), planarconfig="separate", photometric="minisblack"),
+    "too many channels in a page": (
+        tiff(np.zeros((17, 9, 9), np.uint16), planarconfig="separate", photometric="minisblack"),
         "image_damaged",
     ),
     "too large": (tiff(np.zeros((2000, 2000), np.uint8), compression="zlib"), "image_too_large"),
@@ -157,10 +270,17 @@ def test_a_chain_of_pages_without_end_ends() -> None:
 
 
 SMALL = pixels(dtype="uint16")
-HURT = [tiff(SMALL), tiff(SMALL, compression="lzw"), tiff(SMALL, compression="zlib", tile=(16, 16))]
+HURT = [
+    tiff(SMALL),
+    tiff(SMALL, compression="lzw"),
+    tiff(SMALL, compression="zlib", tile=(16, 16)),
+    hyperstack("ome", "ZC", 2, 2)[1],
+    hyperstack("imagej", "ZC", 2, 2)[1],
+    tiff(deep(2, 20, 24), metadata={"axes": "CYX"}),
+]
 
 
-@pytest.mark.parametrize("whole", HURT, ids=["plain", "LZW", "tiled"])
+@pytest.mark.parametrize("whole", HURT, ids=["plain", "LZW", "tiled", "OME", "ImageJ", "axes"])
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_no_damage_to_a_file_is_more_than_a_refusal(whole: bytes, data: st.DataObject) -> None:

@@ -147,7 +147,7 @@ def volumes(alone: Alone, files: dict[str, bytes]) -> tuple[dict[str, nibabel.Ni
     for image in told(alone.api.get(f"/projects/{project.id}/images")):
         mask = np.zeros((image["height"], image["width"]), dtype=np.bool_)
         number = image["frame"] if len(files) == 1 else list(files).index(image["name"])
-        mask[0, : number + 1] = True
+        mask.flat[: number + 1] = True
         put_mask(alone, project.label_id, image["id"], mask)
     export = finished(alone, project.id, "nifti")
     archive = unpacked(download(alone, export))
@@ -246,3 +246,36 @@ def test_slices_that_lie_nowhere_are_told_of(alone: Alone) -> None:
     found, report = volumes(alone, files)
     assert masked(found["0.nii.gz"]) == [1, 2, 3]
     assert [line["what"].split(";")[0] for line in report] == ["nothing tells where its slices lie"]
+
+
+def test_the_channels_of_a_stack_are_volumes_of_their_own_with_the_size_of_their_voxels(alone: Alone) -> None:
+    metadata = {"axes": "ZCYX", "spacing": 2.0, "unit": "um"}
+    array = np.stack([pixels(8, 10, "uint16")] * 10).reshape(5, 2, 8, 10)
+    data = tiff(array, imagej=True, metadata=metadata, resolution=(1 / 0.5, 1 / 0.25))
+    found, report = volumes(alone, {"cells.tif": data})
+    assert {name: masked(volume) for name, volume in found.items()} == {
+        "cells/c1.nii.gz": [1, 3, 5, 7, 9],
+        "cells/c2.nii.gz": [2, 4, 6, 8, 10],
+    }
+    np.testing.assert_allclose(found["cells/c2.nii.gz"].affine, np.diag([0.0005, 0.00025, 0.002, 1]))
+    assert report == []
+
+
+def test_a_channel_is_called_like_its_file_and_numbered_on_its_own(api: httpx.Client) -> None:
+    project = a_project(api, images=0)
+    stack = np.stack([pixels(8, 10, "uint16")] * 4).reshape(2, 2, 8, 10)
+    plane = np.stack([pixels(8, 10, "uint16")] * 2)
+    files = {
+        "stack.tif": tiff(stack, imagej=True, metadata={"axes": "ZCYX"}),
+        "plane.tif": tiff(plane, planarconfig="separate"),
+    }
+    upload(api, project.id, files)
+    names = [image["name"] for image in told(api.get(f"/projects/{project.id}/images"))]
+    assert names == [
+        "stack.tif c1 #1",
+        "stack.tif c1 #2",
+        "stack.tif c2 #1",
+        "stack.tif c2 #2",
+        "plane.tif c1",
+        "plane.tif c2",
+    ]
