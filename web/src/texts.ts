@@ -49,6 +49,7 @@ export const texts = {
       audit: "Audit",
     },
     project: "Project",
+    needs: (role: string) => `This is for ${role}s`,
   },
   signIn: {
     title: "Sign in",

@@ -20,6 +20,7 @@ beforeEach(() => {
   asked = [];
   streams.clear();
   vi.stubGlobal("fetch", answer);
+  vi.stubGlobal("document", Object.assign(new EventTarget(), { hidden: false }));
   vi.stubGlobal(
     "Request",
     class extends Request {

@@ -12,6 +12,7 @@ const told = vi.fn();
 const ends = { finished: () => {}, told, painted: () => {}, restored: () => {} };
 
 beforeEach(() => {
+  vi.stubGlobal("document", Object.assign(new EventTarget(), { hidden: false }));
   vi.stubGlobal(
     "EventSource",
     class {

@@ -4,7 +4,7 @@ import { newKey } from "../api/client";
 import { type Asked, requestOf } from "../engine/host";
 import type { AnnotationOut, InteractionAnswer, Told } from "../engine/orders";
 import type { Work } from "../engine/work";
-import { listen } from "./listening";
+import { listenTo } from "./listening";
 import type { Answer, Remote } from "./remote";
 
 type Send = Extract<Asked, { kind: "send" }>;
@@ -23,7 +23,7 @@ export class Courier {
   /** Told each time the service says what the annotation is now. */
   readonly #seen: (annotation: AnnotationOut) => void;
   readonly #flights = new Map<string, AbortController>();
-  #stream: { close(): void } | null = null;
+  #deafen: () => void = () => {};
 
   constructor(
     remote: Remote,
@@ -76,7 +76,7 @@ export class Courier {
 
   /** Hears what comes over the event stream; null when events may have been missed meanwhile. */
   listen(hear: (told: Told | null) => void): void {
-    this.#stream = listen(this.#annotationId, hear);
+    this.#deafen = listenTo(this.#annotationId, hear);
   }
 
   /** Asks for something that is no order, in the holder's name. */
@@ -89,6 +89,6 @@ export class Courier {
 
   /** Hears nothing more. */
   close(): void {
-    this.#stream?.close();
+    this.#deafen();
   }
 }

@@ -1,37 +1,19 @@
 /** What comes by itself while an annotation is open: the service's events, and the time. */
 
+import { listen } from "../api/listening";
 import type { Told } from "../engine/orders";
 
-const KINDS = ["predicted", "failed", "released"] as const;
-
-const AGAIN_MS = 5000;
+const KINDS = ["predicted", "failed", "released"];
 
 /** Hears what happens to an annotation; null is told when events may have been missed meanwhile. */
-export function listen(annotationId: number, hear: (told: Told | null) => void): { close(): void } {
-  let stream: EventSource;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  let before = false;
-  function open(): void {
-    stream = new EventSource(`/api/annotations/${annotationId}/events`);
-    for (const kind of KINDS) {
-      stream.addEventListener(kind, ({ data }: MessageEvent<string>) => hear(JSON.parse(data) as Told));
-    }
-    stream.addEventListener("listening", () => {
-      if (before) hear(null);
-      before = true;
-    });
-    stream.onerror = () => {
-      // A browser tries again by itself when the line was cut, but not when it was told off.
-      if (stream.readyState === EventSource.CLOSED) timer = setTimeout(open, AGAIN_MS);
-    };
-  }
-  open();
-  return {
-    close() {
-      clearTimeout(timer);
-      stream.close();
-    },
-  };
+export function listenTo(annotationId: number, hear: (told: Told | null) => void): () => void {
+  const path = `/api/annotations/${annotationId}/events`;
+  return listen(
+    path,
+    KINDS,
+    ({ data }) => hear(JSON.parse(data) as Told),
+    () => hear(null),
+  );
 }
 
 /** What is to be done later, until all of it is stopped. */

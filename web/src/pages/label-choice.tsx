@@ -2,14 +2,19 @@
 
 import type { Schemas } from "../api/client";
 import { Choice } from "../parts/form";
-import { go, query } from "../shell/router";
+import { amendQuery, query } from "../shell/router";
 import { texts } from "../texts";
 import { inUse, useProject } from "./project";
+
+/** The label that the address names; what is no number names none. */
+export function namedLabel(): number {
+  return Number(query.value.get("label"));
+}
 
 /** The label that the address names, else the first. */
 export function useLabel(): Schemas["LabelProgress"] | undefined {
   const labels = inUse(useProject().project);
-  const named = Number(query.value.get("label"));
+  const named = namedLabel();
   return labels.find((label) => label.id === named) ?? labels[0];
 }
 
@@ -23,7 +28,7 @@ export function LabelChoice() {
       label={texts.label}
       value={String(label?.id)}
       options={labels.map((each) => [String(each.id), each.name] as const)}
-      onChoice={(id) => go(`${location.pathname}?label=${id}`, { replace: true })}
+      onChoice={(id) => amendQuery({ label: id, shown: "" })}
     />
   );
 }

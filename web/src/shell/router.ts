@@ -56,9 +56,10 @@ export function routeOf(path: string): Route {
   return { page: "missing" };
 }
 
-/** The path of a part of a project. */
-export function projectPath(id: number, part: Part = "overview"): string {
-  return part === "overview" ? `/projects/${id}` : `/projects/${id}/${part}`;
+/** The path of a part of a project, and which label it is to be about. */
+export function projectPath(id: number, part: Part = "overview", label = 0): string {
+  const path = part === "overview" ? `/projects/${id}` : `/projects/${id}/${part}`;
+  return label ? `${path}?label=${label}` : path;
 }
 
 const inBrowser = typeof location !== "undefined";
@@ -100,6 +101,17 @@ export function go(to: string, { replace = false } = {}): void {
   history[replace ? "replaceState" : "pushState"](null, "", to);
   read();
   scrollTo(0, 0);
+}
+
+/** The same page with this in its query; what is empty leaves it. Back leads to where one was before the page. */
+export function amendQuery(changes: Readonly<Record<string, string>>): void {
+  const amended = new URLSearchParams(search.value);
+  for (const [name, value] of Object.entries(changes)) {
+    if (value) amended.set(name, value);
+    else amended.delete(name);
+  }
+  history.replaceState(null, "", amended.size ? `${path.value}?${amended}` : path.value);
+  read();
 }
 
 /** Follow plain clicks on our own links here, and the browser's back and forward. */
