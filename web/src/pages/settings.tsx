@@ -1,22 +1,20 @@
-// What can be changed of a project and its labels. When two change it at once, each is shown both.
+// What can be changed of a project. When two change it at once, each is shown both.
 
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { api, Problem, type Schemas, tagged, told } from "../api/client";
 import { Button } from "../parts/button";
 import { Dialog } from "../parts/dialog";
 import { Check, Choice, Field, Form, TextField } from "../parts/form";
 import { Shown, useRead } from "../parts/loaded";
 import { Card, Table } from "../parts/look";
-import { Removal } from "../parts/removal";
 import { go } from "../shell/router";
 import { say } from "../shell/toasts";
 import { texts } from "../texts";
 import { type Clash, changes, clashes, merged } from "./changes";
-import { words } from "./format";
+import { Labels } from "./labels";
 import { type Project, readProject, useProject } from "./project";
 
 const t = texts.settings;
-const STRATEGIES = ["in_order", "random", "most_uncertain", "most_certain"] as const;
 
 type Changeable = Required<Schemas["ProjectChange"]>;
 
@@ -48,20 +46,25 @@ interface NumberProps {
   optional?: boolean;
 }
 
+/** A number; while it is typed it stands as it was typed, for “0.” is no number yet and nothing is no 0. */
 function NumberField({ name, value, onValue, step = 1, optional = false, ...bounds }: NumberProps) {
   const [label, hint] = t.fields[name];
+  const [typed, setTyped] = useState<string | null>(null);
+  function type(text: string): void {
+    setTyped(text);
+    onValue(text === "" ? null : Number(text));
+  }
   return (
     <TextField
       label={label}
       hint={hint}
       type="number"
-      value={value ?? ""}
+      value={typed ?? value ?? ""}
       step={step}
       {...bounds}
       required={!optional}
-      onInput={(event) =>
-        onValue(event.currentTarget.value === "" ? null : Number(event.currentTarget.value))
-      }
+      onInput={(event) => type(event.currentTarget.value)}
+      onBlur={() => (typed || optional) && setTyped(null)}
     />
   );
 }
@@ -253,102 +256,6 @@ function ProjectSettings() {
           onClose={() => setTheirs(null)}
         />
       )}
-    </Card>
-  );
-}
-
-interface LabelRowProps {
-  labelId: number;
-  images: number;
-  done: () => Promise<void>;
-}
-
-function LabelRow({ labelId, images, done }: LabelRowProps) {
-  const params = { path: { label_id: labelId } };
-  const read = useRead(() => tagged(api.GET("/api/labels/{label_id}", { params })), [labelId]);
-  const [name, setName] = useState("");
-  const label = read.data?.data;
-  useEffect(() => {
-    if (label) setName(label.name);
-  }, [label]);
-  if (!label) return null;
-  async function change(body: Schemas["LabelChange"]): Promise<void> {
-    try {
-      const header = { "If-Match": read.data?.etag ?? "" };
-      await told(api.PATCH("/api/labels/{label_id}", { params: { ...params, header }, body }));
-      say(texts.saved);
-    } catch (error) {
-      if (!(error instanceof Problem)) throw error;
-      say(error.message, { alarming: true });
-    }
-    await Promise.all([read.again(), done()]);
-  }
-  async function remove(): Promise<void> {
-    await told(api.DELETE("/api/labels/{label_id}", { params }));
-    await done();
-  }
-  return (
-    <tr>
-      <td>
-        <input
-          aria-label={t.nameOf(label.name)}
-          value={name}
-          maxLength={200}
-          onInput={(event) => setName(event.currentTarget.value)}
-          onChange={() => (name.trim() && name !== label.name ? change({ name }) : setName(label.name))}
-        />
-      </td>
-      <td>
-        <select
-          aria-label={t.orderOf(label.name)}
-          onChange={(event) => change({ strategy: event.currentTarget.value as Schemas["Strategy"] })}
-        >
-          {STRATEGIES.map((strategy) => (
-            <option key={strategy} value={strategy} selected={strategy === label.strategy}>
-              {words(strategy)}
-            </option>
-          ))}
-        </select>
-      </td>
-      <td>
-        <input
-          type="number"
-          aria-label={t.limitOf(label.name)}
-          min={1}
-          max={100000}
-          placeholder={t.noLimit}
-          value={label.context_limit ?? ""}
-          onChange={(event) =>
-            change({
-              context_limit: event.currentTarget.value === "" ? null : Number(event.currentTarget.value),
-            })
-          }
-        />
-      </td>
-      <td>
-        <div class="actions end">
-          <Button onPress={() => change({ archived: !label.archived })}>
-            {label.archived ? t.unarchive : t.archive}
-          </Button>
-          <Removal what={`${texts.remove} ${label.name}`} takes={t.labelTakes(images)} onSure={remove}>
-            {texts.remove}
-          </Removal>
-        </div>
-      </td>
-    </tr>
-  );
-}
-
-function Labels() {
-  const { project, again } = useProject();
-  return (
-    <Card title={t.labels}>
-      <p class="quiet">{t.labelsHint}</p>
-      <Table label={t.labels} head={[t.fields.name[0], t.order, t.limit, ""]}>
-        {project.labels.map((label) => (
-          <LabelRow key={label.id} labelId={label.id} images={label.images} done={again} />
-        ))}
-      </Table>
     </Card>
   );
 }
