@@ -2,6 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import { useId, useLayoutEffect, useRef } from "preact/hooks";
+import { Toasts } from "../shell/toasts";
 import { texts } from "../texts";
 import { Button } from "./button";
 
@@ -34,12 +35,19 @@ export function Dialog({ title, says, onClose, children, closable = true }: Prop
     event.preventDefault();
     if (closable) onClose();
   }
+  /** Escape closes it whatever `cancel` says, when it is pressed again before anything else is done. */
+  function closed(): void {
+    if (!box.current?.isConnected) return; // it was taken away
+    if (closable) onClose();
+    else box.current.showModal();
+  }
   return (
     <dialog
       ref={box}
       aria-labelledby={id}
       aria-describedby={says ? `${id}-says` : undefined}
       onCancel={cancel}
+      onClose={closed}
     >
       <header class="dialog-head">
         <h2 id={id}>{title}</h2>
@@ -51,6 +59,7 @@ export function Dialog({ title, says, onClose, children, closable = true }: Prop
       </header>
       {says && <p id={`${id}-says`}>{says}</p>}
       {children}
+      <Toasts />
     </dialog>
   );
 }

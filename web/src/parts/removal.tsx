@@ -22,8 +22,14 @@ export function Removal({ what, takes, onSure, disabled = false, children }: Pro
   const [asked, setAsked] = useState(false);
   const close = () => setAsked(false);
   async function remove(): Promise<void> {
+    const table = document.activeElement?.closest<HTMLElement>(".scroll");
     await onSure();
     close();
+    requestAnimationFrame(() => {
+      if (document.activeElement !== document.body) return;
+      // The button is gone with what it removed: the focus stays with the others, or where there were some.
+      (table?.isConnected ? table : document.getElementById("content"))?.focus();
+    });
   }
   return (
     <>

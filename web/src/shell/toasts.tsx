@@ -1,6 +1,7 @@
 // Short messages in a corner, read out by screen readers as they come.
 
 import { signal } from "@preact/signals";
+import { useLayoutEffect, useMemo } from "preact/hooks";
 import { texts } from "../texts";
 
 interface Toast {
@@ -32,10 +33,22 @@ export function complain(error: unknown): void {
   say(error.message, { alarming: true });
 }
 
+/** Where messages can be shown, the uppermost last: what lies below a dialog can neither be read out nor pressed. */
+const places = signal<readonly symbol[]>([]);
+
+/** The messages, if nothing that shows them as well lies above. */
 export function Toasts() {
+  const place = useMemo(() => Symbol("place"), []);
+  useLayoutEffect(() => {
+    places.value = [...places.value, place];
+    return () => {
+      places.value = places.value.filter((each) => each !== place);
+    };
+  }, []);
+  const uppermost = places.value.at(-1) === place;
   return (
     <div class="toasts" role="status" aria-live="polite">
-      {shown.value.map((toast) => (
+      {(uppermost ? shown.value : []).map((toast) => (
         <p key={toast.id} class={toast.alarming ? "toast alarming" : "toast"}>
           <span>{toast.text}</span>
           <button type="button" class="plain" aria-label={texts.close} onClick={() => drop(toast.id)}>
