@@ -1,30 +1,18 @@
 // A new project: name, labels, a folder of images, people; under a minute.
 
 import { useState } from "preact/hooks";
-import { api, told } from "../api/client";
 import { Check, Form, TextField } from "../parts/form";
 import { Card } from "../parts/look";
 import { projectPath } from "../shell/router";
 import { complain } from "../shell/toasts";
 import { texts } from "../texts";
 import type { Found } from "./files";
+import { type Made, Making, namesIn } from "./making";
 import { CopyLink } from "./people";
 import { Drop, UploadList } from "./upload";
 import { imagesInto } from "./uploading";
 
 const t = texts.create;
-
-/** Names between commas or on lines, each once. */
-export function namesIn(text: string): string[] {
-  const names = text.split(/[,;\n]/).map((name) => name.trim());
-  return [...new Set(names.filter(Boolean))];
-}
-
-interface Made {
-  id: number;
-  name: string;
-  link: string | null;
-}
 
 function Ready({ made }: { made: Made }) {
   return (
@@ -55,23 +43,15 @@ export function NewProject() {
   const [labels, setLabels] = useState("");
   const [files, setFiles] = useState<Found[]>([]);
   const [inviting, setInviting] = useState(false);
+  const [making] = useState(() => new Making());
+  const [begun, setBegun] = useState(false);
   const [made, setMade] = useState<Made | null>(null);
 
   async function create(): Promise<void> {
-    const project = await told(api.POST("/api/projects", { body: { name, use_context: true } }));
-    const params = { path: { project_id: project.id } };
-    for (const label of namesIn(labels)) {
-      await told(
-        api.POST("/api/projects/{project_id}/labels", {
-          params,
-          body: { name: label, strategy: "in_order" },
-        }),
-      );
-    }
-    const asked = { params, body: { role: "annotator", days: 7 } as const };
-    const invited = inviting ? await told(api.POST("/api/projects/{project_id}/invitations", asked)) : null;
-    if (files.length) imagesInto(project.id).add(files).catch(complain);
-    setMade({ id: project.id, name: project.name, link: invited?.link ?? null });
+    const wanted = { name, labels: namesIn(labels), inviting };
+    const finished = await making.finish(wanted).finally(() => setBegun(making.begun));
+    if (files.length) imagesInto(finished.id).add(files).catch(complain);
+    setMade(finished);
   }
 
   if (made) return <Ready made={made} />;
@@ -88,6 +68,7 @@ export function NewProject() {
             onInput={(event) => setName(event.currentTarget.value)}
             placeholder={t.nameExample}
             maxLength={200}
+            readOnly={begun}
             required
             autofocus
           />
