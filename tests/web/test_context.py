@@ -1,5 +1,6 @@
 """The context of a label in a real browser: seen, changed, and carried from one project into another."""
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -14,6 +15,10 @@ def test_the_context_is_pinned_left_out_and_withdrawn(page: Page, api: httpx.Cli
     accept_next(api, project.label_id, clicks=2)
     page.goto(f"/projects/{project.id}/context")
     tile = page.locator(".tile")
+    tile.get_by_role("link").click()
+    page.wait_for_url(re.compile(r"/api/context/\d+/thumbnail\?size=1024$"))  # what is accepted is looked at
+    assert page.evaluate("document.contentType") == "image/png"
+    page.go_back()
     tile.get_by_role("button", name="Pin").click()
     expect(tile).to_contain_text("pinned by accrue")
     tile.get_by_role("button", name="Exclude").click()

@@ -1,5 +1,6 @@
 """The images of a project in a real browser: found by where they stand and how unsure the model was."""
 
+import re
 from pathlib import Path
 
 import httpx
@@ -7,10 +8,11 @@ import numpy as np
 from playwright.sync_api import Locator, Page, expect
 
 from service.db import unit_of_work
-from service.tables import Annotation
+from service.tables import Annotation, Role
 from tests.conftest import ServiceUnderTest
-from tests.factories import a_project, accept_next, png, told, upload
-from tests.web.conftest import eventually
+from tests.factories import a_project, accept_next, open_next, png, told, upload
+from tests.web.conftest import SignIn, eventually
+from tests.web.people import a_person
 
 
 def shown(page: Page) -> Locator:
@@ -113,3 +115,76 @@ def test_managers_assign_images_and_take_one_back(page: Page, api: httpx.Client)
     page.get_by_role("button", name="Change 1 image").click()
     expect(tiles.first).to_contain_text("Priority 7")
     expect(tiles.first).to_contain_text("For accrue")
+
+
+def test_filters_and_how_many_are_shown_outlast_another_page_and_tabs_keep_the_label(
+    page: Page, api: httpx.Client
+) -> None:
+    project = a_project(api, images=0)
+    small = {f"{index}.png": png(np.full((4, 4), index, np.uint8)) for index in range(70)}
+    told(upload(api, project.id, small), 201)
+    rim = told(api.post(f"/projects/{project.id}/labels", json={"name": "rim"}), 201)["id"]
+    page.goto(f"/projects/{project.id}/images")
+    page.get_by_label("Held by").select_option("Nobody")
+    page.get_by_label("Label").select_option("rim")
+    page.get_by_role("button", name="Show more").click()
+    expect(shown(page)).to_have_count(70)
+    page.get_by_role("link", name="Context").click()
+    expect(page.get_by_label("Label")).to_have_value(str(rim))
+    page.go_back()
+    expect(shown(page)).to_have_count(70)
+    expect(page.get_by_label("Held by")).to_have_value("free")
+    expect(page.get_by_label("Label")).to_have_value(str(rim))
+    page.reload()
+    expect(page.get_by_label("Held by")).to_have_value("free")
+
+
+def test_only_images_that_are_seen_are_changed(page: Page, api: httpx.Client) -> None:
+    project = a_project(api, images=2)
+    told(api.post(f"/labels/{project.label_id}/next"))
+    page.goto(f"/projects/{project.id}/images")
+    page.get_by_role("button", name="Select all shown").click()
+    expect(page.get_by_role("button", name="Change 2 images")).to_be_visible()
+    page.get_by_label("Held by").select_option("Nobody")
+    expect(page.locator(".tile")).to_have_count(1)
+    expect(page.get_by_role("button", name="Change")).to_have_count(0)
+    page.get_by_label("Held by").select_option("Anybody or nobody")
+    expect(page.locator(".tile")).to_have_count(2)
+    expect(page.get_by_role("button", name="Change")).to_have_count(0)
+
+
+def test_an_image_that_changed_meanwhile_is_reopened_at_the_second_try(page: Page, api: httpx.Client) -> None:
+    project = a_project(api, images=1)
+
+    def skip(reason: str) -> None:
+        opened = open_next(api, project.label_id, wait=True)
+        told(api.post(f"/annotations/{opened.id}/skip", json={"reason": reason}, headers=opened.headers))
+
+    skip("blurred")
+    page.goto(f"/projects/{project.id}/images")
+    tile = page.locator(".tile")
+    expect(tile).to_contain_text("blurred")
+    (row,) = told(api.get(f"/labels/{project.label_id}/annotations"))
+    told(api.post(f"/annotations/{row['id']}/reopen", headers={"If-Match": f'"{row["version"]}"'}))
+    skip("twice there")
+    tile.get_by_role("button", name="Reopen").click()
+    expect(page.locator(".toast.alarming")).to_be_visible()
+    expect(tile).to_contain_text("twice there")
+    tile.get_by_role("button", name="Reopen").click()
+    expect(tile.locator(".chip")).to_have_text("Open")
+
+
+def test_a_tile_leads_to_the_work_only_where_there_is_some_for_whoever_presses_it(
+    page: Page, sign_in: SignIn, api: httpx.Client, service: ServiceUnderTest
+) -> None:
+    project = a_project(api, images=2)
+    accept_next(api, project.label_id, clicks=1)
+    looking = sign_in(a_person(service, project.id, Role.VIEWER).token).new_page()
+    work, picture = re.compile(r"/annotations/\d+$"), re.compile(r"/api/images/\d+/thumbnail\?size=1024$")
+    for who, leads in ((page, (picture, work)), (looking, (picture, picture))):
+        who.goto(f"/projects/{project.id}/images")
+        for index, where in enumerate(leads):
+            expect(who.locator(".tile").nth(index).get_by_role("link")).to_have_attribute("href", where)
+    looking.locator(".tile").first.get_by_role("link").click()
+    looking.wait_for_url(picture)
+    assert looking.evaluate("document.contentType") == "image/png"

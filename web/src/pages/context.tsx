@@ -15,6 +15,8 @@ import { useProject } from "./project";
 
 const t = texts.context;
 const PAGE = 200;
+// The picture with its mask, to be looked at: no side is longer than this.
+const LOOK_PX = 1024;
 
 type Entry = Schemas["ContextEntryOut"];
 
@@ -49,7 +51,7 @@ function EntryCard({
   }
   return (
     <li class={removed ? "tile removed" : "tile"}>
-      <a href={`/annotations/${entry.annotation_id}`}>
+      <a href={`${entry.thumbnail}?size=${LOOK_PX}`}>
         <img src={`${entry.thumbnail}?size=320`} alt="" loading="lazy" width={160} height={120} />
         <span class="name">{entry.image_name}</span>
       </a>

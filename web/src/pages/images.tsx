@@ -1,20 +1,24 @@
 // The images of a label: where each stands, who has it, how unsure the model was; and what managers do about it.
 
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { api, Problem, type Schemas, told } from "../api/client";
 import { Button } from "../parts/button";
 import { Check, Choice, Form, TextField } from "../parts/form";
 import { useRead } from "../parts/loaded";
 import { Empty, Loading } from "../parts/look";
+import { amendQuery, query } from "../shell/router";
 import { say } from "../shell/toasts";
 import { texts } from "../texts";
+import { EVERYTHING, type Filters, filtersIn, HELD, inQuery, ORDERS, STATES, UNSURE } from "./filters";
 import { moment, number, percent, words } from "./format";
 import { LabelChoice, useLabel } from "./label-choice";
 import { useProject } from "./project";
 
 const t = texts.images;
 const PAGE = 60;
-const STATES = ["open", "submitted", "returned", "accepted", "skipped"] as const;
+const LARGEST = 1000;
+// What is not worked on is looked at: no side is longer than this.
+const LOOK_PX = 1024;
 const CHIPS: Partial<Record<Schemas["State"], string>> = {
   accepted: "good",
   returned: "alarming",
@@ -22,28 +26,17 @@ const CHIPS: Partial<Record<Schemas["State"], string>> = {
 };
 
 type Queued = Schemas["QueuedOut"];
-type Held = "" | "held" | "free" | "mine";
 
-interface Filters {
-  state: Schemas["State"] | "";
-  held: Held;
-  flagged: boolean;
-  unsure: string;
-  order: Schemas["Order"];
-}
-
-const EVERYTHING: Filters = { state: "", held: "", flagged: false, unsure: "", order: "id" };
-const ORDERS = Object.entries(t.orders) as [Filters["order"], string][];
-
-/** The next page behind `after`, and what the one behind it is behind. */
+/** As many as are wanted behind `after`, and what those are behind that may follow. */
 async function page(
   labelId: number,
   filters: Filters,
   after: number,
+  limit: number,
 ): Promise<{ rows: Queued[]; next: number | null }> {
   const query = {
     after,
-    limit: PAGE,
+    limit,
     order: filters.order,
     ...(filters.state && { state: filters.state }),
     ...(filters.held === "mine" && { mine: true }),
@@ -54,25 +47,26 @@ async function page(
   };
   const params = { path: { label_id: labelId }, query };
   const rows = await told(api.GET("/api/labels/{label_id}/annotations", { params }));
-  return { rows, next: rows.length < PAGE ? null : (rows.at(-1)?.id ?? null) };
+  return { rows, next: rows.length < limit ? null : (rows.at(-1)?.id ?? null) };
+}
+
+/** How many images the address says are shown, in whole pages; no more than one answer of the service holds. */
+function shown(): number {
+  const pages = Math.ceil(Number(query.value.get("shown")) / PAGE);
+  return Math.min(Math.max(pages || 1, 1) * PAGE, LARGEST);
 }
 
 function useRows(labelId: number, filters: Filters) {
-  const [rows, setRows] = useState<Queued[]>([]);
-  const [next, setNext] = useState<number | null>(null);
-  const first = useRead(() => page(labelId, filters, 0), [labelId, filters]);
-  useEffect(() => {
-    if (!first.data) return;
-    setRows(first.data.rows);
-    setNext(first.data.next);
-  }, [first.data]);
+  const list = useRead(() => page(labelId, filters, 0, shown()), []);
+  const { rows, next } = list.data ?? { rows: [], next: null };
   async function more(): Promise<void> {
-    const found = await page(labelId, filters, next ?? 0);
-    const shown = new Set(rows.map((row) => row.id)); // whose uncertainty fell meanwhile is there already
-    setRows([...rows, ...found.rows.filter((row) => !shown.has(row.id))]);
-    setNext(found.next);
+    const found = await page(labelId, filters, next ?? 0, PAGE);
+    const known = new Set(rows.map((row) => row.id)); // whose uncertainty fell meanwhile is there already
+    const all = [...rows, ...found.rows.filter((row) => !known.has(row.id))];
+    list.set({ rows: all, next: found.next });
+    amendQuery({ shown: String(all.length) });
   }
-  return { first, rows, next, more };
+  return { ...list, rows, next, more };
 }
 
 function FilterBar({ filters, onChange }: { filters: Filters; onChange: (filters: Filters) => void }) {
@@ -87,29 +81,22 @@ function FilterBar({ filters, onChange }: { filters: Filters; onChange: (filters
       <Choice
         label={t.holder}
         value={filters.held}
-        options={[
-          ["", t.anyHolder],
-          ["held", t.held],
-          ["free", t.free],
-          ["mine", t.mine],
-        ]}
+        options={[["", t.anyHolder] as const, ...HELD.map((held) => [held, t[held]] as const)]}
         onChoice={(held) => onChange({ ...filters, held })}
       />
       <Choice
         label={t.unsure}
         value={filters.unsure}
         options={[
-          ["", t.anyUnsure],
-          ["0.1", t.above("10 %")],
-          ["0.25", t.above("25 %")],
-          ["0.5", t.above("50 %")],
+          ["", t.anyUnsure] as const,
+          ...UNSURE.map((share) => [share, t.above(percent(Number(share)))] as const),
         ]}
         onChoice={(unsure) => onChange({ ...filters, unsure })}
       />
       <Choice
         label={t.order}
         value={filters.order}
-        options={ORDERS}
+        options={ORDERS.map((order) => [order, t.orders[order]] as const)}
         onChoice={(order) => onChange({ ...filters, order })}
       />
       <Check
@@ -132,19 +119,25 @@ interface TileProps {
 function Tile({ row, members, picked, onPick, again }: TileProps) {
   const { may } = useProject();
   const params = { path: { annotation_id: row.id } };
-  async function revoke(): Promise<void> {
-    await told(api.POST("/api/annotations/{annotation_id}/revoke", { params }));
-    await again();
+  const thumbnail = `/api/images/${row.image_id}/thumbnail`;
+  const workable = may("annotator") && (row.state === "open" || row.state === "returned");
+  /** Whatever became of it: what is shown is as it is now, so that who was refused can try again. */
+  async function thenRead(asked: Promise<unknown>): Promise<void> {
+    await asked.finally(again);
   }
-  async function reopen(): Promise<void> {
+  function revoke(): Promise<void> {
+    return thenRead(told(api.POST("/api/annotations/{annotation_id}/revoke", { params })));
+  }
+  function reopen(): Promise<void> {
     const header = { "If-Match": `"${row.version}"` };
-    await told(api.POST("/api/annotations/{annotation_id}/reopen", { params: { ...params, header } }));
-    await again();
+    return thenRead(
+      told(api.POST("/api/annotations/{annotation_id}/reopen", { params: { ...params, header } })),
+    );
   }
   return (
     <li class="tile">
-      <a href={`/annotations/${row.id}`}>
-        <img src={`/api/images/${row.image_id}/thumbnail`} alt="" loading="lazy" width={160} height={120} />
+      <a href={workable ? `/annotations/${row.id}` : `${thumbnail}?size=${LOOK_PX}`}>
+        <img src={thumbnail} alt="" loading="lazy" width={160} height={120} />
         <span class="name">{row.image}</span>
       </a>
       <p class="counts">
@@ -218,45 +211,37 @@ function Assign({ labelId, ids, members, done }: AssignProps) {
   );
 }
 
-/** The page. */
-export function Images() {
-  const { project, may } = useProject();
-  const label = useLabel();
-  const [filters, setFilters] = useState(EVERYTHING);
+interface TilesProps {
+  labelId: number;
+  filters: Filters;
+  members: ReadonlyMap<number, string>;
+}
+
+/** The images of one choice; another choice begins anew, so that nothing is picked that is not seen. */
+function Tiles({ labelId, filters, members }: TilesProps) {
+  const { may } = useProject();
   const [picked, setPicked] = useState<ReadonlySet<number>>(new Set());
-  const list = useRows(label?.id ?? 0, filters);
-  const params = { path: { project_id: project.id } };
-  const found = useRead(() => told(api.GET("/api/projects/{project_id}/members", { params })), [project.id]);
-  const members = new Map((found.data ?? []).map((member) => [member.user_id, member.name]));
-  if (!label) return <Empty title={texts.overview.noLabels} />;
+  const list = useRows(labelId, filters);
+  const ids = list.rows.map((row) => row.id).filter((id) => picked.has(id));
 
   const pick = (id: number) => (on: boolean) =>
-    setPicked(new Set(on ? [...picked, id] : [...picked].filter((each) => each !== id)));
+    setPicked(new Set(on ? [...ids, id] : ids.filter((each) => each !== id)));
   async function done(): Promise<void> {
     setPicked(new Set());
-    await list.first.again();
+    await list.again();
   }
   return (
     <>
-      <div class="filters">
-        <LabelChoice />
-        <FilterBar filters={filters} onChange={setFilters} />
-      </div>
       {may("manager") && list.rows.length > 0 && (
         <div class="actions">
           <Button onPress={() => setPicked(new Set(list.rows.map((row) => row.id)))}>{t.pickAll}</Button>
-          {picked.size > 0 && <Button onPress={() => setPicked(new Set())}>{t.pickNone}</Button>}
+          {ids.length > 0 && <Button onPress={() => setPicked(new Set())}>{t.pickNone}</Button>}
         </div>
       )}
-      {picked.size > 0 && <Assign labelId={label.id} ids={[...picked]} members={members} done={done} />}
-      {list.first.error && <Empty title={list.first.error.message} />}
-      {!list.first.data && !list.first.error && <Loading />}
-      {list.first.data && !list.rows.length && (
-        <Empty title={filters === EVERYTHING ? t.empty : t.noneSo}>
-          <p>{filters === EVERYTHING ? t.emptyHint : t.noneSoHint}</p>
-          {filters !== EVERYTHING && <Button onPress={() => setFilters(EVERYTHING)}>{t.all}</Button>}
-        </Empty>
-      )}
+      {ids.length > 0 && <Assign labelId={labelId} ids={ids} members={members} done={done} />}
+      {list.error && <Empty title={list.error.message} />}
+      {!list.data && !list.error && <Loading />}
+      {list.data && !list.rows.length && <None filters={filters} />}
       <ul class="tiles">
         {list.rows.map((row) => (
           <Tile
@@ -265,11 +250,52 @@ export function Images() {
             members={members}
             picked={picked.has(row.id)}
             onPick={may("manager") ? pick(row.id) : null}
-            again={list.first.again}
+            again={list.again}
           />
         ))}
       </ul>
       {list.next !== null && <Button onPress={list.more}>{texts.more}</Button>}
+    </>
+  );
+}
+
+/** Why nothing is shown. */
+function None({ filters }: { filters: Filters }) {
+  const everything = !Object.values(inQuery(filters)).some(Boolean);
+  return (
+    <Empty title={everything ? t.empty : t.noneSo}>
+      <p>{everything ? t.emptyHint : t.noneSoHint}</p>
+      {!everything && <Button onPress={() => choose(EVERYTHING)}>{t.all}</Button>}
+    </Empty>
+  );
+}
+
+/** Shows other images from now on, the first of them. */
+function choose(filters: Filters): void {
+  amendQuery({ ...inQuery(filters), shown: "" });
+}
+
+/** The page. */
+export function Images() {
+  const { project } = useProject();
+  const label = useLabel();
+  const filters = filtersIn(query.value);
+  const params = { path: { project_id: project.id } };
+  const found = useRead(() => told(api.GET("/api/projects/{project_id}/members", { params })), [project.id]);
+  const members = new Map((found.data ?? []).map((member) => [member.user_id, member.name]));
+  if (!label) return <Empty title={texts.overview.noLabels} />;
+  return (
+    <>
+      <div class="filters">
+        <LabelChoice />
+        <FilterBar filters={filters} onChange={choose} />
+      </div>
+      <Tiles
+        key={JSON.stringify([label.id, filters])}
+        labelId={label.id}
+        filters={filters}
+        members={members}
+      />
     </>
   );
 }

@@ -3,12 +3,14 @@
 import type { ComponentType } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 import { lazily, Shown, useRead } from "../parts/loaded";
+import { Empty } from "../parts/look";
 import { PARTS, type Part, projectPath } from "../shell/router";
 import { texts } from "../texts";
 import { Audit } from "./audit";
 import { Context } from "./context";
 import { Exports } from "./exports";
 import { Images } from "./images";
+import { namedLabel } from "./label-choice";
 import { Overview } from "./overview";
 import { People } from "./people";
 import { type AtHand, covers, ProjectContext, type Role, readProject } from "./project";
@@ -46,6 +48,7 @@ export function ProjectPage({ id, part }: { id: number; part: Part }) {
     };
   }, [name, part]);
   const Page = PAGES[part];
+  const needed = NEEDED[part] ?? "viewer";
   return (
     <Shown of={read}>
       {({ project }) => (
@@ -55,12 +58,20 @@ export function ProjectPage({ id, part }: { id: number; part: Part }) {
           </header>
           <nav class="tabs" aria-label={texts.frame.project}>
             {PARTS.filter((each) => covers(project.role, NEEDED[each] ?? "viewer")).map((each) => (
-              <a key={each} href={projectPath(id, each)} aria-current={each === part ? "page" : undefined}>
+              <a
+                key={each}
+                href={projectPath(id, each, namedLabel())}
+                aria-current={each === part ? "page" : undefined}
+              >
                 {texts.frame.parts[each]}
               </a>
             ))}
           </nav>
-          {atHand && <Page key={part} />}
+          {covers(project.role, needed) ? (
+            atHand && <Page key={part} />
+          ) : (
+            <Empty title={texts.frame.needs(needed)} />
+          )}
         </ProjectContext.Provider>
       )}
     </Shown>
