@@ -49,6 +49,17 @@ def test_a_token_is_shown_once_may_what_it_may_and_ends_when_it_is_revoked(
         assert script.get("/me").status_code == 401
 
 
+def test_a_token_for_a_project_that_is_gone_says_so(page: Page, api: httpx.Client) -> None:
+    project, name = a_project(api, images=0), f"nightly {uuid4()}"
+    told(api.post("/tokens", json={"name": name, "project_id": project.id}), 201)
+    called = told(api.get(f"/projects/{project.id}"))["name"]
+    assert api.delete(f"/projects/{project.id}", params={"name": called}).status_code == 204
+    page.goto("/account")
+    row = page.get_by_role("row").filter(has_text=name)
+    expect(row).to_contain_text("One that is gone")
+    expect(row).not_to_contain_text("All of mine")
+
+
 def test_an_administrator_renews_a_password_and_shuts_somebody_out_and_in_again(
     page: Page, browser: Browser, service: ServiceUnderTest, api: httpx.Client
 ) -> None:
@@ -56,7 +67,10 @@ def test_an_administrator_renews_a_password_and_shuts_somebody_out_and_in_again(
         name = told(person.get("/me"))["name"]
     page.goto("/account")
     page.get_by_role("button", name=f"Link for a new password for {name}").click()
-    link = page.locator("output").inner_text()
+    row = page.get_by_role("row").filter(has_text=name).first
+    below = row.locator("+ tr")
+    expect(below).to_contain_text(f"{name} chooses a new password with this link")
+    link = below.locator("output").inner_text()
     with browser.new_context(base_url=service.base_url) as context:
         theirs = context.new_page()
         theirs.goto(link)
@@ -68,7 +82,7 @@ def test_an_administrator_renews_a_password_and_shuts_somebody_out_and_in_again(
         dialog = sure(page, f"Disable {name}?")
         expect(dialog).to_contain_text("signed out everywhere")
         dialog.get_by_role("button", name="Disable").click()
-        expect(page.get_by_role("row").filter(has_text=name)).to_contain_text("disabled")
+        expect(row).to_contain_text("disabled")
         theirs.reload()
         expect(theirs.get_by_role("heading", name="Sign in")).to_be_visible()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import httpx
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.factories import AProject, a_project, accept_next, png, told
 from tests.web.conftest import SignIn
@@ -115,6 +115,25 @@ def test_an_export_is_made_downloaded_and_removed(page: Page, api: httpx.Client)
     dialog.get_by_role("button", name="Remove").click()
     expect(page.get_by_text("No exports yet")).to_be_visible()
     assert told(api.get(f"/projects/{project.id}/exports")) == []
+
+
+def test_an_export_is_followed_to_its_end_though_a_look_at_it_fails(page: Page, api: httpx.Client) -> None:
+    project = a_worked_project(api)
+    asked = {"format": "json", "states": ["accepted"]}
+    made = told(api.post(f"/projects/{project.id}/exports", json=asked), 202)
+    looks = iter(["running", "running", None, "running", "done"])
+
+    def look(route: Route) -> None:
+        state = next(looks, "done")
+        if state is None:
+            route.fulfill(status=500, json={"code": "broken", "detail": "It is broken."})
+        else:
+            route.fulfill(json=[made | {"state": state, "percent": 40}])
+
+    page.route("**/api/projects/*/exports", look)
+    page.goto(f"/projects/{project.id}/exports")
+    expect(page.get_by_label("Progress of Everything (JSON)")).to_be_visible()
+    expect(page.locator(".chip", has_text="Done")).to_be_visible()
 
 
 def test_everything_is_reached_by_keys_that_can_be_changed(page: Page) -> None:

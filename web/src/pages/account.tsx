@@ -1,5 +1,6 @@
 // One's own: the password, tokens for scripts; for the administrator the people; projects that can be restored.
 
+import { Fragment } from "preact";
 import { useState } from "preact/hooks";
 import { api, type Schemas, told } from "../api/client";
 import { Button } from "../parts/button";
@@ -61,6 +62,10 @@ function Tokens() {
   const [days, setDays] = useState("90");
   const [plain, setPlain] = useState<string | null>(null);
   const named = (projects.data ?? []).map((project) => [String(project.id), project.name] as const);
+  const placeOf = (id: number | null) => {
+    if (id === null) return t.everywhere;
+    return named.find(([each]) => each === String(id))?.[1] ?? (projects.data ? t.gone : texts.nothing);
+  };
   async function make(): Promise<void> {
     const limits = { ...(role && { role }), ...(projectId && { project_id: Number(projectId) }) };
     const lasts = days ? { days: Number(days) } : {};
@@ -117,7 +122,7 @@ function Tokens() {
                 <tr key={token.id}>
                   <td>{token.name}</td>
                   <td>{token.role ? words(token.role) : t.asMyself}</td>
-                  <td>{named.find(([id]) => id === String(token.project_id))?.[1] ?? t.everywhere}</td>
+                  <td>{placeOf(token.project_id)}</td>
                   <td>{token.used_at ? day(token.used_at) : texts.never}</td>
                   <td>{token.expires_at ? day(token.expires_at) : texts.never}</td>
                   <td class="number">
@@ -143,7 +148,7 @@ function Tokens() {
 
 function Users() {
   const users = useRead(() => told(api.GET("/api/users")), []);
-  const [link, setLink] = useState<string | null>(null);
+  const [made, setMade] = useState<{ userId: number; link: string } | null>(null);
   async function turn(user: Schemas["UserOut"]): Promise<void> {
     const params = { path: { user_id: user.id } };
     await told(
@@ -154,46 +159,55 @@ function Users() {
     await users.again();
   }
   async function renew(user: Schemas["UserOut"]): Promise<void> {
-    const made = await told(
+    const { link } = await told(
       api.POST("/api/users/{user_id}/link", { params: { path: { user_id: user.id } } }),
     );
-    setLink(made.link ?? null);
+    setMade(link ? { userId: user.id, link } : null);
   }
   return (
     <Card title={t.users}>
-      {link && <CopyLink link={link} />}
       <Shown of={users}>
         {(found) => (
           <Table label={t.users} head={[texts.people.name, t.since, ""]}>
             {found.map((user) => (
-              <tr key={user.id}>
-                <td>
-                  {user.name} {user.admin && <span class="chip">{t.admin}</span>}{" "}
-                  {user.disabled_at && <span class="chip alarming">{texts.people.disabled}</span>}
-                </td>
-                <td>{day(user.created_at)}</td>
-                <td>
-                  <div class="actions end">
-                    <Button aria-label={t.newPasswordOf(user.name)} onPress={() => renew(user)}>
-                      {t.newPassword}
-                    </Button>
-                    {user.disabled_at ? (
-                      <Button aria-label={t.enableOf(user.name)} onPress={() => turn(user)}>
-                        {t.enable}
+              <Fragment key={user.id}>
+                <tr>
+                  <td>
+                    {user.name} {user.admin && <span class="chip">{t.admin}</span>}{" "}
+                    {user.disabled_at && <span class="chip alarming">{texts.people.disabled}</span>}
+                  </td>
+                  <td>{day(user.created_at)}</td>
+                  <td>
+                    <div class="actions end">
+                      <Button aria-label={t.newPasswordOf(user.name)} onPress={() => renew(user)}>
+                        {t.newPassword}
                       </Button>
-                    ) : (
-                      <Removal
-                        what={t.disableOf(user.name)}
-                        takes={t.disableTakes}
-                        disabled={user.id === me.value?.id}
-                        onSure={() => turn(user)}
-                      >
-                        {t.disable}
-                      </Removal>
-                    )}
-                  </div>
-                </td>
-              </tr>
+                      {user.disabled_at ? (
+                        <Button aria-label={t.enableOf(user.name)} onPress={() => turn(user)}>
+                          {t.enable}
+                        </Button>
+                      ) : (
+                        <Removal
+                          what={t.disableOf(user.name)}
+                          takes={t.disableTakes}
+                          disabled={user.id === me.value?.id}
+                          onSure={() => turn(user)}
+                        >
+                          {t.disable}
+                        </Removal>
+                      )}
+                    </div>
+                  </td>
+                </tr>
+                {made?.userId === user.id && (
+                  <tr>
+                    <td colSpan={3}>
+                      {t.linkFor(user.name)}
+                      <CopyLink link={made.link} />
+                    </td>
+                  </tr>
+                )}
+              </Fragment>
             ))}
           </Table>
         )}

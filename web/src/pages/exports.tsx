@@ -125,7 +125,7 @@ export function Exports() {
     if (!busy) return;
     const timer = setTimeout(exports.again, LOOK_MS);
     return () => clearTimeout(timer);
-  }, [busy, exports.data]);
+  }, [busy, exports.data, exports.error]);
   return (
     <div class="stack">
       <NewExport again={exports.again} />
