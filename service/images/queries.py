@@ -15,11 +15,12 @@ BATCH = 500
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """The images before and behind an image in its series, and how many there are."""
+    """The images before and behind an image in its series, how many there are, and its number, from 1."""
 
     before: int | None
     behind: int | None
     count: int
+    number: int
 
 
 def image(session: Session, image_id: int) -> Image:
@@ -69,13 +70,14 @@ def images_of(session: Session, source_ids: Collection[int]) -> dict[int, list[I
 def neighbours(session: Session, subject: Image) -> Neighbours:
     """Where an image stands among its series, in the order of place."""
     if subject.series is None or subject.place is None:
-        return Neighbours(None, None, 1)
+        return Neighbours(None, None, 1, 1)
     mine = select(Image.id).where(Image.project_id == subject.project_id, Image.series == subject.series)
     here, there = tuple_(Image.place, Image.id), tuple_(subject.place, subject.id)
     before = session.scalar(mine.where(here < there).order_by(Image.place.desc(), Image.id.desc()).limit(1))
     behind = session.scalar(mine.where(here > there).order_by(Image.place, Image.id).limit(1))
-    count = session.scalar(select(func.count()).select_from(mine.subquery()))
-    return Neighbours(before, behind, count or 1)
+    count = session.scalar(select(func.count()).select_from(mine.subquery())) or 1
+    ahead = session.scalar(select(func.count()).select_from(mine.where(here < there).subquery())) or 0
+    return Neighbours(before, behind, count, ahead + 1)
 
 
 def by_digest(session: Session, project_id: int, digests: Collection[str]) -> dict[str, Source]:

@@ -161,6 +161,7 @@ def read_image(image_id: Id, _caller: Caller, sessions: Sessions) -> ImageDetail
         before_id=around.before,
         behind_id=around.behind,
         series_count=around.count,
+        series_number=around.number,
         source_name=source.name,
         source_media_type=source.media_type,
     )

@@ -34,11 +34,12 @@ class ImageOut(BaseModel):
 
 
 class ImageDetail(ImageOut):
-    """An image, and the ids of the images before and behind it in its series."""
+    """An image, the ids of the images before and behind it in its series, and its number there, from 1."""
 
     before_id: int | None
     behind_id: int | None
     series_count: int
+    series_number: int
     source_name: str
     source_media_type: str
 

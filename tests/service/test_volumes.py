@@ -75,11 +75,8 @@ def test_a_slice_knows_its_neighbours_although_each_came_in_a_file_of_its_own(ap
     ids = {each["filename"]: each["image"]["id"] for each in uploaded}
     assert sorted(ids, key=ids.__getitem__) == ["5.dcm", "10.dcm", "20.dcm", "other.png"]
     middle = told(api.get(f"/images/{ids['10.dcm']}"))
-    assert (middle["before_id"], middle["behind_id"], middle["series_count"]) == (
-        ids["5.dcm"],
-        ids["20.dcm"],
-        3,
-    )
+    assert (middle["before_id"], middle["behind_id"]) == (ids["5.dcm"], ids["20.dcm"])
+    assert (middle["series_number"], middle["series_count"]) == (2, 3)
     alone = told(api.get(f"/images/{ids['other.png']}"))
     assert (alone["before_id"], alone["behind_id"], alone["series_count"]) == (None, None, 1)
     found = told(api.get(f"/projects/{project.id}/images", params={"series": middle["series"]}))

@@ -14,7 +14,7 @@ export function Slices({ desk }: { desk: Desk }) {
   return (
     <section>
       <h2>{words.groups.slices}</h2>
-      <p>{words.slice(`${shown.frame + 1}`, shown.series_count)}</p>
+      <p>{words.slice(`${shown.series_number}`, shown.series_count)}</p>
       <div class="actions">
         <Act of="before" run={() => void desk.browse(-1)} disabled={shown.before_id === null}>
           {words.before}

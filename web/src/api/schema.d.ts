@@ -2150,7 +2150,7 @@ export interface components {
         };
         /**
          * ImageDetail
-         * @description An image, and the ids of the images before and behind it in its series.
+         * @description An image, the ids of the images before and behind it in its series, and its number there, from 1.
          */
         ImageDetail: {
             /** Id */
@@ -2194,6 +2194,8 @@ export interface components {
             behind_id: number | null;
             /** Series Count */
             series_count: number;
+            /** Series Number */
+            series_number: number;
             /** Source Name */
             source_name: string;
             /** Source Media Type */
