@@ -19,47 +19,25 @@ from pathlib import Path
 from typing import IO, Any
 
 from sqlalchemy import Engine, MetaData, make_url, select, union
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.orm import Session
 
 import migrations
 from commands.errors import CommandError
+from service.blobs import BLOBS
 from service.clock import now
 from service.db import make_sessions, open_engine, reading
 from service.settings import Settings
 from service.storage import Storage, digest_of, open_storage
-from service.tables import (
-    Annotation,
-    ContextEntry,
-    Draft,
-    Export,
-    Gold,
-    Image,
-    Interaction,
-    Prediction,
-    Source,
-    Submission,
-    Table,
-)
+from service.tables import Export, Leftover, Table
 from service.tables.columns import plain
 
 FORMAT, VERSION = "accrue-backup", 1
 MANIFEST, END = "manifest.json", "end.json"
 ROWS_AT_ONCE = 5000
 
-# Every column that names a blob. What the network remembers of a prediction is left out: it is large, and
-# without it the next prompt only takes a little longer. Exports can be made again.
-BLOBS: tuple[InstrumentedAttribute[Any], ...] = (
-    Source.digest,
-    Image.digest,
-    Annotation.mask_digest,
-    Interaction.mask_digest,
-    Prediction.mask_digest,
-    Draft.mask_digest,
-    Submission.mask_digest,
-    Gold.mask_digest,
-    ContextEntry.mask_digest,
-)
-LEFT_OUT = frozenset({Export.__tablename__})
+# What the network remembers of a prediction is left out as well: it is large, and without it the next prompt
+# only takes a little longer. Exports can be made again, and blobs that no row names are not in it.
+LEFT_OUT = frozenset({Export.__tablename__, Leftover.__tablename__})
 
 Progress = Callable[[str, int], None]
 

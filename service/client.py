@@ -123,6 +123,13 @@ class Accrue(ReviewClient, ExportsClient):
     def interact(self, held: Held, prompts: Sequence[Prompt], *, wait: float = 30.0) -> Held:
         """One interaction; returns the annotation with the mask that answers it.
 
+    def delete_source(self, source_id: int, *, name: str | None = None) -> None:
+        """Deletes a file with its images, for good; where people worked on them only with its ``name``.
+
+        RefusedError ``file_in_use`` counts that work.
+        """
+        self._request("DELETE", f"/sources/{source_id}", params={} if name is None else {"name": name})
+
         Raises TimeoutError when no mask comes within ``wait`` seconds, RefusedError when the network
         failed on it.
         """

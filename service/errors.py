@@ -66,6 +66,14 @@ class LabelInUse(Conflict):
     code, title = "label_in_use", "There is work under this label"
 
 
+class FileInUse(Conflict):
+    code, title = "file_in_use", "There is work on this file"
+
+
+class FileDeleted(Conflict):
+    code, title = "file_deleted", "The file has just been deleted"
+
+
 class LastOwner(Conflict):
     code, title = "last_owner", "Somebody has to own it"
 

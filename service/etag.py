@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from service.errors import VersionStale
 
-# A week: SQLite gives ids again, and those of a project are its own for longer than that after it is deleted.
+# A week: for so long a browser may keep an image that is deleted here.
 KEPT_SECONDS = 7 * 24 * 3600
 
 

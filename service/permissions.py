@@ -76,6 +76,7 @@ PERMISSIONS: dict[str, Anyone | Role] = {
     # images
     "upload": Role.MANAGER,
     "known_files": Role.MANAGER,
+    "delete_source": Role.MANAGER,
     "list_images": Role.VIEWER,
     "read_image": Role.VIEWER,
     "read_source": Role.VIEWER,
@@ -124,7 +125,7 @@ PERMISSIONS: dict[str, Anyone | Role] = {
     "list_context": Role.VIEWER,
     "change_entry": Role.MANAGER,
     "read_entry_thumbnail": Role.VIEWER,
-    "withdraw_acceptance": Role.REVIEWER,
+    "withdraw_acceptance": Role.ANNOTATOR,  # their own; reviewers anybody's
     "export_context": Role.MANAGER,
     "import_context": Role.MANAGER,
     # gold

@@ -1,6 +1,7 @@
 """The storage port: blobs kept under the SHA-256 of their bytes, so a blob never changes; and passing files.
 
-A blob is never deleted. What is made and goes again (the pieces of an export) is a passing file, under a name
+A blob that no row names is set aside first, where it is still found, and dropped from there later
+(docs/decisions/0016). What is made and goes again (the pieces of an export) is a passing file, under a name
 of our own choosing.
 """
 
@@ -8,10 +9,11 @@ import os
 import re
 import shutil
 import tempfile
+from contextlib import suppress
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 from urllib.parse import unquote, urlsplit
 
 from obstore.exceptions import BaseError
@@ -19,7 +21,7 @@ from obstore.store import S3Store
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[a-z0-9-]+(/[a-z0-9-]+)*")
-PASSING = "passing"
+PASSING, ASIDE = "passing", "aside"
 # A person waits for no more than that; a bucket that stays away is an error like a full disk.
 TRIES, TRIED_FOR = 3, timedelta(seconds=15)
 
@@ -45,6 +47,18 @@ class Storage(Protocol):
 
     def exists(self, digest: str) -> bool: ...
 
+    def set_aside(self, digest: str) -> None:
+        """Move the bytes to where only ``get`` looks: who puts them again has them in their place anew.
+
+        Neither this nor the next two is an error where there is nothing to move or to drop.
+        """
+
+    def bring_back(self, digest: str) -> None:
+        """Move what was set aside to its place again."""
+
+    def drop(self, digest: str) -> None:
+        """Delete what was set aside, for good."""
+
     def write_passing(self, name: str, data: bytes) -> None:
         """Keep ``data`` for good as the passing file ``name`` ("exports/7/3"), in place of what was there."""
 
@@ -60,6 +74,7 @@ class MemoryStorage:
 
     def __init__(self) -> None:
         self._blobs: dict[str, bytes] = {}
+        self._aside: dict[str, bytes] = {}
         self._passing: dict[str, bytes] = {}
 
     def put(self, data: bytes, *, durable: bool = True, anew: bool = False) -> str:
@@ -72,12 +87,23 @@ class MemoryStorage:
 
     def get(self, digest: str) -> bytes:
         try:
-            return self._blobs[digest]
+            return self._blobs[digest] if digest in self._blobs else self._aside[digest]
         except KeyError:
             raise FileNotFoundError(digest) from None
 
     def exists(self, digest: str) -> bool:
-        return digest in self._blobs
+        return digest in self._blobs or digest in self._aside
+
+    def set_aside(self, digest: str) -> None:
+        if digest in self._blobs:
+            self._aside[digest] = self._blobs.pop(digest)
+
+    def bring_back(self, digest: str) -> None:
+        if digest in self._aside:
+            self._blobs[digest] = self._aside.pop(digest)
+
+    def drop(self, digest: str) -> None:
+        self._aside.pop(digest, None)
 
     def write_passing(self, name: str, data: bytes) -> None:
         self._passing[_checked(name)] = bytes(data)
@@ -104,7 +130,7 @@ class LocalStorage:
     def put(self, data: bytes, *, durable: bool = True, anew: bool = False) -> str:
         digest = digest_of(data)
         path = self._path(digest)
-        if anew or not path.exists() or path.stat().st_size != len(data):
+        if anew or _size(path) != len(data):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._write(path, data, durable=durable)
         elif durable:
@@ -112,17 +138,28 @@ class LocalStorage:
         return digest
 
     def keep(self, digest: str) -> None:
-        with self._path(digest).open("rb") as file:
+        with self._open(digest) as file:
             os.fsync(file.fileno())
 
     def get(self, digest: str) -> bytes:
-        return self._path(digest).read_bytes()
+        with self._open(digest) as file:
+            return file.read()
 
     def exists(self, digest: str) -> bool:
         try:
-            return self._path(digest).exists()
+            self._open(digest).close()
         except FileNotFoundError:
             return False
+        return True
+
+    def set_aside(self, digest: str) -> None:
+        self._move(self._path(digest), self._aside(digest))
+
+    def bring_back(self, digest: str) -> None:
+        self._move(self._aside(digest), self._path(digest))
+
+    def drop(self, digest: str) -> None:
+        self._aside(digest).unlink(missing_ok=True)
 
     def write_passing(self, name: str, data: bytes) -> None:
         path = self._passing(name)
@@ -142,6 +179,22 @@ class LocalStorage:
 
     def _path(self, digest: str) -> Path:
         return self._folder / _place(digest)
+
+    def _aside(self, digest: str) -> Path:
+        return self._folder / _aside(digest)
+
+    def _open(self, digest: str) -> IO[bytes]:
+        """The file in its place, or aside; between the two looks it may have been brought back."""
+        for path in (self._path(digest), self._aside(digest)):
+            with suppress(FileNotFoundError):
+                return path.open("rb")
+        return self._path(digest).open("rb")
+
+    @staticmethod
+    def _move(path: Path, to: Path) -> None:
+        to.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            os.replace(path, to)
 
     @staticmethod
     def _write(path: Path, data: bytes, *, durable: bool) -> None:
@@ -189,14 +242,25 @@ class BucketStorage:
         """Nothing is left to wait for."""
 
     def get(self, digest: str) -> bytes:
+        for place in (_place(digest), _aside(digest)):
+            with suppress(FileNotFoundError):
+                return bytes(self._store.get(place).bytes())
         return bytes(self._store.get(_place(digest)).bytes())
 
     def exists(self, digest: str) -> bool:
         try:
-            self._store.head(_place(digest))
+            return any(self._is_there(place) for place in (_place(digest), _aside(digest)))
         except FileNotFoundError:
             return False
-        return True
+
+    def set_aside(self, digest: str) -> None:
+        self._move(_place(digest), _aside(digest))
+
+    def bring_back(self, digest: str) -> None:
+        self._move(_aside(digest), _place(digest))
+
+    def drop(self, digest: str) -> None:
+        self._store.delete(_aside(digest))
 
     def write_passing(self, name: str, data: bytes) -> None:
         self._store.put(_passing(name), data)
@@ -210,12 +274,37 @@ class BucketStorage:
         for found in self._store.list(_passing(folder)):
             self._store.delete([each["path"] for each in found])
 
+    def _is_there(self, place: str) -> bool:
+        try:
+            self._store.head(place)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _move(self, place: str, to: str) -> None:
+        """A copy, then a deletion: there is no moment at which it is in neither place."""
+        with suppress(FileNotFoundError):
+            self._store.copy(place, to)
+            self._store.delete(place)
+
 
 def _place(digest: str) -> str:
     """Where a blob lies; FileNotFoundError for what is no digest, because a digest is never a path."""
     if not _DIGEST.fullmatch(digest):
         raise FileNotFoundError(digest)
     return f"{digest[:2]}/{digest}"
+
+
+def _aside(digest: str) -> str:
+    return f"{ASIDE}/{_place(digest)}"
+
+
+def _size(path: Path) -> int | None:
+    """None when there is no such file."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
 
 
 def _passing(name: str) -> str:

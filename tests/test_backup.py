@@ -18,10 +18,11 @@ from typer.testing import CliRunner
 
 import migrations
 from cli import app
-from commands.backup import BLOBS, LEFT_OUT, backup, tables, verify
+from commands.backup import LEFT_OUT, backup, tables, verify
 from commands.errors import CommandError
 from commands.restore import restore
 from models.prompts import Box, Click, Scribble
+from service.blobs import BLOBS
 from service.db import make_sessions, open_engine, unit_of_work
 from service.settings import Settings
 from service.storage import digest_of, open_storage
@@ -172,6 +173,7 @@ def test_every_column_that_names_a_blob_is_known() -> None:
         "predictions.weights_sha256",
         "predictions.state_digest",
         "exports.digest",
+        "leftovers.digest",
     }
     found = {
         f"{table.name}.{column.name}"
@@ -181,7 +183,7 @@ def test_every_column_that_names_a_blob_is_known() -> None:
         if column.name != "address"
     }
     assert found - others == {f"{each.class_.__tablename__}.{each.key}" for each in BLOBS}
-    assert {"exports"} == LEFT_OUT
+    assert {"exports", "leftovers"} == LEFT_OUT
 
 
 def changed(path: Path, change: Callable[[str, bytes], bytes | None]) -> Path:

@@ -41,6 +41,19 @@ def test_a_dataset_goes_through_it_from_upload_to_the_curve(client: Accrue) -> N
     assert [row["interactions"] for row in rows] == [3, 0]
 
 
+def test_a_file_is_deleted_and_with_work_on_it_only_by_its_name(client: Accrue) -> None:
+    project = client.create_project(f"client {uuid4()}")
+    told = client.upload_images(project, [(f"{i}.png", png()) for i in range(2)])
+    sources = [each["source"]["id"] for each in told]
+    assert client.next(client.add_label(project, "disc")) is not None
+    client.delete_source(sources[1])
+    with pytest.raises(RefusedError) as refused:
+        client.delete_source(sources[0])
+    assert (refused.value.code, refused.value.problem["work"]["open"]) == ("file_in_use", 1)
+    client.delete_source(sources[0], name="0.png")
+    assert list(client.images(project)) == []
+
+
 def test_settings_are_changed_and_people_asked_in(client: Accrue, service: ServiceUnderTest) -> None:
     project = client.create_project(f"client {uuid4()}")
     label = client.add_label(project, "disc")

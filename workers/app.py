@@ -25,6 +25,7 @@ from models.predictor import Predictor
 from models.prompts import Click
 from models.registry import load
 from service.db import make_sessions, open_engine
+from service.errors import NotFound
 from service.events import RedisEvents, redis_py_url
 from service.jobs import PULSE_KEY, PULSE_SECONDS, QUEUES, CeleryJobs, Job, Jobs, open_celery, pulse_key_of
 from service.settings import Settings
@@ -79,7 +80,10 @@ def create_worker(redis_url: str, bench: Bench) -> Celery:
 
 def _task(body: Callable[[Bench, int], None], bench: Bench) -> Callable[[int], None]:
     def task(row_id: int) -> None:
-        body(bench, row_id)
+        try:
+            body(bench, row_id)
+        except NotFound as gone:
+            logger.info("row.gone %s", gone.detail)  # it was deleted while the task was at it
 
     return task
 

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from service import blobs
 from service.accounts.actions import forget_ended_logins
 from service.accounts.sign_in import forget_failures
 from service.annotations.work import lost_work
@@ -41,3 +42,5 @@ def sweep(bench: Bench, _row_id: int = 0) -> None:
         bench.jobs.send(job, row_id)
     for submission_id in unmeasured_ids:
         bench.jobs.send(Job.MEASURE, submission_id)
+    # Last, because a storage may be away.
+    blobs.clear(bench.sessions, bench.storage, people_wait=bench.jobs.people_wait)

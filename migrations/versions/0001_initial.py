@@ -16,6 +16,7 @@ TABLES = (
     "sign_in_failures",
     "users",
     "idempotency_keys",
+    "leftovers",
     "projects",
     "exports",
     "invitations",
@@ -68,12 +69,17 @@ def downgrade() -> None:
         op.execute("DROP FUNCTION audit_only_grows()")
 
 
+def _create(name: str, *columns: sa.schema.SchemaItem) -> None:
+    """A table whose ids are given once, by SQLite as well: browsers and workers remember what is deleted."""
+    op.create_table(name, *columns, sqlite_autoincrement=True)
+
+
 def _one_of(name: str, *values: str) -> sa.Enum:
     return sa.Enum(*values, name=name, native_enum=False, create_constraint=True, length=16)
 
 
 def _audit() -> None:
-    op.create_table(
+    _create(
         "audit",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
@@ -89,7 +95,7 @@ def _audit() -> None:
 
 
 def _sign_in_failures() -> None:
-    op.create_table(
+    _create(
         "sign_in_failures",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
@@ -103,7 +109,7 @@ def _sign_in_failures() -> None:
 
 
 def _users() -> None:
-    op.create_table(
+    _create(
         "users",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
@@ -130,8 +136,18 @@ def _idempotency_keys() -> None:
     op.create_index("ix_idempotency_keys_created_at", "idempotency_keys", ["created_at"])
 
 
-def _projects() -> None:
+def _leftovers() -> None:
     op.create_table(
+        "leftovers",
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("set_aside_at", sa.DateTime(timezone=True)),
+        sa.PrimaryKeyConstraint("digest", name="pk_leftovers"),
+    )
+    op.create_index("ix_leftovers_set_aside_at", "leftovers", ["set_aside_at"])
+
+
+def _projects() -> None:
+    _create(
         "projects",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
@@ -149,12 +165,15 @@ def _projects() -> None:
         sa.Column("deleted_at", sa.DateTime(timezone=True)),
         sa.ForeignKeyConstraint(["created_by"], ["users.id"], name="fk_projects_created_by_users"),
         sa.PrimaryKeyConstraint("id", name="pk_projects"),
-        sa.UniqueConstraint("name", name="uq_projects_name"),
+    )
+    there = sa.text("deleted_at IS NULL")
+    op.create_index(
+        "ix_projects_name", "projects", ["name"], unique=True, sqlite_where=there, postgresql_where=there
     )
 
 
 def _exports() -> None:
-    op.create_table(
+    _create(
         "exports",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("project_id", sa.Integer(), nullable=False),
@@ -183,7 +202,7 @@ def _exports() -> None:
 
 
 def _invitations() -> None:
-    op.create_table(
+    _create(
         "invitations",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("project_id", sa.Integer()),
@@ -209,12 +228,13 @@ def _invitations() -> None:
 
 
 def _labels() -> None:
-    op.create_table(
+    _create(
         "labels",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("project_id", sa.Integer(), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("context_version", sa.Integer(), nullable=False),
+        sa.Column("left_version", sa.Integer(), nullable=False),
         sa.Column("context_limit", sa.Integer()),
         sa.Column(
             "strategy",
@@ -245,7 +265,7 @@ def _memberships() -> None:
 
 
 def _sources() -> None:
-    op.create_table(
+    _create(
         "sources",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("project_id", sa.Integer(), nullable=False),
@@ -262,7 +282,7 @@ def _sources() -> None:
 
 
 def _tokens() -> None:
-    op.create_table(
+    _create(
         "tokens",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("user_id", sa.Integer(), nullable=False),
@@ -284,7 +304,7 @@ def _tokens() -> None:
 
 
 def _images() -> None:
-    op.create_table(
+    _create(
         "images",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("project_id", sa.Integer(), nullable=False),
@@ -313,7 +333,7 @@ def _images() -> None:
 
 
 def _annotations() -> None:
-    op.create_table(
+    _create(
         "annotations",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("label_id", sa.Integer(), nullable=False),
@@ -403,7 +423,7 @@ def _gold() -> None:
 
 
 def _activity() -> None:
-    op.create_table(
+    _create(
         "activity",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("annotation_id", sa.Integer(), nullable=False),
@@ -423,7 +443,7 @@ def _activity() -> None:
 
 
 def _comments() -> None:
-    op.create_table(
+    _create(
         "comments",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("annotation_id", sa.Integer(), nullable=False),
@@ -442,7 +462,7 @@ def _comments() -> None:
 
 
 def _context_entries() -> None:
-    op.create_table(
+    _create(
         "context_entries",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("label_id", sa.Integer(), nullable=False),
@@ -495,7 +515,7 @@ def _drafts() -> None:
 
 
 def _interactions() -> None:
-    op.create_table(
+    _create(
         "interactions",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("annotation_id", sa.Integer(), nullable=False),
@@ -542,7 +562,7 @@ def _leases() -> None:
 
 
 def _predictions() -> None:
-    op.create_table(
+    _create(
         "predictions",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("annotation_id", sa.Integer(), nullable=False),
@@ -567,7 +587,7 @@ def _predictions() -> None:
 
 
 def _submissions() -> None:
-    op.create_table(
+    _create(
         "submissions",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("annotation_id", sa.Integer(), nullable=False),
@@ -604,6 +624,8 @@ def _submissions() -> None:
     )
     op.create_index("ix_submissions_annotation_id", "submissions", ["annotation_id"])
     op.create_index("ix_submissions_created_at", "submissions", ["created_at"])
+    op.create_index("ix_submissions_first_prediction_id", "submissions", ["first_prediction_id"])
+    op.create_index("ix_submissions_last_prediction_id", "submissions", ["last_prediction_id"])
 
 
 def _agreements() -> None:
@@ -623,7 +645,7 @@ def _agreements() -> None:
 
 
 def _reviews() -> None:
-    op.create_table(
+    _create(
         "reviews",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("annotation_id", sa.Integer(), nullable=False),
@@ -643,3 +665,4 @@ def _reviews() -> None:
     )
     op.create_index("ix_reviews_annotation_id", "reviews", ["annotation_id"])
     op.create_index("ix_reviews_created_at", "reviews", ["created_at"])
+    op.create_index("ix_reviews_submission_id", "reviews", ["submission_id"])

@@ -85,18 +85,18 @@ def ask_for_missing(session: Session, jobs: Jobs, annotation: Annotation, standi
         return True
     if standing.seen is not None and (standing.following is not None or annotation.state is not State.OPEN):
         return False
-    if annotation.first_failure or _is_current(session, standing.predictions, annotation):
+    if annotation.first_failure or _is_current(standing.predictions, annotation):
         return False
     on_commit(session, partial(jobs.send, Job.PREDICT_FIRST, annotation.id, urgent=True))
     return True
 
 
-def _is_current(session: Session, firsts: Sequence[Prediction], annotation: Annotation) -> bool:
+def _is_current(firsts: Sequence[Prediction], annotation: Annotation) -> bool:
     """Whether the newest prediction without prompts was made with the context as it is, or nearly so."""
     if not firsts:
         return False
     made = firsts[0].context_version
-    return made >= version_for(annotation) or made >= good_for(session, annotation)
+    return made >= version_for(annotation) or made >= good_for(annotation)
 
 
 def save_draft(

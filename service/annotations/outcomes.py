@@ -4,20 +4,20 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Integer, bindparam, exists, func, select, update
+from sqlalchemy import bindparam, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from service.annotations import queries
 from service.annotations.queries import channel_of
 from service.annotations.work import Work
 from service.clock import now
-from service.context.queries import good_from, newest_leaving
+from service.context.queries import good_from
 from service.db import on_commit
 from service.events import Events
 from service.jobs import Job
 from service.masks import Change
 from service.queue.queries import LIVE, live
-from service.tables import Annotation, Interaction, Lease, Prediction, State
+from service.tables import Annotation, Interaction, Label, Lease, Prediction, State
 from service.tables.columns import UtcDateTime
 
 LONGEST_FAILURE = 500
@@ -149,7 +149,7 @@ _STANDING = select(
     select(Lease.context_version)
     .where(Lease.annotation_id == bindparam("annotation_id"), live(bindparam("now", type_=UtcDateTime)))
     .scalar_subquery(),
-    newest_leaving(bindparam("label_id", type_=Integer)),
+    select(Label.left_version).where(Label.id == bindparam("label_id")).scalar_subquery(),
 )
 
 
@@ -201,7 +201,8 @@ def _too_late(session: Session, work: Work, *, submitted: bool) -> bool:
 def forgive_attempts(session: Session, work: Work) -> None:
     """The work was put off, or came too late: that is no failure, and it may be asked for again."""
     if work.n == 0:
-        session.get_one(Annotation, work.annotation_id).first_attempts = 0
+        subject = update(Annotation).where(Annotation.id == work.annotation_id)
+        session.execute(subject.values(first_attempts=0))
         return
     step = update(Interaction).where(Interaction.annotation_id == work.annotation_id, Interaction.n == work.n)
     session.execute(step.values(attempts=0))

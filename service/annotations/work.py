@@ -11,7 +11,7 @@ from models.prompts import Prompt
 from service.annotations.queries import predictions_on
 from service.annotations.steps import path_to, seen_on
 from service.clock import now
-from service.context.queries import ContextPair, good_from, in_control, newest_leaving, pairs, unchecked
+from service.context.queries import ContextPair, good_from, in_control, pairs, unchecked
 from service.jobs import Job
 from service.queue.queries import LIVE, ahead, live
 from service.tables import Annotation, Image, Interaction, Label, Lease, Prediction, Project, State
@@ -177,7 +177,7 @@ _OPEN = (
         Project.use_context,
         in_control(Project.control_share).label("control"),
         Label.context_version,
-        newest_leaving(Label.id).label("left"),
+        Label.left_version.label("left"),
         Prediction.n.label("predicted_n"),
         Prediction.context_version.label("predicted_version"),
         Prediction.mask_digest,

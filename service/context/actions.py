@@ -4,7 +4,7 @@ Whoever changes the context of a label holds the lock on the label's row, so tha
 other without a gap.
 """
 
-from sqlalchemy import update
+from sqlalchemy import Select, update
 from sqlalchemy.orm import Session
 
 from service.context import queries
@@ -88,6 +88,17 @@ def remove_entries(session: Session, annotation: Annotation, reason: str) -> Non
     for entry in queries.entries_of(session, annotation.id):
         _leave(session, entry, reason)
     session.flush()
+
+
+def forget_images(session: Session, label_id: int, images: Select[int]) -> bool:
+    """The pairs of these images leave the context at its next version; False when none of them is in it.
+
+    Needs the label's row locked. The entries are deleted by the caller, with all else of the images.
+    """
+    if not queries.any_in_use(session, label_id, images):
+        return False
+    _raise_version(session, label_id, leaving=True)
+    return True
 
 
 def limit_context(session: Session, label: Label, limit: int | None) -> None:
@@ -176,16 +187,18 @@ def _pin(entry: ContextEntry, user_id: int | None) -> None:
 
 
 def _remove(session: Session, entry: ContextEntry, reason: str) -> None:
-    entry.removed_version, entry.removed_reason = _raise_version(session, entry.label_id), reason
+    version = _raise_version(session, entry.label_id, leaving=True)
+    entry.removed_version, entry.removed_reason = version, reason
     _pin(entry, None)
 
 
-def _raise_version(session: Session, label_id: int) -> int:
-    """The label's next context version; its row is locked until the commit."""
+def _raise_version(session: Session, label_id: int, *, leaving: bool = False) -> int:
+    """The label's next context version, when a pair is ``leaving`` or not; locked until the commit."""
+    raised = Label.context_version + 1
     return session.scalars(
         update(Label)
         .where(Label.id == label_id)
-        .values(context_version=Label.context_version + 1)
+        .values({"context_version": raised} | ({"left_version": raised} if leaving else {}))
         .returning(Label.context_version)
         .execution_options(synchronize_session=False)
     ).one()

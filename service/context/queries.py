@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from service.errors import NotFound
@@ -76,21 +76,14 @@ def version_for(annotation: Annotation) -> int:
 def good_from(version: int, left: int) -> int:
     """The oldest context version whose first masks are good enough at ``version``.
 
-    ``left`` is that of ``newest_leaving``: what was made with an entry that has left is good no more.
+    ``left`` is the label's ``left_version``: what was made with an entry that has left is good no more.
     """
     return max(version - version // MATTERS, left if left <= version else 0)
 
 
-def good_for(session: Session, annotation: Annotation) -> int:
+def good_for(annotation: Annotation) -> int:
     """``good_from`` as it is now for one annotation; needs ``annotation.label.project`` loaded."""
-    left = session.scalar(select(newest_leaving(annotation.label_id)))
-    return good_from(version_for(annotation), left or 0)
-
-
-def newest_leaving(label_id: ColumnElement[int] | InstrumentedAttribute[int] | int) -> ScalarSelect[int]:
-    """The context version at which an entry of the label has left it last; 0 when none has."""
-    newest = func.coalesce(func.max(ContextEntry.removed_version), 0)
-    return select(newest).where(ContextEntry.label_id == label_id).scalar_subquery()
+    return good_from(version_for(annotation), annotation.label.left_version)
 
 
 def pairs(session: Session, label_id: int, version: int) -> tuple[ContextPair, ...]:
@@ -170,6 +163,12 @@ def entry_in_use(session: Session, label_id: int, image_id: int) -> ContextEntry
     return session.scalars(
         _of_image(label_id, image_id).where(ContextEntry.removed_version.is_(None))
     ).first()
+
+
+def any_in_use(session: Session, label_id: int, images: Select[int]) -> bool:
+    """Whether one of these images is in the label's context now."""
+    theirs = exists().where(*_in_context(label_id), ContextEntry.image_id.in_(images))
+    return bool(session.scalar(select(theirs)))
 
 
 def next_in_line(session: Session, label_id: int, image_id: int) -> ContextEntry | None:

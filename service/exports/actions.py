@@ -170,6 +170,19 @@ def fail(session: Session, made: Export, failure: str) -> bool:
     return _set(session, made, state=Progress.FAILED, failure=failure[:500], finished_at=now())
 
 
+def begin_again(session: Session, jobs: Jobs, project_id: int) -> None:
+    """What is being made of the project is made from its beginning: what it was of is not there any more.
+
+    Nothing of it is left out then, and no file of an archive is named by what has been deleted.
+    """
+    of_project = (Export.project_id == project_id, Export.state.in_(UNFINISHED))
+    anew = {"worker": None, "alive_at": now(), "attempts": 0, "state": Progress.WAITING}
+    made = {"cursor": asdict(Cursor()), "parts": [], "report": [], "done": 0}
+    begun = update(Export).where(*of_project).values(anew | made).returning(Export.id)
+    for export_id in session.scalars(begun).all():
+        on_commit(session, partial(jobs.send, Job.EXPORT, export_id))
+
+
 def revive(session: Session, jobs: Jobs) -> None:
     """Send the exports again of which nothing has been heard; once a while, as they may only be waiting."""
     for export_id in lost(session):

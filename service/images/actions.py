@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from service.allotment import allot
-from service.errors import ImageRefused
+from service.errors import FileDeleted, ImageRefused
 from service.images import queries
 from service.images.archives import is_archive, members
 from service.images.files import open_image
@@ -127,6 +127,11 @@ def register(session: Session, project_id: int, files: Sequence[StoredFile]) -> 
     """
     overlap = project(session, project_id, lock=True).overlap
     known = queries.by_digest(session, project_id, {file.digest for file in files})
+    for file in files:
+        if file.digest not in known and not file.slices:
+            raise FileDeleted(
+                f"Somebody has deleted {file.name!r} while it came again. Please send it once more."
+            )
     new: dict[str, tuple[Source, StoredFile]] = {}
     for file in files:
         if file.digest not in known and file.slices:

@@ -10,12 +10,13 @@ from sqlalchemy.orm import Session
 from starlette.datastructures import FormData, UploadFile
 
 from service import bodies
+from service.annotations.schemas import Nothing
 from service.db import reading
-from service.dependencies import Caller, Rules, Sessions, Storage, Transaction
+from service.dependencies import Caller, Jobs, Rules, Sessions, Storage, Transaction
 from service.errors import ImagesRefused, Invalid
 from service.etag import unchanging, unless_known
 from service.ids import After, Id
-from service.images import actions, queries
+from service.images import actions, deletion, queries
 from service.images.actions import Received, RefusedFile, StoredFile
 from service.images.decode import decode
 from service.images.schemas import (
@@ -174,6 +175,27 @@ def read_source(source_id: Id, _caller: Caller, sessions: Sessions) -> SourceOut
         source = queries.source(session, source_id)
         images = queries.images_of(session, {source_id})[source_id]
     return _source(source, images)
+
+
+@router.delete("/sources/{source_id}", status_code=204)
+def delete_source(
+    source_id: Id,
+    transaction: Transaction,
+    jobs: Jobs,
+    rules: Rules,
+    name: Annotated[str | None, Query(max_length=255)] = None,
+) -> None:
+    """Delete a file with all of its images, for good; with the work on them if `name` is its name.
+
+    Without it a file that anybody has worked on is not deleted, and the answer counts the work.
+    """
+
+    def effect(session: Session) -> Nothing:
+        gone, work = deletion.delete_source(session, jobs, source_id, name, predict_ahead=rules.predict_ahead)
+        transaction.mention(name=gone.name, work=work)
+        return Nothing()
+
+    transaction(effect, Nothing)
 
 
 @router.get("/sources/{source_id}/file", response_class=Response)

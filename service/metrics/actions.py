@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session, aliased
 
 from service.clock import now
-from service.db import insert_into, on_commit
+from service.db import insert_into, on_commit, rows_changed
 from service.events import Events
 from service.jobs import Job, Jobs
 from service.metrics.queries import is_newest
@@ -126,9 +126,10 @@ def record_measurement(
     gold_dice: float | None,
     agreed: Sequence[Agreed],
 ) -> None:
-    """Keep what was measured; said twice it is the same."""
+    """Keep what was measured, unless its image was deleted meanwhile; said twice it is the same."""
     measured = {"submission_id": submission_id, "first": first_dice, "gold": gold_dice, "at": now()}
-    session.execute(_MEASURED, measured)
+    if not rows_changed(session, _MEASURED, measured):
+        return
     for each in agreed:
         earlier, later = sorted((submission_id, each.other_id))
         session.execute(

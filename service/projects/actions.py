@@ -27,7 +27,7 @@ def create_project(
     require_installed(settings["model"], weights_dir)
     project = Project(**{"use_context": True, **settings}, created_by=user_id)
     session.add(project)
-    _require_free_name(session, f"There is a project {project.name!r} already.")
+    _require_free_name(session, _taken(project.name))
     session.add(Membership(project_id=project.id, user_id=user_id, role=Role.OWNER))
     session.flush()
     return project
@@ -50,7 +50,7 @@ def change_project(
             set_overlap(session, project.id, label.id, change["overlap"])
     for name, value in change.items():
         setattr(project, name, value)
-    _require_free_name(session, f"There is a project {project.name!r} already.")
+    _require_free_name(session, _taken(project.name))
 
 
 def require_installed(model: str, weights_dir: Path | None) -> None:
@@ -72,6 +72,16 @@ def delete_project(session: Session, project_id: int, typed: str) -> None:
     if typed != project.name:
         raise Invalid("To delete a project, type its name: send it as `name`.")
     project.deleted_at = now()
+
+
+def restore_project(session: Session, project_id: int) -> Project:
+    """The deleted project is there again, under a new name if somebody has taken its own meanwhile."""
+    project = queries.project(session, project_id, lock=True)
+    if project.deleted_at is not None:
+        project.name = queries.free_name(session, project.name)
+        project.deleted_at = None
+        _require_free_name(session, _taken(project.name))
+    return project
 
 
 def create_label(session: Session, project_id: int, name: str, strategy: Strategy) -> Label:
@@ -103,13 +113,17 @@ def delete_label(session: Session, label_id: int) -> None:
     label = queries.lock_label(session, label_id)
     work = queries.work_under(session, label_id)
     if any(work.values()):
-        counted = ", ".join(f"{name}: {count}" for name, count in work.items() if count)
         raise LabelInUse(
-            f"Under {label.name!r} there is work ({counted}). Archive the label instead: it is offered to "
-            "nobody any more, and what was done stays.",
+            f"Under {label.name!r} there is work ({queries.counted(work)}). Archive the label instead: it is "
+            "offered to nobody any more, and what was done stays.",
             work=work,
         )
     removal.remove_label(session, label_id)
+
+
+def _taken(name: str) -> str:
+    """The same to everybody: whose project has that name is nobody's business."""
+    return f"The name {name!r} is taken. Choose another one."
 
 
 def _require_free_name(session: Session, taken: str) -> None:

@@ -1,15 +1,16 @@
 """Reads about projects: which there are, and how far each label is."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.orm import Session, joinedload
 
 from service.accounts.queries import Person, within_limits
 from service.allotment import untouched
 from service.errors import NotFound
 from service.tables import Annotation, ContextEntry, Gold, Label, Membership, Project, Role, State
+from service.tables.columns import LONGEST_NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,17 @@ def project(session: Session, project_id: int, *, lock: bool = False) -> Project
     if found is None:
         raise NotFound(f"There is no project {project_id}.")
     return found
+
+
+def free_name(session: Session, name: str) -> str:
+    """The name, or if a project has it the name with the first number that makes it free."""
+    there = select(Project.id).where(Project.deleted_at.is_(None))
+    free, n = name, 1
+    while session.scalar(there.where(Project.name == free)) is not None:
+        n += 1
+        number = f" ({n})"
+        free = name[: LONGEST_NAME - len(number)] + number
+    return free
 
 
 def label(session: Session, label_id: int) -> Label:
@@ -101,9 +113,27 @@ def progress(session: Session, project_ids: Collection[int]) -> dict[int, list[P
 
 def work_under(session: Session, label_id: int) -> dict[str, int]:
     """How much of what people did hangs on the label: annotations by their state, context, gold masks."""
-    touched = select(Annotation.state, func.count()).where(Annotation.label_id == label_id, ~untouched())
+    return _work(session, lambda table: table.label_id == label_id)
+
+
+def work_on(session: Session, images: Select[int]) -> dict[str, int]:
+    """The same for images, under all labels."""
+    return _work(session, lambda table: table.image_id.in_(images))
+
+
+def counted(work: dict[str, int]) -> str:
+    """Work in words."""
+    return ", ".join(f"{name}: {count}" for name, count in work.items() if count)
+
+
+OfLabelsAndImages = type[Annotation] | type[ContextEntry] | type[Gold]
+
+
+def _work(session: Session, of: Callable[[OfLabelsAndImages], ColumnElement[bool]]) -> dict[str, int]:
+    touched = select(Annotation.state, func.count()).where(of(Annotation), ~untouched())
     rows = session.execute(touched.group_by(Annotation.state))
     work = {state.value: count for state, count in rows}
-    for name, table in (("context", ContextEntry), ("gold", Gold)):
-        work[name] = session.scalar(select(func.count()).where(table.label_id == label_id)) or 0
+    kinds: dict[str, OfLabelsAndImages] = {"context": ContextEntry, "gold": Gold}
+    for name, table in kinds.items():
+        work[name] = session.scalar(select(func.count()).select_from(table).where(of(table))) or 0
     return work

@@ -1,66 +1,76 @@
-"""What deleting takes away: all rows that hang on a label, or on a project whose month is over."""
+"""What deleting takes away: all rows that hang on a file, a label, or a project whose month is over."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import FromClause, Select, delete, select
+from sqlalchemy import ColumnElement, Select, delete, select
 from sqlalchemy.orm import Session
 
+from service import blobs
 from service.clock import now
-from service.tables import Annotation, Label, Project, Submission, Table
+from service.tables import Annotation, Image, Label, Project, Source, Submission, Table
 
 KEPT = timedelta(days=30)
 
 # Rows of the installation; the audit log outlives what it speaks of.
-STAYS = frozenset({"users", "idempotency_keys", "sign_in_failures", "audit"})
+STAYS = frozenset({"users", "idempotency_keys", "sign_in_failures", "audit", "leftovers"})
 
-# How a row hangs on a label, by the first of these columns that its table has.
 Ids = Select[int]
-_BELOW_LABELS: dict[str, Callable[[Ids], Ids]] = {
-    "label_id": lambda labels: labels,
-    "annotation_id": lambda labels: select(Annotation.id).where(Annotation.label_id.in_(labels)),
-    "earlier_id": lambda labels: (
-        select(Submission.id).join(Annotation).where(Annotation.label_id.in_(labels))
-    ),
-}
 
 
 def remove_label(session: Session, label_id: int) -> None:
     """Delete the label and every row below it."""
-    only = select(Label.id).where(Label.id == label_id)
-    for table in reversed(Table.metadata.sorted_tables):
-        _delete_below(session, table, only)
-    session.execute(delete(Label).where(Label.id == label_id))
+    label = select(Label.id).where(Label.id == label_id)
+    work = select(Annotation.id).where(Annotation.label_id == label_id)
+    _remove(session, Label, label, _below(work, label_id=label))
+
+
+def remove_source(session: Session, source_id: int) -> None:
+    """Delete the file with its images and every row below them.
+
+    Needs the rows of its labels locked, whose context its images have left.
+    """
+    source, images = select(Source.id).where(Source.id == source_id), images_of(source_id)
+    work = select(Annotation.id).where(Annotation.image_id.in_(images))
+    _remove(session, Source, source, _below(work, image_id=images, source_id=source))
+
+
+def images_of(source_id: int) -> Ids:
+    return select(Image.id).where(Image.source_id == source_id)
 
 
 def purge(session: Session, moment: datetime | None = None) -> int | None:
     """Delete one project whose month is over, with every row below it, and say which; None without one.
 
-    One at a time, because a large one takes seconds. Blobs stay: another project may have the same.
+    One at a time, because a large one takes seconds.
     """
     over = (moment or now()) - KEPT
     project_id = session.scalar(select(Project.id).where(Project.deleted_at < over).limit(1))
     if project_id is None:
         return None
+    project = select(Project.id).where(Project.id == project_id)
     labels = select(Label.id).where(Label.project_id == project_id)
-    for table in reversed(Table.metadata.sorted_tables):
-        if table.name in STAYS:
-            continue
-        if not _delete_below(session, table, labels):
-            key = table.c.id if table.name == "projects" else table.c.project_id
-            session.execute(delete(table).where(key == project_id))
+    work = select(Annotation.id).where(Annotation.label_id.in_(labels))
+    _remove(session, Project, project, _below(work, label_id=labels, project_id=project))
     return project_id
 
 
-def _delete_below(session: Session, table: FromClause, labels: Ids) -> bool:
-    """Delete the rows of the table that hang on the labels; False when none does."""
-    for name, owners in _BELOW_LABELS.items():
-        if name in table.c:
-            session.execute(_from(table).where(table.c[name].in_(owners(labels))))
-            return True
-    return False
+def _below(work: Ids, **owners: Ids) -> dict[str, Ids]:
+    """What a row hangs on, by the first of these columns that its table has; ``work`` are annotations."""
+    submissions = select(Submission.id).where(Submission.annotation_id.in_(work))
+    return {"annotation_id": work, "earlier_id": submissions, **owners}
 
 
-def _from(table: Any) -> Any:
-    return delete(table)
+def _remove(session: Session, top: type[Table], ids: Ids, below: Mapping[str, Ids]) -> None:
+    """Delete the rows ``ids`` of the table ``top`` and all below them; their blobs are noted."""
+    going: dict[Any, ColumnElement[bool]] = {}
+    for table in Table.metadata.sorted_tables:
+        column = next((name for name in below if name in table.c), None)
+        if table is top.__table__:
+            going[table] = table.c.id.in_(ids)
+        elif column is not None and table.name not in STAYS:
+            going[table] = table.c[column].in_(below[column])
+    blobs.note(session, going)
+    for table in reversed(going):
+        session.execute(delete(table).where(going[table]))

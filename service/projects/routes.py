@@ -105,8 +105,10 @@ def delete_project(
 
 @router.post("/projects/{project_id}/restore")
 def restore_project(project_id: Id, response: Response, own: OwnRole, transaction: Transaction) -> ProjectOut:
+    """Undo the deletion; where somebody has taken the name meanwhile a number follows it."""
+
     def effect(session: Session) -> ProjectOut:
-        queries.project(session, project_id, lock=True).deleted_at = None
+        actions.restore_project(session, project_id)
         return _read(session, project_id, own)
 
     return _tagged(response, transaction(effect, ProjectOut))

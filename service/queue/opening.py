@@ -49,7 +49,7 @@ class Opener:
             draft = queries.draft(session, subject.id, self.caller.id)
             standing = queries.standing(session, subject)
             missing = ask_for_missing(session, self.jobs, subject, standing)
-            good = good_for(session, subject) if missing else 0
+            good = good_for(subject) if missing else 0
             session.flush()
             note_activity(session, subject.id, self.caller.id, opening=True)
             shown = presentation.seen_at(session, subject, standing)

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, aliased, contains_eager, joinedload
 
 from service.clock import now
-from service.context.queries import good_from, in_control, newest_leaving
+from service.context.queries import good_from, in_control
 from service.tables import Annotation, Interaction, Label, Lease, Prediction, State, Strategy
 from service.tables.columns import UtcDateTime
 
@@ -111,7 +111,7 @@ def ahead(session: Session, label_id: int, count: int, *, user_id: int | None = 
         turns = (Annotation.assigned_to, Annotation.rank, known.asc(), Annotation.position, Annotation.id)
         chosen.append(unknown.order_by(*turns).limit(POOL - POOL // 2))
         chosen.append(_by_uncertainty(free, label.strategy).limit(POOL // 2))
-    oldest = good_from(version, session.scalar(select(newest_leaving(label_id))) or 0) if version else 0
+    oldest = good_from(version, label.left_version)
     control = in_control(label.project.control_share)
     named = {"label_id": label_id, "user_id": user_id or 0, "now": now()}
     return [row for each in chosen for row in session.scalars(_to_predict(each, oldest, control), named)]

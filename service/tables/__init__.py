@@ -1,7 +1,7 @@
 """All tables. A row is data: the rules that change rows are in the features' actions."""
 
 from service.tables.columns import Origin, Progress, Role, State, Strategy, Table, TokenKind
-from service.tables.datasets import Export, Image, Label, Project, Source
+from service.tables.datasets import Export, Image, Label, Leftover, Project, Source
 from service.tables.people import (
     AuditEntry,
     IdempotencyKey,
@@ -42,6 +42,7 @@ __all__ = [
     "Invitation",
     "Label",
     "Lease",
+    "Leftover",
     "Membership",
     "Origin",
     "Prediction",

@@ -133,7 +133,8 @@ def one_of(kind: type[StrEnum], name: str) -> OneOf:
 
 
 Digest = Annotated[str, mapped_column(String(64))]
-Name = Annotated[str, mapped_column(String(200))]
+LONGEST_NAME = 200
+Name = Annotated[str, mapped_column(String(LONGEST_NAME))]
 Sentence = Annotated[str, mapped_column(String(500))]
 Text = Annotated[str, mapped_column(String(5000))]
 Json = Annotated[Any, mapped_column(JSON)]

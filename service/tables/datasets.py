@@ -2,18 +2,30 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from service.clock import now
 from service.tables.columns import Digest, Json, Name, Progress, Sentence, Strategy, Table
 
+_THERE = "deleted_at IS NULL"
+
 
 class Project(Table):
     __tablename__ = "projects"
+    # Of those that are there: a deleted one does not keep its name from others.
+    __table_args__ = (
+        Index(
+            "ix_projects_name",
+            "name",
+            unique=True,
+            sqlite_where=text(_THERE),
+            postgresql_where=text(_THERE),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[Name] = mapped_column(unique=True)
+    name: Mapped[Name]
     model: Mapped[Name]
     use_context: Mapped[bool]
     # How many people annotate each image, without seeing each other's work.
@@ -43,6 +55,8 @@ class Label(Table):
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"))
     name: Mapped[Name]
     context_version: Mapped[int] = mapped_column(default=0)
+    # The version at which a pair left the context last: what was predicted before was made with it.
+    left_version: Mapped[int] = mapped_column(default=0)
     # How many pairs the network is shown at most; None is as many as it can use.
     context_limit: Mapped[int | None]
     strategy: Mapped[Strategy] = mapped_column(default=Strategy.IN_ORDER)
@@ -132,3 +146,13 @@ class Export(Table):
     size: Mapped[int | None] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(default=now)
     finished_at: Mapped[datetime | None]
+
+
+class Leftover(Table):
+    """A blob that was named by a row that is deleted; whether others name it is seen when its time comes."""
+
+    __tablename__ = "leftovers"
+
+    digest: Mapped[Digest] = mapped_column(primary_key=True)
+    # None until then; a day later it is gone, or back in its place.
+    set_aside_at: Mapped[datetime | None] = mapped_column(index=True)

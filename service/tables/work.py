@@ -213,8 +213,8 @@ class Submission(Table):
     step: Mapped[int]
     mask_digest: Mapped[Digest]
     # The first and the last mask of the model, with the model and the context version that made them.
-    first_prediction_id: Mapped[int | None] = mapped_column(ForeignKey("predictions.id"))
-    last_prediction_id: Mapped[int | None] = mapped_column(ForeignKey("predictions.id"))
+    first_prediction_id: Mapped[int | None] = mapped_column(ForeignKey("predictions.id"), index=True)
+    last_prediction_id: Mapped[int | None] = mapped_column(ForeignKey("predictions.id"), index=True)
     # Dice of the first prediction with this mask, and of this mask with the gold one, once measured.
     first_dice: Mapped[float | None]
     gold_dice: Mapped[float | None]
@@ -254,7 +254,7 @@ class Review(Table):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     annotation_id: Mapped[int] = mapped_column(ForeignKey("annotations.id"), index=True)
-    submission_id: Mapped[int] = mapped_column(ForeignKey("submissions.id"))
+    submission_id: Mapped[int] = mapped_column(ForeignKey("submissions.id"), index=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
     accepted: Mapped[bool]
     reason: Mapped[Sentence | None]

@@ -60,6 +60,8 @@ def test_every_constraint_has_the_name_of_the_convention(empty_database: Engine)
         made.add(inspector.get_pk_constraint(table.name)["name"])
         made |= {index["name"] for index in inspector.get_indexes(table.name)}
         known = {each.name for each in table.constraints} | {each.name for each in table.indexes}
+        if empty_database.dialect.name == "sqlite":  # what counts on and on has no name there
+            known.discard(table.primary_key.name)
         assert known - checks(empty_database) <= made, table.name
 
 

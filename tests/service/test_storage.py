@@ -71,6 +71,32 @@ def test_many_writers_of_the_same_bytes_leave_one_whole_blob(storage: Storage) -
     assert storage.get(sha256(data).hexdigest()) == data
 
 
+def test_what_is_set_aside_is_found_until_it_is_dropped(storage: Storage) -> None:
+    digest, other = storage.put(b"scan"), storage.put(b"mask")
+    storage.set_aside(digest)
+    storage.set_aside(digest)
+    assert storage.exists(digest) and storage.get(digest) == b"scan"
+    storage.keep(digest)
+    storage.drop(digest)
+    storage.drop(digest)
+    storage.bring_back(digest)
+    assert not storage.exists(digest)
+    with pytest.raises(FileNotFoundError):
+        storage.get(digest)
+    assert storage.get(other) == b"mask"
+
+
+def test_what_is_brought_back_or_put_again_is_not_dropped(storage: Storage) -> None:
+    back, again = storage.put(b"back"), storage.put(b"again")
+    for digest in (back, again):
+        storage.set_aside(digest)
+    storage.bring_back(back)
+    assert storage.put(b"again") == again
+    for digest in (back, again):
+        storage.drop(digest)
+    assert (storage.get(back), storage.get(again)) == (b"back", b"again")
+
+
 def test_a_passing_file_is_read_in_parts_replaced_and_deleted(storage: Storage) -> None:
     storage.write_passing("exports/7/0-ab", b"0123456789")
     assert storage.read_passing("exports/7/0-ab") == b"0123456789"

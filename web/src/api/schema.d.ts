@@ -424,7 +424,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Restore Project */
+        /**
+         * Restore Project
+         * @description Undo the deletion; where somebody has taken the name meanwhile a number follows it.
+         */
         post: operations["restore_project_api_projects__project_id__restore_post"];
         delete?: never;
         options?: never;
@@ -550,7 +553,13 @@ export interface paths {
         get: operations["read_source_api_sources__source_id__get"];
         put?: never;
         post?: never;
-        delete?: never;
+        /**
+         * Delete Source
+         * @description Delete a file with all of its images, for good; with the work on them if `name` is its name.
+         *
+         *     Without it a file that anybody has worked on is not deleted, and the answer counts the work.
+         */
+        delete: operations["delete_source_api_sources__source_id__delete"];
         options?: never;
         head?: never;
         patch?: never;
@@ -5367,6 +5376,60 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+    delete_source_api_sources__source_id__delete: {
+        parameters: {
+            query?: {
+                name?: string | null;
+            };
+            header?: {
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                source_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be answered; `detail` says what to do, `code` is for programs. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        type: string;
+                        title: string;
+                        status: number;
+                        detail: string;
+                        code: string;
+                    };
+                };
+            };
+            /** @description Something is wrong on our side, and nothing was changed. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        type: string;
+                        title: string;
+                        status: number;
+                        detail: string;
+                        code: string;
+                    };
+                };
+            };
+        };
+    };
                     "application/problem+json": {
                         type: string;
                         title: string;
