@@ -112,6 +112,13 @@ class Accrue(ReviewClient, ExportsClient):
         """The file that was uploaded, as it was."""
         return self._request("GET", f"/sources/{source_id}/file").content
 
+    def delete_source(self, source_id: int, *, name: str | None = None) -> None:
+        """Deletes a file with its images, for good; where people worked on them only with its ``name``.
+
+        RefusedError ``file_in_use`` counts that work.
+        """
+        self._request("DELETE", f"/sources/{source_id}", params={} if name is None else {"name": name})
+
     def next(self, label_id: int, *, wait: float = 30.0) -> Held | None:
         """The next annotation of the label with its first mask; None when nothing is left for us."""
         answer = self._request("POST", f"/labels/{label_id}/next", headers=prefer(wait))
@@ -122,13 +129,6 @@ class Accrue(ReviewClient, ExportsClient):
 
     def interact(self, held: Held, prompts: Sequence[Prompt], *, wait: float = 30.0) -> Held:
         """One interaction; returns the annotation with the mask that answers it.
-
-    def delete_source(self, source_id: int, *, name: str | None = None) -> None:
-        """Deletes a file with its images, for good; where people worked on them only with its ``name``.
-
-        RefusedError ``file_in_use`` counts that work.
-        """
-        self._request("DELETE", f"/sources/{source_id}", params={} if name is None else {"name": name})
 
         Raises TimeoutError when no mask comes within ``wait`` seconds, RefusedError when the network
         failed on it.

@@ -5352,30 +5352,6 @@ export interface operations {
             };
         };
     };
-    read_source_file_api_sources__source_id__file_get: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                source_id: number;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description The request cannot be answered; `detail` says what to do, `code` is for programs. */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
     delete_source_api_sources__source_id__delete: {
         parameters: {
             query?: {
@@ -5430,6 +5406,30 @@ export interface operations {
             };
         };
     };
+    read_source_file_api_sources__source_id__file_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                source_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be answered; `detail` says what to do, `code` is for programs. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
                     "application/problem+json": {
                         type: string;
                         title: string;
