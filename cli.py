@@ -41,6 +41,13 @@ class ExportFormat(StrEnum):
     JSON = "json"
 
 
+class Blank(StrEnum):
+    """What slices of a volume are of which a mask file says nothing."""
+
+    OPEN = "open"
+    EMPTY = "empty"
+
+
 class Commit(StrEnum):
     """Which mask joins the context in an evaluation."""
 
@@ -180,21 +187,29 @@ def demo(data_dir: Path = Path("demo-data"), port: Port = None) -> None:
 
 @app.command(name="import")
 def import_folder(
-    folder: Annotated[Path, typer.Argument(help="Images and volumes, with NAME_mask files or COCO JSON.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(help="Images and volumes, with NAME_mask files, COCO JSON, or an unpacked export."),
+    ],
     project: Annotated[str, typer.Option(help="Its name; made if there is none.")],
     token: Annotated[str, typer.Option(envvar="ACCRUE_TOKEN", help="Of a manager of the project.")],
     label: Annotated[str | None, typer.Option(help="Of the masks; made if there is none.")] = None,
     axis: Annotated[int | None, typer.Option(min=0, max=2, help="To cut volumes along.")] = None,
+    blank: Annotated[
+        Blank, typer.Option(help="What slices are of which the mask file of a volume says nothing.")
+    ] = Blank.OPEN,
     url: str = "http://127.0.0.1:8000",
 ) -> None:
     """Upload a folder, masks last. What is there already is not sent again, so it can be repeated."""
     from rich.console import Console
 
+    from commands.folders import Ways
     from commands.folders import import_folder as run
     from service.client import Accrue
 
     with _told(), Accrue(url, token) as client:
-        if not run(client, folder, project, label=label, axis=axis, console=Console()):
+        ways = Ways(label, axis, blank.value)
+        if not run(client, folder, project, ways, console=Console()):
             raise typer.Exit(1)
 
 

@@ -1,7 +1,11 @@
-"""`accrue import`: a folder into a project, file by file told; what is there already is not sent again."""
+"""`accrue import`: a folder into a project, file by file told; what is there already is not sent again.
+
+The unpacked export of a project goes in as it came out: its masks are those below its list of labels, and
+its images are called what they were.
+"""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import file_digest
 from pathlib import Path
@@ -13,20 +17,30 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from commands.errors import CommandError
 from service.client import UPLOAD_BATCH, Accrue, RefusedError
+from service.exports.naming import CONTENTS, IMAGES, LABEL_MAPS, MASKS, VOLUMES
+from service.imports.legend import Legend, read_legend
 
 # DICOM files often have no ending, or a number for one.
-IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom", ".ima", ".nii", ".nii.gz", ".zip")
+ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom", ".ima", ".nii", ".nii.gz", ".zip")
 MASK = "_mask"
 MOST_TOLD = 50
 
 
 @dataclass
 class Found:
-    """What a folder holds: images, masks of them, and files that are neither."""
+    """What a folder holds: images, masks of them, files that are neither; and exports, with their labels."""
 
     images: list[Path] = field(default_factory=list)
     masks: list[Path] = field(default_factory=list)
     others: list[Path] = field(default_factory=list)
+    exports: dict[Path, Legend] = field(default_factory=dict)
+
+    def part(self, path: Path) -> tuple[Path, str] | None:
+        """The export that a file is of, and the folder in it that the file lies in."""
+        for parent in path.parents:
+            if parent in self.exports:
+                return parent, path.relative_to(parent).parts[0]
+        return None
 
 
 @dataclass(frozen=True)
@@ -36,10 +50,22 @@ class Destination:
     client: Accrue
     project_id: int
     folder: Path
+    found: Found
 
     def named(self, paths: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
         """Name and bytes of each file, read no sooner than it is sent."""
-        return ((path.relative_to(self.folder).as_posix(), path.read_bytes()) for path in paths)
+        return ((self._name(path), path.read_bytes()) for path in paths)
+
+    def listed(self, paths: Sequence[Path]) -> list[tuple[str, bytes]]:
+        """The lists of labels of the exports that these masks are from."""
+        exports = dict.fromkeys(part[0] for path in paths if (part := self.found.part(path)))
+        return list(self.named([export / CONTENTS for export in exports]))
+
+    def _name(self, path: Path) -> str:
+        part = self.found.part(path)
+        if part is not None and part[1] == IMAGES:
+            path = part[0] / path.relative_to(part[0] / IMAGES)
+        return path.relative_to(self.folder).as_posix()
 
 
 @dataclass
@@ -57,6 +83,8 @@ class Report:
             self.problems.append((f"{path}: {told['filename']}", told["problem"]["detail"]))
         for name in told.get("missing", ()):
             self.problems.append((str(path), f"There is no image called like {name}."))
+        for image in told.get("refused", ()):
+            self.problems.append((f"{path}: {image['file_name']}", image["problem"]["detail"]))
 
     def tell(self, console: Console) -> None:
         for path, why in self.problems[:MOST_TOLD]:
@@ -71,21 +99,29 @@ class Report:
         console.print(", ".join(counts) or "Nothing to do.", highlight=False)
 
 
-def import_folder(
-    client: Accrue, folder: Path, project: str, *, label: str | None, axis: int | None, console: Console
-) -> bool:
+@dataclass(frozen=True)
+class Ways:
+    """How files are read: the label that all masks are of, the axis of volumes, what blank slices are."""
+
+    label: str | None = None
+    axis: int | None = None
+    blank: str | None = None
+
+
+def import_folder(client: Accrue, folder: Path, project: str, ways: Ways, *, console: Console) -> bool:
     """Whether every file was taken. Run again it goes on from where it was stopped."""
     if not folder.is_dir():
         raise CommandError(f"{folder} is no folder.")
     found = look_through(folder)
     try:
-        project_id = _project(client, project, label)
+        listed = (name for legend in found.exports.values() for name in legend.values.values())
+        project_id = _project(client, project, [*listed] if ways.label is None else [ways.label])
         report = Report(left_out=[path.relative_to(folder).as_posix() for path in found.others])
         report.counts["left out"] = len(found.others)
         with _bar(console) as bar:
-            to = Destination(client, project_id, folder)
-            _images(to, found.images, axis, report, bar)
-            _masks(to, found.masks, label, report, bar)
+            to = Destination(client, project_id, folder, found)
+            _images(to, ways, report, bar)
+            _masks(to, ways, report, bar)
     except httpx.TransportError as error:
         raise CommandError(
             f"The service does not answer ({error}). Start it, and give this command again."
@@ -98,13 +134,24 @@ def import_folder(
 
 def look_through(folder: Path) -> Found:
     """The files of a folder and all below it, in order, without hidden ones."""
-    found = Found()
-    for path in sorted(folder.rglob("*")):
-        if not path.is_file() or any(part.startswith(".") for part in path.relative_to(folder).parts):
-            continue
+    files = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
+    lists = {path.parent: read_legend(path.read_bytes()) for path in files if path.name == CONTENTS}
+    found = Found(exports={parent: legend for parent, legend in lists.items() if legend is not None})
+    for path in files:
         name = path.name.lower()
-        ending = next((each for each in IMAGES if name.endswith(each)), None)
-        if name.endswith(".json") or (ending and name.removesuffix(ending).endswith(MASK)):
+        ending = next((each for each in ENDINGS if name.endswith(each)), None)
+        part = found.part(path)
+        if part is not None and part[1] == CONTENTS:
+            continue
+        if (
+            name.endswith(".json")
+            or (ending and name.removesuffix(ending).endswith(MASK))
+            or (part is not None and part[1] in (MASKS, LABEL_MAPS, VOLUMES))
+        ):
             found.masks.append(path)
         elif ending or path.suffix == "" or path.suffix[1:].isdecimal():
             found.images.append(path)
@@ -113,18 +160,18 @@ def look_through(folder: Path) -> Found:
     return found
 
 
-def _project(client: Accrue, name: str, label: str | None) -> int:
-    """The project's id; made, with its label, where it is missing."""
+def _project(client: Accrue, name: str, labels: Iterable[str]) -> int:
+    """The project's id; made, with its labels, where it is missing."""
     known = {each["name"]: each for each in client.projects()}
     project_id = int(known[name]["id"]) if name in known else client.create_project(name)
-    labels = {each["name"] for each in known.get(name, {}).get("labels", ())}
-    if label is not None and label not in labels:
+    there = {each["name"].casefold() for each in known.get(name, {}).get("labels", ())}
+    for label in {each.casefold(): each for each in labels if each.casefold() not in there}.values():
         client.add_label(project_id, label)
     return project_id
 
 
-def _images(to: Destination, paths: Sequence[Path], axis: int | None, report: Report, bar: Progress) -> None:
-    digests = {}
+def _images(to: Destination, ways: Ways, report: Report, bar: Progress) -> None:
+    paths, digests = to.found.images, {}
     for path in bar.track(paths, description="Looking"):
         with path.open("rb") as file:
             digests[path] = file_digest(file, "sha256").hexdigest()
@@ -134,7 +181,7 @@ def _images(to: Destination, paths: Sequence[Path], axis: int | None, report: Re
         report.counts["there already"] += len(paths) - len(missing)
 
     def send(files: list[Path]) -> list[dict[str, Any]]:
-        return to.client.upload_images(to.project_id, to.named(files), axis=axis)
+        return to.client.upload_images(to.project_id, to.named(files), axis=ways.axis)
 
     for path, told in _sent(missing, send, bar, "Images"):
         if told["status"] == "stored":
@@ -144,14 +191,16 @@ def _images(to: Destination, paths: Sequence[Path], axis: int | None, report: Re
         report.note(path, told)
 
 
-def _masks(to: Destination, paths: Sequence[Path], label: str | None, report: Report, bar: Progress) -> None:
+def _masks(to: Destination, ways: Ways, report: Report, bar: Progress) -> None:
     def send(files: list[Path]) -> list[dict[str, Any]]:
-        return to.client.import_masks(to.project_id, to.named(files), label=label)
+        how: dict[str, Any] = {"label": ways.label, "blank": ways.blank, "listed": to.listed(files)}
+        return to.client.import_masks(to.project_id, to.named(files), **how)
 
-    for path, told in _sent(paths, send, bar, "Masks"):
+    for path, told in _sent(to.found.masks, send, bar, "Masks"):
         if told["status"] == "imported":
             report.counts["masks accepted"] += told["accepted"]
             report.counts["masks that were there, or somebody works on"] += len(told["kept"])
+            report.counts["blank slices left open"] += told["blank"]
         report.note(path, told)
 
 

@@ -9,8 +9,9 @@ from commands.folders import look_through
 from models.data import Task
 from service.errors import AccrueError
 from service.images.files import open_image
+from service.images.nifti import is_nifti
 from service.images.slices import Pixels
-from service.imports.reading import names_for, values_of
+from service.imports.reading import Home, names_for, values_of, volume_of
 from service.settings import Settings
 from service.tables import Image, Source
 
@@ -56,5 +57,8 @@ def _slices(image: Path, mask: Path, max_pixels: int) -> Iterator[tuple[Pixels, 
         for frame, slice_ in pixels.items()
     ]
     source = Source(name=image.name, geometry=opened.geometry)
-    for row, values in values_of(mask.read_bytes(), rows, source, max_pixels=max_pixels):
+    data, home = mask.read_bytes(), Home(source, rows)
+    if is_nifti(data):
+        home = volume_of(source, [(row, source) for row in rows], "") or home
+    for row, values in values_of(data, home, max_pixels=max_pixels):
         yield pixels[row.frame], values

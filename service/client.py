@@ -85,16 +85,27 @@ class Accrue(ReviewClient, ExportsClient):
         return found
 
     def import_masks(
-        self, project_id: int, masks: Iterable[File], *, label: str | None = None, value: int | None = None
+        self,
+        project_id: int,
+        masks: Iterable[File],
+        *,
+        label: str | None = None,
+        value: int | None = None,
+        blank: str | None = None,
+        listed: Sequence[tuple[str, bytes]] = (),
     ) -> list[dict[str, Any]]:
         """Masks drawn elsewhere, named like their images, as PNG, TIFF, NIfTI or COCO JSON.
 
-        They are of ``label``, where they have ``value`` if that is given; without it they are label maps.
+        They are of ``label``, where they have ``value`` if that is given; or of what the ``labels.json`` of
+        exports, ``listed`` by their paths, say of the masks below; else they are label maps. Slices of which
+        a file says nothing are left open, or accepted when ``blank`` is "empty".
         Told is of each file how many were accepted, and which annotations were kept as they were.
         """
-        form = {name: str(each) for name, each in (("label", label), ("value", value)) if each is not None}
+        said = {"label": label, "value": value, "blank": blank}
+        form = {name: str(each) for name, each in said.items() if each is not None}
         path = f"/projects/{project_id}/masks"
-        return [each for batch in _batches(masks) for each in self._send(path, batch, form, "files")]
+        batches = ([*batch, *listed] for batch in _batches(masks))
+        return [each for batch in batches for each in self._send(path, batch, form, "files")]
 
     def images(self, project_id: int, *, source_id: int | None = None) -> Iterator[dict[str, Any]]:
         """The images of a project, or of one file of it, with what their pixels stand for."""

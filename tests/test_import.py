@@ -1,10 +1,12 @@
 """`accrue import`: a folder goes in, masks and all, and a second time nothing is sent again."""
 
+import zipfile
 from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
 import pytest
+from PIL import Image as Picture
 from typer.testing import CliRunner
 
 from cli import app
@@ -39,10 +41,18 @@ def folder(tmp_path: Path) -> Path:
 
 
 def imported(
-    folder: Path, service: ServiceUnderTest, project: str, token: str | None = None
+    folder: Path,
+    service: ServiceUnderTest,
+    project: str,
+    token: str | None = None,
+    *,
+    label: str | None = "disc",
+    blank: str | None = None,
 ) -> tuple[int, str]:
     """Exit code and output of the command."""
-    options = ["--project", project, "--label", "disc", "--url", service.base_url]
+    options = ["--project", project, "--url", service.base_url]
+    options += ["--label", label] if label else []
+    options += ["--blank", blank] if blank else []
     done = CliRunner().invoke(app, ["import", str(folder), *options, "--token", token or service.token])
     return done.exit_code, " ".join(done.output.split())
 
@@ -98,6 +108,48 @@ def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path: Path, servi
         names = [image["name"] for image in client.images(told["id"])]
         assert names == ["patient_01/image.png", "patient_02/image.png"]
         assert told["labels"][0]["accepted"] == 2
+
+
+def test_an_unpacked_export_goes_in_as_it_came_out(tmp_path: Path, service: ServiceUnderTest) -> None:
+    origin, name = f"origin {uuid4()}", f"home {uuid4()}"
+    masks = {(image, label): pixels() > 99 for image in ("a.png", "deep/b.png") for label in ("disc", "rim")}
+    with Accrue(service.base_url, service.token) as client:
+        project = client.create_project(origin)
+        client.upload_images(project, [(image, png()) for image in ("a.png", "deep/b.png")])
+        for label in ("rim", "disc"):
+            client.add_label(project, label)
+            files = [(image, png(mask)) for (image, of), mask in masks.items() if of == label]
+            client.import_masks(project, files, label=label)
+        client.export(project, "png", tmp_path / "export.zip", images=True)
+        with zipfile.ZipFile(tmp_path / "export.zip") as archive:
+            archive.extractall(tmp_path / "folder/export")
+        (tmp_path / "folder/c.png").write_bytes(png())
+        found = look_through(tmp_path / "folder")
+        assert (len(found.images), len(found.masks), found.others) == (3, 4, [])
+        code, output = imported(tmp_path / "folder", service, name, label=None)
+        assert code == 0 and "3 files stored" in output and "4 masks accepted" in output, output
+        (told,) = [each for each in client.projects() if each["name"] == name]
+        images = [image["name"] for image in client.images(told["id"])]
+        assert images == ["c.png", "export/a.png", "export/deep/b.png"]
+        client.export(told["id"], "png", tmp_path / "again.zip")
+        with zipfile.ZipFile(tmp_path / "again.zip") as archive:
+            for (image, label), mask in masks.items():
+                again = Picture.open(archive.open(f"masks/{label}/export/{image}"))
+                np.testing.assert_array_equal(np.asarray(again), mask)
+        _, output = imported(tmp_path / "folder", service, name, label="disc")
+        assert "lists 2 labels" in output, output
+
+
+def test_what_blank_slices_are_can_be_said(tmp_path: Path, service: ServiceUnderTest) -> None:
+    mask = np.zeros(VOLUME.shape, dtype=np.uint8)
+    mask[4:9, 4:9, 1] = 1
+    (tmp_path / "scan.nii.gz").write_bytes(nifti(VOLUME))
+    (tmp_path / "scan_mask.nii.gz").write_bytes(nifti(mask))
+    project = f"blank {uuid4()}"
+    _, output = imported(tmp_path, service, project)
+    assert "1 masks accepted" in output and "2 blank slices left open" in output, output
+    _, output = imported(tmp_path, service, project, blank="empty")
+    assert "2 masks accepted" in output and "left open" not in output, output
 
 
 def test_what_cannot_begin_is_said_in_a_sentence(folder: Path, service: ServiceUnderTest) -> None:

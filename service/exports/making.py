@@ -10,6 +10,7 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from service.exports.archive import Piece
+from service.exports.naming import CONTENTS
 from service.exports.queries import Scope, stems
 from service.masks import Mask, from_png
 from service.storage import Storage, digest_of
@@ -124,9 +125,11 @@ def contents(making: Making) -> None:
             {"value": label.value, "name": label.name, "folder": label.folder}
             for label in making.scope.labels
         ],
+        # Whether volumes are in the folders of labels as well.
+        "separate": making.scope.separate,
         "report": making.report,
     }
-    making.file("labels.json", json.dumps(told, ensure_ascii=False, indent=2).encode())
+    making.file(CONTENTS, json.dumps(told, ensure_ascii=False, indent=2).encode())
 
 
 def json_bytes(value: Any) -> bytes:

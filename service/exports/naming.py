@@ -1,7 +1,14 @@
-"""Names for files in an archive: what the image or label is called, safe on every system, none twice."""
+"""Names for files in an archive: what the image or label is called, safe on every system, none twice.
+
+The folders, and the list of labels beside them, are how an import knows its own project's masks again.
+"""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+MASKS, LABEL_MAPS, VOLUMES, IMAGES = "masks", "labelmaps", "volumes", "images"
+CONTENTS = "labels.json"
 
 _SUFFIX = re.compile(r"\.(png|jpe?g|tiff?|dcm|nii(\.gz)?)(?=( [a-z]\d+)*( #\d+)?$)", re.IGNORECASE)
 # A folder that ended like a file of an export could be in the place of one.
@@ -28,6 +35,16 @@ def unique_stems(named: Iterable[tuple[int, str]], *, folders: bool = False) -> 
         taken.add(stem.casefold())
         stems[identity] = stem
     return stems
+
+
+def part_of(geometry: Mapping[str, Any] | None, begin: int) -> str:
+    """What a volume that begins with that frame of a file is called beside others of it, or nothing.
+
+    By its channel or time where the file has ``parts``, else by its page, unless that is the first.
+    """
+    if parts := (geometry or {}).get("parts"):
+        return str(parts[begin]).replace(" ", "-")
+    return f"page-{begin + 1}" if begin else ""
 
 
 def safe_path(name: str) -> str:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from PIL import Image as Png
 
 from service.exports.making import Format, Making, Step, contents, json_bytes, text
+from service.exports.naming import IMAGES, LABEL_MAPS, MASKS
 from service.exports.queries import Exported, Picture, count_pictures, pictures
 from service.images.decode import decode
 from service.masks import Mask
@@ -24,7 +25,7 @@ def write_masks(making: Making, picture: Picture) -> None:
         again = f"replica-{mask.replica + 1}/" if mask.replica else ""
         with making.reported(f"{picture.name}, {label.name}"):
             data = making.blob(mask.digest)
-            making.file(f"masks/{label.folder}/{again}{making.stems[picture.key]}.png", data)
+            making.file(f"{MASKS}/{label.folder}/{again}{making.stems[picture.key]}.png", data)
     _write_image(making, picture)
 
 
@@ -34,7 +35,7 @@ def write_label_map(making: Making, picture: Picture) -> None:
     merge(making, picture, values)
     stream = io.BytesIO()
     Png.fromarray(values).save(stream, format="PNG", compress_level=1)
-    making.file(f"labelmaps/{making.stems[picture.key]}.png", stream.getvalue())
+    making.file(f"{LABEL_MAPS}/{making.stems[picture.key]}.png", stream.getvalue())
     _write_image(making, picture)
 
 
@@ -132,7 +133,7 @@ def _write_image(making: Making, picture: Picture) -> None:
     if making.scope.images:
         data = making.blob(picture.image.digest)
         ending = ENDINGS.get(picture.image.media_type, "bin")
-        making.file(f"images/{making.stems[picture.key]}.{ending}", data)
+        making.file(f"{IMAGES}/{making.stems[picture.key]}.{ending}", data)
 
 
 PNG = Format("zip", "application/zip", (Step(count_pictures, pictures, write_masks, after=contents),))

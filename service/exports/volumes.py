@@ -6,7 +6,7 @@ from where the slices lie; what is several volumes becomes several files. Of any
 """
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -17,6 +17,7 @@ from nibabel.nifti1 import Nifti1Header
 from nibabel.nifti2 import Nifti2Header
 
 from service.exports.making import DamagedError, Format, Making, Step, contents
+from service.exports.naming import VOLUMES, part_of
 from service.exports.pictures import label_dtype, merge
 from service.exports.queries import Volume, count_volumes, source_stems, volumes
 from service.images.geometry import NiftiGeometry, slice_of
@@ -49,20 +50,28 @@ def _write(making: Making, volume: Volume, header: Callable[[], Nifti1Header]) -
     name = _name(making, volume)
     if not making.scope.separate:
         data = _nifti(header(), _filled(making, volume, None))
-        making.file(f"volumes/{name}.nii.gz", data)
+        making.file(f"{VOLUMES}/{name}.nii.gz", data)
+        _tell_blank(making, volume.name, [bool(picture.masks) for picture in volume.pictures])
         return
     for label in making.scope.labels:
-        if any(mask.label_id == label.id for picture in volume.pictures for mask in picture.masks):
+        there = [any(mask.label_id == label.id for mask in picture.masks) for picture in volume.pictures]
+        if any(there):
             data = _nifti(header(), _filled(making, volume, label.id))
-            making.file(f"volumes/{label.folder}/{name}.nii.gz", data)
+            making.file(f"{VOLUMES}/{label.folder}/{name}.nii.gz", data)
+            _tell_blank(making, f"{volume.name}, {label.name}", there)
+
+
+def _tell_blank(making: Making, item: str, there: Sequence[bool]) -> None:
+    """In the file nothing tells a slice that nobody has annotated from one on which there is nothing."""
+    if blank := there.count(False):
+        making.tell(item, f"{blank} of {len(there)} slices have no mask and are 0")
 
 
 def _name(making: Making, volume: Volume) -> str:
     """That of the file; of one that is several volumes in a folder of that name, by channel, time or page."""
     name, begin = making.stems[volume.sources[0].id], min(each.image.frame for each in volume.pictures)
-    if parts := (volume.sources[0].geometry or {}).get("parts"):
-        return f"{name}/{parts[begin].replace(' ', '-')}"
-    return f"{name}/page-{begin + 1}" if begin else name
+    part = part_of(volume.sources[0].geometry, begin)
+    return f"{name}/{part}" if part else name
 
 
 def _filled(making: Making, volume: Volume, label_id: int | None) -> Voxels:

@@ -5,7 +5,7 @@ import re
 import stat
 import unicodedata
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from service.errors import ImageDamaged, ImageRefused, ImageTooLarge, ImageUnknown, NameUnsafe
 from service.images.limits import PARSER_ERRORS
@@ -24,8 +24,10 @@ def is_archive(data: bytes) -> bool:
     return data.startswith(MAGIC)
 
 
-def members(data: bytes) -> Iterator[tuple[str, bytes | ImageRefused]]:
-    """Name and bytes of every file in the archive, or why it is not taken.
+def members(
+    data: bytes, chosen: Callable[[str], bool] = lambda name: True
+) -> Iterator[tuple[str, bytes | ImageRefused]]:
+    """Name and bytes of every file in the archive whose name is ``chosen``, or why it is not taken.
 
     Raises ImageRefused when nothing of the archive can be believed.
     """
@@ -42,7 +44,7 @@ def members(data: bytes) -> Iterator[tuple[str, bytes | ImageRefused]]:
         raise ImageTooLarge(f"Unpacked, the archive has {unpacked:,} bytes; at most {allowed:,} are taken.")
     seen: set[str] = set()
     for entry in entries:
-        if LITTER.search(entry.filename):
+        if LITTER.search(entry.filename) or not chosen(entry.filename):
             continue
         try:
             yield entry.filename, _member(archive, entry, seen)

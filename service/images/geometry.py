@@ -32,6 +32,20 @@ def slice_of(volume: Pixels, geometry: NiftiGeometry, frame: int) -> Pixels:
     return upright
 
 
+def upright(shape: list[int], affine: list[list[float]]) -> NiftiGeometry:
+    """That of a volume whose slices lie one behind the other as they are shown: (columns, rows, slices)."""
+    return NiftiGeometry(
+        format="nifti",
+        shape=shape,
+        affine=affine,
+        axis=2,
+        rows=1,
+        columns=0,
+        flip_rows=False,
+        flip_columns=False,
+    )
+
+
 def put_back(
     volume: Pixels, geometry: NiftiGeometry, frame: int, values: npt.ArrayLike, where: Pixels | None = None
 ) -> None:

@@ -1,32 +1,38 @@
 """The rules of importing masks: which image each is of, and which annotations they settle.
 
 A mask that is imported makes its annotation accepted, as if somebody had submitted it, unless somebody works
-on it or it is settled already: nothing that a person did is overwritten. An empty mask says that there is
-nothing to find; it is accepted, but shows the network nothing, so it does not enter the context.
+on it or has settled it: nothing that a person did is overwritten, but an earlier import is. An empty mask
+says that there is nothing to find; it is accepted, but shows the network nothing, so it does not enter the
+context.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import BinaryIO
 
 import numpy as np
 from sqlalchemy.orm import Session, sessionmaker
 
 from service.annotations.closing import accept_imported, predict_next
-from service.context.actions import add_entry
+from service.context.actions import add_entry, remove_entries
 from service.db import reading
 from service.errors import ImageRefused, MaskHomeless, MaskMismatch
 from service.images.actions import clean_name
 from service.images.archives import is_archive, members
+from service.images.limits import check_size
 from service.images.nifti import is_nifti
 from service.images.queries import images_of, source
 from service.imports import queries
 from service.imports.coco import Annotated, is_json, masks_of, read_coco
-from service.imports.reading import by_label, names_by_folder, values_of
+from service.imports.legend import Key, Legend, Meaning, is_legend, read_legend
+from service.imports.reading import Home, names_by_folder, names_of_volume, values_of, volume_of
 from service.jobs import Jobs
 from service.masks import Mask, to_png
 from service.projects.queries import lock_label
 from service.storage import Storage
-from service.tables import Annotation, Image, Label, Source, State
+from service.tables import Annotation, Image, Source, State
+
+Legends = Mapping[str, Legend]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,80 +45,126 @@ class Drawn:
     empty: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class MaskFile:
-    """The masks of a file, and the images it names that are not there; or why it is refused."""
+    """The masks of a file; or why it is refused.
+
+    ``missing`` are images that it names and that are not there, ``refused`` are those of which it brings
+    nothing that can be used, and why; ``blank`` is how many slices were left open, for nothing is on them.
+    """
 
     name: str
     drawn: Sequence[Drawn] = ()
-    missing: Sequence[str] = ()
+    missing: list[str] = field(default_factory=list)
+    refused: list[tuple[str, ImageRefused]] = field(default_factory=list)
+    blank: int = 0
     error: ImageRefused | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class MaskReception:
-    """The project that masks are read for: its labels, in order, and which of them it is, if that is said."""
+    """The project that masks are read for, what their values mean, and whether blank slices are accepted."""
 
     sessions: sessionmaker[Session]
     storage: Storage
     project_id: int
-    labels: Sequence[Label]
-    label: Label | None
-    value: int | None
+    key: Key
+    blank_is_empty: bool
     max_pixels: int
 
-    def receive(self, filename: str, data: bytes) -> Iterator[MaskFile]:
-        """The masks in a file, or in each file of an archive."""
-        if not is_archive(data):
-            yield self._receive(clean_name(filename), data)
-            return
+    def receive(self, files: Sequence[tuple[str, BinaryIO]]) -> Iterator[MaskFile]:
+        """The masks in these files, which are beside each other, or in each file of an archive."""
+        listing = ((name, file.read()) for name, file in files if is_legend(name))
+        legends = _legends(listing)
+        for name, file in files:
+            file.seek(0)
+            data = file.read()
+            if is_archive(data):
+                yield from self._unpack(clean_name(name), data)
+            elif _folder(name) not in legends or not is_legend(name):
+                yield from self._receive(clean_name(name), data, legends)
+
+    def _unpack(self, filename: str, data: bytes) -> Iterator[MaskFile]:
         try:
+            legends = _legends(members(data, is_legend))
             for name, member in members(data):
                 if isinstance(member, ImageRefused):
                     yield MaskFile(clean_name(name), error=member)
-                else:
-                    yield self._receive(clean_name(name), member)
+                elif _folder(name) not in legends or not is_legend(name):
+                    yield from self._receive(clean_name(name), member, legends)
         except ImageRefused as error:
-            yield MaskFile(clean_name(filename), error=error)
+            yield MaskFile(filename, error=error)
 
-    def _receive(self, name: str, data: bytes) -> MaskFile:
-        missing: list[str] = []
+    def _receive(self, name: str, data: bytes, legends: Legends) -> Iterator[MaskFile]:
+        """What becomes of one file; nothing of an image that lies beside the masks of an export."""
+        file = MaskFile(name)
         try:
-            found = self._coco(data, missing) if is_json(data) else self._masks(name, data)
+            if is_json(data):
+                found = self._coco(data, file)
+            elif (meaning := self.key.meaning(name, legends)) is not None:
+                found = self._masks(meaning, data, file)
+            else:
+                return
             # All are read before one is kept.
             read = [(image.id, label_id, to_png(mask), not mask.any()) for image, label_id, mask in found]
+            if file.refused and not read:
+                raise file.refused[0][1]
         except ImageRefused as error:
-            return MaskFile(name, error=error)
-        drawn = [Drawn(i, label_id, self.storage.put(png), empty) for i, label_id, png, empty in read]
-        return MaskFile(name, drawn, missing)
+            file.error = error
+        else:
+            put = self.storage.put
+            file.drawn = [Drawn(i, label_id, put(png), empty) for i, label_id, png, empty in read]
+        yield file
 
-    def _masks(self, name: str, data: bytes) -> Iterator[tuple[Image, int, Mask]]:
-        """Image, label and mask; of each label that occurs anywhere in the file, for all of its slices."""
-        home, images = self._home(name, whole=is_nifti(data))
+    def _masks(self, meaning: Meaning, data: bytes, file: MaskFile) -> Iterator[tuple[Image, int, Mask]]:
+        """Image, label and mask, of each label that occurs in the file.
+
+        A file of one image says that there is nothing; of many, a slice without a label may be one that
+        nobody has looked at.
+        """
+        home = self._volume(meaning) if is_nifti(data) else self._home(meaning)
+        images = home.images
         there: dict[int, set[int]] = {}
-        for image, values in values_of(data, images, home, max_pixels=self.max_pixels):
-            for label_id, mask in by_label(values, self.labels, self.label, self.value).items():
-                there.setdefault(label_id, set()).add(image.id)
-                yield image, label_id, mask
+        for image, values in values_of(data, home, max_pixels=self.max_pixels):
+            for label_id, mask in self.key.masks(meaning, values).items():
+                with_it = there.setdefault(label_id, set())
+                if mask.any() or len(images) == 1:
+                    with_it.add(image.id)
+                    yield image, label_id, mask
+        self.key.require_certain(meaning, set(there))
         for label_id, with_it in there.items():
             for image in images:
-                if image.id not in with_it:
+                if image.id in with_it:
+                    continue
+                if self.blank_is_empty:
                     yield image, label_id, np.zeros((image.height, image.width), dtype=np.bool_)
+                else:
+                    file.blank += 1
 
-    def _home(self, name: str, *, whole: bool) -> tuple[Source, list[Image]]:
-        """The image that a mask file is named after, or the ``whole`` file with all of its images."""
-        levels = names_by_folder(name)
+    def _home(self, meaning: Meaning) -> Home:
+        """The image that a mask file is named after, or the file with all of its images."""
+        levels = names_by_folder(meaning.name)
         with reading(self.sessions) as session:
-            images = {} if whole else self._named(session, Image, levels)
+            images = self._named(session, Image, levels)
             files = self._named(session, Source, levels)
             for names in levels:
-                if (image := _only(images, names)) is not None:
-                    return source(session, image.source_id), [image]
-                if (home := _only(files, names)) is not None:
-                    return home, images_of(session, {home.id})[home.id]
-        raise MaskHomeless(
-            f"No image of the project is called like it. {levels[0][0]!r} with an ending would be."
-        )
+                if (image := _only(images, names, alike=meaning.listed)) is not None:
+                    return Home(source(session, image.source_id), [image])
+                if (file := _only(files, names, alike=meaning.listed)) is not None:
+                    return Home(file, images_of(session, {file.id})[file.id])
+        raise _homeless(levels)
+
+    def _volume(self, meaning: Meaning) -> Home:
+        """The volume whose first file a mask file is named after."""
+        for name, part in names_of_volume(meaning.name):
+            levels = names_by_folder(name)
+            with reading(self.sessions) as session:
+                files = self._named(session, Source, levels)
+                for names in levels:
+                    file = _only(files, names, alike=meaning.listed)
+                    if file and (found := volume_of(file, queries.slices(session, file.id), part)):
+                        return found
+        raise _homeless(levels)
 
     def _named(
         self, session: Session, kind: type[queries.Named], *files: Sequence[Sequence[str]]
@@ -131,37 +183,39 @@ class MaskReception:
         }
         return found | queries.below(session, kind, self.project_id, bare) if bare else found
 
-    def _coco(self, data: bytes, missing: list[str]) -> Iterator[tuple[Image, int, Mask]]:
-        told = read_coco(data, max_pixels=self.max_pixels)
+    def _coco(self, data: bytes, file: MaskFile) -> Iterator[tuple[Image, int, Mask]]:
+        """Image, label and mask; what is wrong with one image is noted, and the others come in."""
+        told = read_coco(data)
         levels = {each.file_name: names_by_folder(clean_name(each.file_name)) for each in told}
         with reading(self.sessions) as session:
             there = self._named(session, Image, *levels.values())
         for each in told:
-            image = _only(there, [name for names in levels[each.file_name] for name in names])
-            if image is None:
-                missing.append(each.file_name)
+            try:
+                image = _only(there, [name for names in levels[each.file_name] for name in names])
+                masks = self._categories(each, image) if image is not None else {}
+            except ImageRefused as error:
+                file.refused.append((each.file_name, error))
                 continue
-            if (image.height, image.width) != (each.height, each.width):
-                raise MaskMismatch(
-                    f"{each.file_name!r} has {each.width} x {each.height} pixels in the file, "
-                    f"and {image.width} x {image.height} in the project."
-                )
-            yield from ((image, label_id, mask) for label_id, mask in self._categories(each).items())
-        if missing and len(missing) == len(told):
+            if image is None:
+                file.missing.append(each.file_name)
+            else:
+                yield from ((image, label_id, mask) for label_id, mask in masks.items())
+        if file.missing and len(file.missing) == len(told):
             raise MaskHomeless(
-                f"The project has no image called like {missing[0]!r}, and none of the others."
+                f"The project has no image called like {file.missing[0]!r}, and none of the others."
             )
 
-    def _categories(self, image: Annotated) -> dict[int, Mask]:
+    def _categories(self, told: Annotated, image: Image) -> dict[int, Mask]:
         """The mask of each label; what is drawn in several categories of one label is put together."""
-        ids = {label.name.casefold(): label.id for label in self.labels}
+        check_size(told.width, told.height, max_pixels=self.max_pixels)
+        if (image.height, image.width) != (told.height, told.width):
+            raise MaskMismatch(
+                f"{told.file_name!r} has {told.width} x {told.height} pixels in the file, "
+                f"and {image.width} x {image.height} in the project."
+            )
         found: dict[int, Mask] = {}
-        for name, mask in masks_of(image):
-            label_id = self.label.id if self.label else ids.get(name.casefold())
-            if label_id is None:
-                raise MaskHomeless(
-                    f"The project has no label called {name!r}. Add it, or say which it is of."
-                )
+        for name, mask in masks_of(told):
+            label_id = self.key.label.id if self.key.label else self.key.label_id(name)
             found[label_id] = found[label_id] | mask if label_id in found else mask
         return found
 
@@ -179,32 +233,68 @@ def accept(
         lock_label(session, label_id)
         of_label = [(n, each) for n, each in enumerate(drawn) if each.label_id == label_id]
         found = queries.annotations(session, label_id, {each.image_id for _, each in of_label})
+        new: set[int] = set()
         for n, each in of_label:
             annotation, worked_on = found[each.image_id]
-            told[n] = _settled(annotation, worked_on=worked_on)
+            told[n] = _settled(annotation, each, new, worked_on=worked_on)
             if told[n] is None:
-                accept_imported(session, annotation, user_id, each.digest)
-                if not each.empty:
-                    add_entry(session, annotation, each.digest)
+                new.add(annotation.id)
+                _take(session, annotation, user_id, each)
         session.flush()
         predict_next(session, jobs, label_id, predict_ahead)
     return told
 
 
-def _settled(annotation: Annotation, *, worked_on: bool) -> str | None:
-    """Why an imported mask is not for this annotation; None when it is."""
-    if annotation.state is not State.OPEN:
+def _take(session: Session, annotation: Annotation, user_id: int, drawn: Drawn) -> None:
+    """Accept the mask, in the place of one that was imported before."""
+    if annotation.state is State.ACCEPTED:
+        remove_entries(session, annotation, "another mask was imported in its place")
+        annotation.state = State.OPEN
+    accept_imported(session, annotation, user_id, drawn.digest)
+    if not drawn.empty:
+        add_entry(session, annotation, drawn.digest)
+
+
+def _settled(annotation: Annotation, drawn: Drawn, new: set[int], *, worked_on: bool) -> str | None:
+    """Why an imported mask is not for this annotation, of which ``new`` have one by now; None when it is."""
+    if annotation.id in new:
+        return "another of these masks is of the same image"
+    replaced = annotation.imported and annotation.mask_digest != drawn.digest
+    if annotation.state is not State.OPEN and not (annotation.state is State.ACCEPTED and replaced):
         return f"it is {annotation.state} already"
     if worked_on:
         return "somebody works on it"
     return None
 
 
-def _only(found: dict[str, list[queries.Named]], names: Sequence[str]) -> queries.Named | None:
-    """What has the first of these names that anything has; MaskHomeless when several have it."""
-    for name in names:
-        if name in found:
-            if len(found[name]) > 1:
-                raise MaskHomeless(f"{len(found[name])} images of the project are called {name!r}.")
-            return found[name][0]
-    return None
+def _legends(files: Iterable[tuple[str, bytes | ImageRefused]]) -> dict[str, Legend]:
+    """The lists of labels among these files, by the folder that each is in, as ``a/b/``."""
+    read = ((_folder(name), read_legend(data)) for name, data in files if isinstance(data, bytes))
+    return {folder: legend for folder, legend in read if legend is not None}
+
+
+def _folder(name: str) -> str:
+    folder, slash, _ = clean_name(name).rpartition("/")
+    return folder + slash
+
+
+def _homeless(levels: Sequence[Sequence[str]]) -> MaskHomeless:
+    return MaskHomeless(
+        f"No image of the project is called like it. {levels[0][0]!r} with an ending would be."
+    )
+
+
+def _only(
+    found: dict[str, list[queries.Named]], names: Sequence[str], *, alike: bool = False
+) -> queries.Named | None:
+    """What has the first of these names that anything has, or any of them when they are ``alike``.
+
+    Raises MaskHomeless when several have it.
+    """
+    there = [name for name in names if name in found]
+    meant = there if alike else there[:1]
+    several = [each for name in meant for each in found[name]]
+    if len(several) > 1:
+        called = " or ".join(map(repr, meant))
+        raise MaskHomeless(f"{len(several)} images of the project are called {called}.")
+    return several[0] if several else None

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from service.errors import ImageDamaged, ImageTooLarge
-from service.images.limits import check_size, damaged
+from service.images.limits import damaged
 from service.masks import Mask
 from service.rle import from_text, mask_of
 
@@ -19,7 +19,7 @@ BROKEN = "The file is no COCO JSON with images, categories and annotations."
 
 @dataclass(frozen=True, slots=True)
 class Annotated:
-    """An image of the file and what is drawn on it: segmentations by the name of their category."""
+    """An image of the file and what is drawn on it: annotations by the name of their category."""
 
     file_name: str
     height: int
@@ -31,8 +31,11 @@ def is_json(data: bytes) -> bool:
     return data[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
 
 
-def read_coco(data: bytes, *, max_pixels: int) -> list[Annotated]:
-    """The images that have annotations; raises ImageRefused for what is no COCO JSON."""
+def read_coco(data: bytes) -> list[Annotated]:
+    """The images that have annotations; raises ImageRefused for what is no COCO JSON.
+
+    An image or a category that the file does not list is called by its id.
+    """
     if len(data) > LARGEST:
         raise ImageTooLarge(f"The file has {len(data):,} bytes; at most {LARGEST:,} are read. Split it.")
     with damaged(BROKEN):
@@ -43,25 +46,27 @@ def read_coco(data: bytes, *, max_pixels: int) -> list[Annotated]:
             for each in told["images"]
         }
         for each in told["annotations"]:
-            image = images[each["image_id"]]
-            image.drawn.setdefault(names[each["category_id"]], []).append(each["segmentation"])
-    found = [image for image in images.values() if image.drawn]
-    for image in found:
-        check_size(image.width, image.height, max_pixels=max_pixels)
-    return found
+            image_id, category_id = each["image_id"], each["category_id"]
+            image = images.setdefault(image_id, Annotated(str(image_id), 0, 0))
+            image.drawn.setdefault(names.get(category_id, str(category_id)), []).append(each)
+    return [image for image in images.values() if image.drawn]
 
 
 def masks_of(image: Annotated) -> Iterator[tuple[str, Mask]]:
     """Each category on the image and all that is drawn of it, as one mask (H, W)."""
-    for name, segmentations in image.drawn.items():
+    for name, annotations in image.drawn.items():
         mask = np.zeros((image.height, image.width), dtype=np.bool_)
-        with damaged(f"What is drawn on {image.file_name!r} cannot be read."):
-            for segmentation in segmentations:
-                mask |= _mask(segmentation, image)
+        with damaged(f"What is drawn of {name!r} cannot be read."):
+            for annotation in annotations:
+                mask |= _mask(annotation, image)
         yield name, mask
 
 
-def _mask(segmentation: Any, image: Annotated) -> Mask:
+def _mask(annotation: dict[str, Any], image: Annotated) -> Mask:
+    """What one annotation outlines (H, W); nothing when it says so itself, by having no extent either."""
+    segmentation: Any = annotation.get("segmentation")
+    if not segmentation and _has_extent(annotation):
+        raise ImageDamaged("An annotation has a box and no outline, so it says nothing of the pixels in it.")
     if isinstance(segmentation, list):
         mask = np.zeros((image.height, image.width), dtype=np.bool_)
         for polygon in segmentation:
@@ -72,6 +77,11 @@ def _mask(segmentation: Any, image: Annotated) -> Mask:
     counts = segmentation["counts"]
     lengths = from_text(counts) if isinstance(counts, str) else np.asarray(counts, dtype=np.int64)
     return mask_of(lengths, image.height, image.width)
+
+
+def _has_extent(annotation: dict[str, Any]) -> bool:
+    *_, width, height = annotation.get("bbox") or (0, 0)
+    return float(annotation.get("area") or 0) > 0 or (float(width) > 0 and float(height) > 0)
 
 
 def inside(corners: npt.NDArray[np.float64], height: int, width: int) -> Mask:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import TypeVar
 
 from sqlalchemy import bindparam, exists, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from service.clock import now
 from service.tables import Annotation, Draft, Image, Interaction, Lease, Source
@@ -43,6 +43,20 @@ def below(
         for each in session.scalars(select(kind).where(kind.id.in_(batch))):
             found.setdefault(ids[each.id], []).append(each)
     return found
+
+
+def slices(session: Session, source_id: int) -> list[tuple[Image, Source]]:
+    """The images of a file and of all its series, in the order of exports, and the file of each."""
+    own = aliased(Image)
+    series = select(own.series).where(own.source_id == source_id, own.project_id == Image.project_id)
+    images = session.scalars(
+        select(Image)
+        .where(or_(Image.source_id == source_id, Image.series.in_(series)))
+        .order_by(Image.place, Image.frame, Image.id)
+    ).all()
+    files = select(Source).where(Source.id.in_({image.source_id for image in images}))
+    by_id = {source.id: source for source in session.scalars(files)}
+    return [(image, by_id[image.source_id]) for image in images]
 
 
 def annotations(

@@ -3,23 +3,30 @@
 import io
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image as Pillow
 
-from service.errors import ImageUnknown, MaskMismatch, MaskUnlabelled
-from service.images.decode import FORMATS, media_type_of
-from service.images.files import PNG_SIGNATURE, open_image
-from service.images.geometry import slice_of
+from service.errors import ImageUnknown, MaskMismatch
+from service.exports.naming import part_of
+from service.images.decode import FORMATS, PNG_SIGNATURE, media_type_of
+from service.images.files import open_image
+from service.images.geometry import NiftiGeometry, slice_of, upright
 from service.images.limits import DECODING, damaged
+from service.images.microscopy import views
 from service.images.nifti import HEADER_ERRORS, is_nifti, read_volume, scaling
 from service.images.slices import Pixels
+from service.images.stacking import Plane, stacks
 from service.images.tiff import MAGIC as TIFF
-from service.tables import Image, Label, Source
+from service.tables import Image, Source
 
 SUFFIX = re.compile(r"\.(png|jpe?g|tiff?|dcm|nii(\.gz)?)$", re.IGNORECASE)
 ENDINGS = ("", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".nii", ".nii.gz")
 MASK = re.compile(r"[_-]mask$", re.IGNORECASE)
+# Which channel, time and slice of a file an image is: it stands behind the ending of the file.
+NUMBER = re.compile(r"((?: [a-z]\d+)+(?: #\d+)?| #\d+)$")
 # Voxels of a mask lie where those of its volume do when no affine differs by more than this, in millimetres.
 TOLERANCE = 1e-3
 BROKEN = "The mask cannot be read to its end."
@@ -29,9 +36,11 @@ def names_for(filename: str) -> list[str]:
     """What an image may be called whose mask is in a file of this name, likelier names first."""
     stem = SUFFIX.sub("", filename)
     stems = [MASK.sub("", stem), stem] if MASK.search(stem) else [stem]
-    return [
-        stem + ending for stem in dict.fromkeys(stems) for ending in (*ENDINGS, *map(str.upper, ENDINGS[1:]))
-    ]
+    stems = list(dict.fromkeys(stems))
+    numbered = [(stem[: at.start()], at[0]) for stem in stems if (at := NUMBER.search(stem))]
+    endings = (*ENDINGS, *map(str.upper, ENDINGS[1:]))
+    parts = [*((stem, "") for stem in stems), *numbered]
+    return [stem + ending + number for stem, number in parts for ending in endings]
 
 
 def names_by_folder(filename: str) -> list[list[str]]:
@@ -43,20 +52,54 @@ def names_by_folder(filename: str) -> list[list[str]]:
     return [names_for("/".join(parts[n:])) for n in range(len(parts))]
 
 
-def values_of(
-    data: bytes, images: Sequence[Image], source: Source, *, max_pixels: int
-) -> Iterator[tuple[Image, Pixels]]:
-    """The whole-number values (H, W) that a mask file has for each of the ``images`` of ``source``.
+@dataclass(frozen=True, slots=True)
+class Home:
+    """What a mask file is of: one image or all of a file, or the volume whose first slice is from ``source``.
+
+    ``geometry`` says which voxels of a NIfTI file the images are, each the slice that ``frames`` tells.
+    """
+
+    source: Source
+    images: Sequence[Image]
+    geometry: NiftiGeometry | None = None
+    frames: Sequence[int] = ()
+
+
+def names_of_volume(name: str) -> list[tuple[str, str]]:
+    """What the file may be called that an exported volume is from, and what the volume is called in it."""
+    folder, _, part = SUFFIX.sub("", name).rpartition("/")
+    return [(folder, part), (name, "")] if folder else [(name, "")]
+
+
+def volume_of(source: Source, slices: Sequence[tuple[Image, Source]], part: str) -> Home | None:
+    """The volume of that name whose first slice is from ``source``, if there is one.
+
+    ``slices`` are the images of the file and of its series in their order, each with its file.
+    """
+    geometry: Any = source.geometry or {}
+    if geometry.get("format") == "nifti":
+        images = [image for image, _ in slices]
+        return None if part else Home(source, images, geometry, [image.frame for image in images])
+    series: dict[str | int, list[tuple[Image, Source]]] = {}
+    for image, file in slices:
+        series.setdefault(image.series or image.id, []).append((image, file))
+    for together in series.values():
+        for stack in stacks([Plane.of(image, file) for image, file in together]):
+            images = [together[n][0] for n in stack.order]
+            begin, first = min(image.frame for image in images), images[0]
+            if first.source_id == source.id and part_of(source.geometry, begin) == part:
+                shape = [first.width, first.height, len(images)]
+                return Home(source, images, upright(shape, stack.affine.tolist()), range(len(images)))
+    return None
+
+
+def values_of(data: bytes, home: Home, *, max_pixels: int) -> Iterator[tuple[Image, Pixels]]:
+    """The whole-number values (H, W) that a mask file has for each image that it is of.
 
     Raises MaskMismatch when its pixels are not those of the images.
     """
-    if is_nifti(data):
-        yield from _volume(data, images, source, max_pixels)
-        return
-    slices = list(_planes(data, max_pixels))
-    if len(slices) != len(images):
-        raise MaskMismatch(f"The mask has {len(slices)} slices, and {source.name!r} has {len(images)}.")
-    for image, values in zip(images, slices, strict=True):
+    slices = _voxels(data, home, max_pixels) if is_nifti(data) else _pages(data, home, max_pixels)
+    for image, values in zip(home.images, slices, strict=True):
         if values.shape != (image.height, image.width):
             height, width = values.shape
             raise MaskMismatch(
@@ -64,6 +107,19 @@ def values_of(
                 f"and {image.name!r} has {image.width} x {image.height}."
             )
         yield image, values
+
+
+def _pages(data: bytes, home: Home, max_pixels: int) -> list[Pixels]:
+    """As many as there are images; one that is of a view is of all of its channels."""
+    found, images = list(_planes(data, max_pixels)), home.images
+    parts = (home.source.geometry or {}).get("parts")
+    if parts and len(images) > 1:
+        seen = views([parts[image.frame] for image in images])
+        if len(found) == max(seen) + 1:
+            return [found[view] for view in seen]
+    if len(found) != len(images):
+        raise MaskMismatch(f"The mask has {len(found)} slices, and {home.source.name!r} has {len(images)}.")
+    return found
 
 
 def _planes(data: bytes, max_pixels: int) -> Iterator[Pixels]:
@@ -94,43 +150,19 @@ def _png(data: bytes, max_pixels: int) -> Pixels:
         return np.asarray(picture).astype(np.int64)
 
 
-def _volume(
-    data: bytes, images: Sequence[Image], source: Source, max_pixels: int
-) -> Iterator[tuple[Image, Pixels]]:
-    geometry = source.geometry or {}
-    if geometry.get("format") != "nifti":
-        raise MaskMismatch(f"{source.name!r} is no NIfTI volume, so its mask cannot be one.")
+def _voxels(data: bytes, home: Home, max_pixels: int) -> Iterator[Pixels]:
+    geometry, name = home.geometry, home.source.name
+    if geometry is None:
+        raise MaskMismatch(f"{name!r} is no volume, so its mask cannot be one.")
     with damaged(BROKEN, *HEADER_ERRORS):
         volume, header = read_volume(data, max_pixels=max_pixels)
         affine = np.asarray(header.get_best_affine(), dtype=np.float64)  # type: ignore[no-untyped-call]
         slope, intercept = scaling(header)
     if list(volume.shape) != geometry["shape"]:
         sizes = [" x ".join(map(str, shape)) for shape in (volume.shape, geometry["shape"])]
-        raise MaskMismatch(f"The mask has {sizes[0]} voxels, and {source.name!r} has {sizes[1]}.")
+        raise MaskMismatch(f"The mask has {sizes[0]} voxels, and {name!r} has {sizes[1]}.")
     if not np.allclose(affine, geometry["affine"], atol=TOLERANCE, rtol=0):
-        raise MaskMismatch(f"The voxels of the mask lie elsewhere than those of {source.name!r}.")
-    for image in images:
-        values = slice_of(volume, geometry, image.frame) * slope + intercept  # type: ignore[arg-type]
-        yield image, np.rint(np.nan_to_num(values)).astype(np.int64)
-
-
-def by_label(
-    values: Pixels, labels: Sequence[Label], chosen: Label | None, value: int | None
-) -> dict[int, Pixels]:
-    """The mask of each label that occurs in ``values``, by the label's id.
-
-    Of a ``chosen`` label it is what is not zero, or has the ``value``. Otherwise ``values`` is a label map:
-    value k is the k-th label; and where there is but one, any single value is it.
-    """
-    if chosen is not None:
-        return {chosen.id: values != 0 if value is None else values == value}
-    present = [int(each) for each in np.unique(values) if each]
-    if len(labels) == 1 and len(present) == 1:
-        return {labels[0].id: values != 0}
-    unknown = [each for each in present if not 1 <= each <= len(labels)]
-    if unknown:
-        raise MaskUnlabelled(
-            f"The mask has the value {unknown[0]}, and the project has {len(labels)} labels. "
-            "Say which label it is of, in the field `label`."
-        )
-    return {labels[each - 1].id: values == each for each in present}
+        raise MaskMismatch(f"The voxels of the mask lie elsewhere than those of {name!r}.")
+    for frame in home.frames:
+        values = slice_of(volume, geometry, frame) * slope + intercept
+        yield np.rint(np.nan_to_num(values)).astype(np.int64)

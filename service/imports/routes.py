@@ -10,35 +10,43 @@ from starlette.datastructures import FormData
 from service import bodies
 from service.db import reading
 from service.dependencies import Caller, Jobs, Rules, Sessions, Storage, Transaction
-from service.errors import Invalid, MasksRefused
+from service.errors import ImageRefused, Invalid, MasksRefused
 from service.ids import Id
 from service.images.routes import uploaded_files
 from service.images.schemas import FileProblem
 from service.imports import actions
 from service.imports.actions import MaskFile, MaskReception
-from service.imports.schemas import Imported, ImportedMasks, Kept
+from service.imports.legend import Key
+from service.imports.schemas import Imported, ImportedMasks, Kept, RefusedImage
 from service.projects.queries import labels
 from service.tables import Label
 
 router = APIRouter(tags=["imports"])
 
+BLANK = ("open", "empty")
 IMPORT_BODY = bodies.form(
     "files",
     files={
         "type": "array",
         "items": bodies.file(
             "PNG, TIFF or NIfTI masks named like their image, with or without `_mask`; COCO JSON; or ZIP "
-            "archives of them."
+            "archives of them. Beside the `labels.json` of an export they are of the labels that it lists."
         ),
     },
     label={
         "type": "string",
         "description": "Name or id of the label that all masks are of. Without it a mask is a label map: "
-        "value k is the k-th label of the project.",
+        "value k is the k-th label of the project, or of the export that it is from.",
     },
     value={
         "type": "integer",
         "description": "The value in the masks that means `label`; by default all but 0.",
+    },
+    blank={
+        "type": "string",
+        "enum": [*BLANK],
+        "description": "What slices of a stack or volume are on which nothing is of a label that others "
+        "have: `open`, left to be annotated (the default), or `empty`, accepted as having nothing.",
     },
 )
 
@@ -61,18 +69,10 @@ async def import_masks(
         def receive() -> Imported:
             with reading(sessions) as session:
                 every = labels(session, project_id)
-            reception = MaskReception(
-                sessions,
-                storage,
-                project_id,
-                every,
-                _label(form, every),
-                _value(form),
-                rules.max_image_pixels,
-            )
-            files = [
-                file for each in uploads for file in reception.receive(each.filename or "", each.file.read())
-            ]
+            key = Key(every, _label(form, every), _value(form))
+            empty = _blank(form) == "empty"
+            reception = MaskReception(sessions, storage, project_id, key, empty, rules.max_image_pixels)
+            files = list(reception.receive([(each.filename or "", each.file) for each in uploads]))
 
             def settle(session: Session) -> Imported:
                 drawn = [each for file in files for each in file.drawn]
@@ -89,9 +89,12 @@ def _told(files: list[MaskFile], told: list[str | None]) -> Imported:
     reasons = iter(told)
     answer = Imported(files=[])
     for file in files:
+        refused = [RefusedImage(file_name=name, problem=_problem(error)) for name, error in file.refused]
         if file.error is not None:
-            problem = FileProblem(code=file.error.code, detail=file.error.detail)
-            answer.files.append(ImportedMasks(filename=file.name, status="refused", problem=problem))
+            problem = _problem(file.error)
+            answer.files.append(
+                ImportedMasks(filename=file.name, status="refused", problem=problem, refused=refused)
+            )
             continue
         known = [(each, next(reasons)) for each in file.drawn]
         kept = [
@@ -106,12 +109,19 @@ def _told(files: list[MaskFile], told: list[str | None]) -> Imported:
                 accepted=len(known) - len(kept),
                 empty=sum(each.empty for each, reason in known if reason is None),
                 kept=kept,
-                missing=list(file.missing),
+                blank=file.blank,
+                missing=file.missing,
+                refused=refused,
             )
         )
     if all(each.status == "refused" for each in answer.files):
-        raise MasksRefused("No mask was imported.", **answer.model_dump(mode="json"))
+        what = "No mask was imported." if files else "There is no mask among these files."
+        raise MasksRefused(what, **answer.model_dump(mode="json"))
     return answer
+
+
+def _problem(error: ImageRefused) -> FileProblem:
+    return FileProblem(code=error.code, detail=error.detail)
 
 
 def _label(form: FormData, every: Any) -> Label | None:
@@ -124,6 +134,13 @@ def _label(form: FormData, every: Any) -> Label | None:
             found: Label = label
             return found
     raise Invalid(f"The project has no label {str(named)[:100]!r}.")
+
+
+def _blank(form: FormData) -> str:
+    named = form.get("blank") or BLANK[0]
+    if named not in BLANK:
+        raise Invalid(f"Blank slices are {' or '.join(BLANK)}.")
+    return str(named)
 
 
 def _value(form: FormData) -> int | None:

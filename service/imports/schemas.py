@@ -15,15 +15,27 @@ class Kept(BaseModel):
     reason: str
 
 
+class RefusedImage(BaseModel):
+    """An image that a file names, and why nothing that the file has of it was taken."""
+
+    file_name: str
+    problem: FileProblem
+
+
 class ImportedMasks(BaseModel):
-    """``accepted`` masks of a file, ``empty`` ones among them; ``missing`` are images that it names."""
+    """``accepted`` masks of a file, ``empty`` ones among them; ``blank`` slices were left open.
+
+    ``missing`` are images that it names and the project has not.
+    """
 
     filename: str
     status: Literal["imported", "refused"]
     accepted: int = 0
     empty: int = 0
+    blank: int = 0
     kept: list[Kept] = []
     missing: list[str] = []
+    refused: list[RefusedImage] = []
     problem: FileProblem | None = None
 
 

@@ -1,24 +1,17 @@
 """Masks that were drawn elsewhere: onto their image's pixels, into the context, over nobody's work."""
 
 import io
-import json
-from contextlib import suppress
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 from sqlalchemy import select
 
 from service.db import reading, unit_of_work
-from service.errors import ImageRefused
-from service.imports.coco import inside, masks_of, read_coco
 from service.jobs import Job
 from service.masks import from_png
-from service.rle import counts_of, to_text
 from service.tables import Annotation, Origin, Submission
 from tests.factories import a_project, draw, open_next, pixels, png, told, upload
 from tests.files import nifti, tiff, zipped
@@ -132,7 +125,8 @@ def test_a_nifti_mask_lands_on_the_very_same_voxels(alone: Alone, axis: int) -> 
     source = told(answer, 201)["images"][0]["source"]
     truth = (volume % 5 == 0).astype(np.uint8)
     truth[0], truth[:, 0], truth[:, :, 0] = 0, 0, 0
-    (file,) = told(bring(alone.api, project.id, {"scan_mask.nii.gz": nifti(truth, affine)}), 201)["files"]
+    data = {"scan_mask.nii.gz": nifti(truth, affine)}
+    (file,) = told(bring(alone.api, project.id, data, blank="empty"), 201)["files"]
     count = volume.shape[axis]
     assert (file["accepted"], file["empty"]) == (count, 1)
     masks = accepted(alone, project.label_id)
@@ -209,6 +203,46 @@ def test_a_mask_of_another_place_or_size_is_refused(alone: Alone) -> None:
     assert accepted(alone, label_id) == {}
 
 
+def test_slices_of_which_a_mask_says_nothing_are_left_open(alone: Alone) -> None:
+    volume = np.arange(9 * 8 * 7, dtype=np.int16).reshape(9, 8, 7)
+    project_id, label_id, ids = stack(alone, nifti(volume))
+    rim = add_label(alone.api, project_id, "rim")
+    values = np.zeros((9, 8, 7), dtype=np.uint8)
+    values[2:5, 2:5, 3:5] = 1
+    values[6, :, 3] = 2
+    (file,) = told(bring(alone.api, project_id, {"scan.nii.gz": nifti(values)}), 201)["files"]
+    assert (file["accepted"], file["empty"], file["blank"]) == (3, 0, 11)
+    assert (sorted(accepted(alone, label_id)), list(accepted(alone, rim))) == (ids[3:5], ids[3:4])
+    data = {"scan.nii.gz": nifti(values)}
+    (file,) = told(bring(alone.api, project_id, data, blank="empty"), 201)["files"]
+    assert (file["accepted"], file["empty"], file["blank"]) == (11, 11, 0)
+    assert told(bring(alone.api, project_id, data, blank="maybe"), 422)["code"] == "invalid"
+
+
+def test_pages_of_which_a_stack_of_masks_says_nothing_are_left_open(alone: Alone) -> None:
+    project_id, label_id, ids = stack(alone, tiff(np.stack([pixels() for _ in range(3)])), "cells.tif")
+    data = {"cells.tif": tiff(np.stack([DISC * 0, DISC * 1, DISC * 0]).astype(np.uint8))}
+    (file,) = told(bring(alone.api, project_id, data, label="disc"), 201)["files"]
+    assert (file["accepted"], file["blank"], list(accepted(alone, label_id))) == (1, 2, ids[1:2])
+
+
+def test_black_and_white_is_of_no_label_in_particular_where_there_are_several(alone: Alone) -> None:
+    project = a_project(alone.api, images=1)
+    add_label(alone.api, project.id, "rim")
+    for values in (DISC, DISC.astype(np.uint8)):
+        problem = told(bring(alone.api, project.id, {"0.png": png(values)}), 422)["files"][0]["problem"]
+        assert problem["code"] == "mask_unlabelled" and "in the field `label`" in problem["detail"]
+    assert accepted(alone, project.label_id) == {}
+    told(bring(alone.api, project.id, {"0.png": png(DISC)}, label="disc"), 201)
+
+
+@pytest.mark.parametrize("name", ["cells #2.png", "cells #2_mask.png", "cells.tif #2.png"])
+def test_one_slice_of_a_file_is_found_by_its_number(alone: Alone, name: str) -> None:
+    project_id, label_id, ids = stack(alone, tiff(np.stack([pixels() for _ in range(3)])), "cells.tif")
+    told(bring(alone.api, project_id, {name: png(DISC)}), 201)
+    assert list(accepted(alone, label_id)) == ids[1:2]
+
+
 def test_a_value_that_no_label_has_is_refused(alone: Alone) -> None:
     project = a_project(alone.api, images=1)
     add_label(alone.api, project.id, "rim")
@@ -226,83 +260,6 @@ def test_a_stack_of_masks_is_taken_page_by_page(alone: Alone) -> None:
     told(bring(alone.api, project_id, {"cells_mask.tif": tiff(ids)}, label="disc"), 201)
     masks = accepted(alone, label_id)
     assert all(np.array_equal(masks[i], page > 0) for i, page in zip(image_ids, ids, strict=True))
-
-
-SQUARE = np.zeros((HEIGHT, WIDTH), dtype=np.bool_)
-SQUARE[10:20, 5:25] = True
-
-
-def coco(*drawn: tuple[str, str, Any], height: int = HEIGHT) -> bytes:
-    """COCO JSON of (file name, category, segmentation)."""
-    names = sorted({name for name, _, _ in drawn})
-    categories = sorted({category for _, category, _ in drawn})
-    told_of = {
-        "images": [
-            {"id": n, "file_name": name, "height": height, "width": WIDTH} for n, name in enumerate(names)
-        ],
-        "categories": [{"id": n, "name": name} for n, name in enumerate(categories)],
-        "annotations": [
-            {
-                "id": n,
-                "image_id": names.index(name),
-                "category_id": categories.index(category),
-                "segmentation": s,
-            }
-            for n, (name, category, s) in enumerate(drawn)
-        ],
-    }
-    return json.dumps(told_of).encode()
-
-
-POLYGON = [[5, 10, 25, 10, 25, 20, 5, 20]]
-COMPRESSED = {"size": [HEIGHT, WIDTH], "counts": to_text(counts_of(DISC))}
-UNCOMPRESSED = {"size": [HEIGHT, WIDTH], "counts": [int(each) for each in counts_of(DISC)]}
-
-
-def test_coco_brings_polygons_and_run_lengths_by_the_names_of_labels(alone: Alone) -> None:
-    project = a_project(alone.api, images=3)
-    rim = add_label(alone.api, project.id, "rim")
-    data = coco(
-        ("0.png", "disc", POLYGON),
-        ("0.png", "Rim", COMPRESSED),
-        ("folder/1.png", "disc", UNCOMPRESSED),
-        ("1.png", "disc", POLYGON),
-        ("gone.png", "disc", POLYGON),
-    )
-    (file,) = told(bring(alone.api, project.id, {"instances.json": data}), 201)["files"]
-    assert (file["accepted"], file["missing"]) == (3, ["gone.png"])
-    assert len(file["kept"]) == 1  # the same image, drawn upon under two names
-    discs = accepted(alone, project.label_id)
-    assert np.array_equal(discs[project.image_ids[0]], SQUARE)
-    assert np.array_equal(accepted(alone, rim)[project.image_ids[0]], DISC)
-
-
-def test_what_is_drawn_twice_is_put_together() -> None:
-    (image,) = read_coco(coco(("a.png", "x", POLYGON), ("a.png", "x", COMPRESSED)), max_pixels=9999)
-    ((name, mask),) = masks_of(image)
-    assert name == "x" and np.array_equal(mask, SQUARE | DISC)
-
-
-@pytest.mark.parametrize(
-    ("data", "code"),
-    [
-        (b"{}", "image_damaged"),
-        (b'{"images": ' + b"[" * 100_000, "image_damaged"),
-        (coco(("0.png", "nothing", POLYGON)), "mask_homeless"),
-        (coco(("gone.png", "disc", POLYGON)), "mask_homeless"),
-        (coco(("0.png", "disc", POLYGON), height=10), "mask_mismatch"),
-        (coco(("0.png", "disc", [[1, 2]])), "image_damaged"),
-        (coco(("0.png", "disc", {"size": [HEIGHT, WIDTH], "counts": "~~~"})), "image_damaged"),
-        (coco(("0.png", "disc", {"size": [HEIGHT, WIDTH], "counts": [5, -3, 9]})), "image_damaged"),
-        (coco(("0.png", "disc", {"size": [HEIGHT, WIDTH], "counts": [10**30]})), "image_damaged"),
-        (coco(("0.png", "disc", POLYGON), height=2_000_000_000), "image_too_large"),
-    ],
-)
-def test_what_is_no_coco_is_refused(alone: Alone, data: bytes, code: str) -> None:
-    project = a_project(alone.api, images=1)
-    problem = told(bring(alone.api, project.id, {"a.json": data}), 422)
-    assert problem["files"][0]["problem"]["code"] == code, problem
-    assert accepted(alone, project.label_id) == {}
 
 
 def test_an_archive_of_masks_is_told_of_file_by_file(alone: Alone) -> None:
@@ -340,32 +297,3 @@ def test_masks_are_of_the_image_in_their_own_folder(alone: Alone) -> None:
     assert np.array_equal(found[ids["b/img1.png"]], DISC) and np.array_equal(found[ids["a/img1.png"]], ~DISC)
     assert np.array_equal(found[ids["b/only.png"]], DISC)
     assert set(ids.values()) <= set(found)
-
-
-@settings(max_examples=200, deadline=None)
-@given(
-    corners=st.lists(
-        st.tuples(st.integers(-5, 25).map(float), st.integers(-5, 25).map(float)), min_size=3, max_size=8
-    )
-)
-def test_a_polygon_holds_the_pixels_whose_centres_a_ray_leaves_an_odd_number_of_times(
-    corners: list[tuple[float, float]],
-) -> None:
-    mask = inside(np.array(corners), 20, 20)
-    for y, x in np.ndindex(20, 20):
-        crossings = 0
-        for (x0, y0), (x1, y1) in zip(corners, corners[1:] + corners[:1], strict=True):
-            if (y0 > y + 0.5) != (y1 > y + 0.5):
-                crossings += x + 0.5 >= x0 + (y + 0.5 - y0) * (x1 - x0) / (y1 - y0)
-        assert mask[y, x] == (crossings % 2 == 1)
-
-
-@settings(max_examples=150, deadline=None)
-@given(data=st.data())
-def test_no_damage_to_coco_is_more_than_a_refusal(data: st.DataObject) -> None:
-    hurt = bytearray(coco(("0.png", "disc", POLYGON), ("0.png", "rim", COMPRESSED)))
-    for _ in range(data.draw(st.integers(1, 8))):
-        hurt[data.draw(st.integers(0, len(hurt) - 1))] = data.draw(st.integers(0, 255))
-    with suppress(ImageRefused):
-        for image in read_coco(bytes(hurt), max_pixels=100_000):
-            list(masks_of(image))

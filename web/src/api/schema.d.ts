@@ -2254,7 +2254,9 @@ export interface components {
         };
         /**
          * ImportedMasks
-         * @description ``accepted`` masks of a file, ``empty`` ones among them; ``missing`` are images that it names.
+         * @description ``accepted`` masks of a file, ``empty`` ones among them; ``blank`` slices were left open.
+         *
+         *     ``missing`` are images that it names and the project has not.
          */
         ImportedMasks: {
             /** Filename */
@@ -2277,6 +2279,11 @@ export interface components {
             /**
              * Kept
              * @default []
+            /**
+             * Blank
+             * @default 0
+             */
+            blank: number;
              */
             kept: components["schemas"]["Kept"][];
             /**
@@ -2287,6 +2294,11 @@ export interface components {
             problem?: components["schemas"]["FileProblem"] | null;
         };
         /**
+            /**
+             * Refused
+             * @default []
+             */
+            refused: components["schemas"]["RefusedImage"][];
          * ImportedPair
          * @description What became of a pair: its new entry; or why there is none, because the project's own work stays.
          */
@@ -2969,6 +2981,15 @@ export interface components {
         /**
          * ReportLine
          * @description An item that is not in the file, or not as one might think.
+        /**
+         * RefusedImage
+         * @description An image that a file names, and why nothing that the file has of it was taken.
+         */
+        RefusedImage: {
+            /** File Name */
+            file_name: string;
+            problem: components["schemas"]["FileProblem"];
+        };
          */
         ReportLine: {
             /** Item */
@@ -5573,13 +5594,18 @@ export interface operations {
             content: {
                 "multipart/form-data": {
                     files: string[];
-                    /** @description Name or id of the label that all masks are of. Without it a mask is a label map: value k is the k-th label of the project. */
+                    /** @description Name or id of the label that all masks are of. Without it a mask is a label map: value k is the k-th label of the project, or of the export that it is from. */
                     label?: string;
                     /** @description The value in the masks that means `label`; by default all but 0. */
                     value?: number;
                 };
             };
         };
+                    /**
+                     * @description What slices of a stack or volume are on which nothing is of a label that others have: `open`, left to be annotated (the default), or `empty`, accepted as having nothing.
+                     * @enum {string}
+                     */
+                    blank?: "open" | "empty";
         responses: {
             /** @description Successful Response */
             201: {

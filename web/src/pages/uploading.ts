@@ -203,8 +203,12 @@ function maskChannel(projectId: number, labelId: () => string, told: (text: stri
         progress,
       )
         .then(({ files }) => {
-          const [first] = files;
-          const detail = [first?.kept?.[0]?.reason, first?.missing?.length && told(first.missing.join(", "))];
+          const one = files.find((file) => file.problem) ?? files[0];
+          const detail = [
+            (one?.problem ?? one?.refused?.[0]?.problem)?.detail,
+            one?.kept?.[0]?.reason,
+            one?.missing?.length && told(one.missing.join(", ")),
+          ];
           return { stage: "stored" as Stage, detail: detail.filter(Boolean).join(" ") };
         })
         .catch(refusedBy),

@@ -1,0 +1,152 @@
+"""What the values of a mask mean: the one label that was said, the labels of an export, or those in order.
+
+An export lists its labels beside its masks, with their folders and values, which need not be those of the
+project that it comes into.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from service.errors import ImageDamaged, MaskHomeless, MaskUnlabelled
+from service.exports.naming import CONTENTS, IMAGES, LABEL_MAPS, MASKS, VOLUMES
+from service.images.limits import damaged
+from service.images.slices import Pixels
+from service.tables import Label
+
+# More than the labels of any project take; a larger file of that name is something else.
+LARGEST = 1024 * 1024
+REPLICA = re.compile(r"replica-\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class Legend:
+    """The labels of an export: their names by value, and by the folder that their masks are in.
+
+    ``separate`` says that its volumes are in such folders as well.
+    """
+
+    values: Mapping[int, str]
+    folders: Mapping[str, str]
+    separate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What an image is called, and which label its mask is of: ``only``, wherever it is not 0 (or ``value``).
+
+    Without it the label's name is that of the value. ``listed`` says that the export has said so, and called
+    the file like the image without its ending.
+    """
+
+    name: str
+    only: int | None = None
+    value: int | None = None
+    names: Mapping[int, str] | None = None
+    listed: bool = False
+
+
+def is_legend(name: str) -> bool:
+    """Whether a file of this name may list the labels of an export."""
+    return name.rpartition("/")[2] == CONTENTS
+
+
+def read_legend(data: bytes) -> Legend | None:
+    """The labels that a file lists; None when it is something else, perhaps COCO JSON of the same name."""
+    if len(data) > LARGEST:
+        return None
+    try:
+        with damaged(""):
+            told = json.loads(data)
+            labels = [(int(each["value"]), str(each["name"]), str(each["folder"])) for each in told["labels"]]
+            separate = bool(told["separate"])
+    except ImageDamaged:
+        return None
+    return Legend(
+        {value: name for value, name, _ in labels}, {folder: name for _, name, folder in labels}, separate
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """The labels of a project, in order; which all masks are of, if that is said, and by which ``value``."""
+
+    labels: Sequence[Label]
+    label: Label | None = None
+    value: int | None = None
+
+    def label_id(self, name: str) -> int:
+        """The label of that name, however it is capitalized; MaskHomeless when the project has none."""
+        same = [each for each in self.labels if each.name.casefold() == name.casefold()]
+        for label in sorted(same, key=lambda each: each.name != name):
+            return label.id
+        raise MaskHomeless(f"The project has no label called {name!r}. Add it, or say which it is of.")
+
+    def meaning(self, name: str, legends: Mapping[str, Legend]) -> Meaning | None:
+        """What a mask file of this name means, with the lists of labels by folder; None for no mask.
+
+        Raises MaskHomeless and MaskUnlabelled when that is not for the project, or said in two ways.
+        """
+        folder, legend = _beside(name, legends)
+        part, *below = name.removeprefix(folder).split("/")
+        if legend is None or not below or part not in (MASKS, LABEL_MAPS, VOLUMES):
+            return None if legend and below and part == IMAGES else self._unlisted(name)
+        if self.label and self.value is None and len(legend.values) > 1:
+            raise MaskUnlabelled(
+                f"{CONTENTS} beside the masks lists {len(legend.values)} labels, "
+                f"so they are not all of {self.label.name!r}. Leave the field `label` out."
+            )
+        listed: str | None = None
+        if len(below) > 1 and (part == MASKS or (part == VOLUMES and legend.separate)):
+            listed = legend.folders.get(below.pop(0))
+            if REPLICA.fullmatch(below[0]) and len(below) > 1:
+                raise MaskHomeless("It is of a further annotator. Of each image the first one's is imported.")
+        path = folder + "/".join(below)
+        if self.label:
+            return Meaning(path, self.label.id, self.value, listed=True)
+        only = self.label_id(listed) if listed is not None else None
+        return Meaning(path, only, names=legend.values, listed=True)
+
+    def masks(self, meaning: Meaning, values: Pixels) -> dict[int, Pixels]:
+        """The mask of each label that occurs in ``values``, by the label's id."""
+        if meaning.only is not None:
+            return {meaning.only: values != 0 if meaning.value is None else values == meaning.value}
+        present = [int(each) for each in np.unique(values) if each]
+        names = meaning.names or {}
+        if not meaning.listed and len(names) == 1 and len(present) == 1:
+            return {self.labels[0].id: values != 0}
+        unknown = [each for each in present if each not in names]
+        if unknown:
+            raise MaskUnlabelled(
+                f"The mask has the value {unknown[0]}, and there are {len(names)} labels. "
+                "Say which label it is of, in the field `label`."
+            )
+        return {self.label_id(names[each]): values == each for each in present}
+
+    def require_certain(self, meaning: Meaning, found: set[int]) -> None:
+        """That a file in which only ``found`` was found is a label map, and not black and white."""
+        told = meaning.listed or meaning.only is not None
+        if not told and len(self.labels) > 1 and found == {self.labels[0].id}:
+            raise MaskUnlabelled(
+                f"The mask's only value is 1, and the project has {len(self.labels)} labels. Say which it is "
+                f"of, in the field `label`, or send it with the {CONTENTS} of the export that it is from."
+            )
+
+    def _unlisted(self, name: str) -> Meaning:
+        if self.label:
+            return Meaning(name, self.label.id, self.value)
+        names = {value: label.name for value, label in enumerate(self.labels, start=1)}
+        return Meaning(name, names=names)
+
+
+def _beside(name: str, legends: Mapping[str, Legend]) -> tuple[str, Legend | None]:
+    """The innermost folder of the file that has a list of labels, as ``a/b/``, and that list."""
+    parts = name.split("/")[:-1]
+    for n in range(len(parts), -1, -1):
+        folder = "".join(f"{part}/" for part in parts[:n])
+        if folder in legends:
+            return folder, legends[folder]
+    return "", None
