@@ -6,7 +6,7 @@ from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from service.annotations import queries
-from service.annotations.actions import require_live
+from service.annotations.actions import add_edit, require_live
 from service.annotations.steps import Standing
 from service.clock import now
 from service.context.actions import add_entry
@@ -15,7 +15,7 @@ from service.errors import Invalid, NotOpen, PredictionMissing
 from service.jobs import Job, Jobs
 from service.metrics.actions import measure
 from service.queue.queries import WORKABLE, ahead
-from service.tables import Annotation, Draft, Lease, Origin, Prediction, State, Submission
+from service.tables import IMPORT, Annotation, Draft, Lease, Origin, Prediction, State, Submission
 
 
 def submit(session: Session, jobs: Jobs, annotation: Annotation, user_id: int, *, predict_ahead: int) -> None:
@@ -63,12 +63,15 @@ def accept(
 
 
 def accept_imported(session: Session, annotation: Annotation, user_id: int, mask_digest: str) -> None:
-    """Accept a mask that was made elsewhere: it took no interaction here, and is in no average."""
+    """Accept a mask that was made elsewhere: it took no interaction here, and is in no average.
+
+    It is a step nevertheless, so that whoever gets it back when it is withdrawn corrects this mask.
+    """
+    add_edit(session, annotation, user_id, edit=IMPORT, mask_digest=mask_digest)
     annotation.state, annotation.imported = State.ACCEPTED, True
     annotation.mask_digest = mask_digest
     annotation.submitted_at = annotation.accepted_at = now()
     annotation.submitted_by = annotation.accepted_by = user_id
-    annotation.version += 1
     session.add(
         Submission(
             annotation_id=annotation.id,

@@ -14,7 +14,7 @@ from service.clock import now
 from service.context.queries import ContextPair, good_from, in_control, pairs, unchecked
 from service.jobs import Job
 from service.queue.queries import LIVE, ahead, live
-from service.tables import Annotation, Image, Interaction, Label, Lease, Prediction, Project, State
+from service.tables import IMPORT, Annotation, Image, Interaction, Label, Lease, Prediction, Project, State
 from service.tables.columns import UtcDateTime
 
 # Older interactions without a prediction are sent again when somebody opens the annotation; the
@@ -138,8 +138,11 @@ def _edits(session: Session, annotation_id: int, path: Sequence[Interaction]) ->
     for index, step in enumerate(path):
         if step.mask_digest is not None:
             earlier = tuple(each for each in predictions if each.n < step.n)
-            before = seen_on(path[:index], earlier)
-            edits.append(Edit(before.mask_digest if before else None, step.mask_digest, prompts))
+            seen = seen_on(path[:index], earlier)
+            before = seen.mask_digest if seen else None
+            if step.edit == IMPORT:  # nobody has painted it, so the network may change all of it
+                before = step.mask_digest
+            edits.append(Edit(before, step.mask_digest, prompts))
         prompts += len(step.prompts)
     return tuple(edits)
 

@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, exists, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from service.clock import now
-from service.tables import Annotation, Draft, Image, Interaction, Lease, Source
+from service.tables import IMPORT, Annotation, Draft, Image, Interaction, Lease, Source
 from service.tables.columns import UtcDateTime
 
 Item = TypeVar("Item", str, int)
@@ -80,7 +80,7 @@ def annotations(
     return found
 
 
-_DRAWN = exists().where(Interaction.annotation_id == Annotation.id)
+_DRAWN = exists().where(Interaction.annotation_id == Annotation.id, Interaction.edit.is_distinct_from(IMPORT))
 _DRAFTED = exists().where(Draft.annotation_id == Annotation.id)
 _HELD = exists().where(
     Lease.annotation_id == Annotation.id, Lease.expires_at > bindparam("now", type_=UtcDateTime)

@@ -27,6 +27,7 @@ from sqlalchemy.orm import Session, aliased
 from service.db import dialect_of
 from service.metrics.durations import SecondsBetween
 from service.tables import (
+    IMPORT,
     Activity,
     Agreement,
     Annotation,
@@ -47,17 +48,19 @@ ACCEPTED = and_(Annotation.state == State.ACCEPTED, Annotation.imported.is_(Fals
 # Who did the work: whoever submitted it, not who accepted it.
 ANNOTATOR = func.coalesce(Annotation.submitted_by, Annotation.accepted_by)
 
-# What was undone took an interaction nevertheless, and so did a manual edit. ``n`` is counted because it
-# stands in the index already.
+# A mask that was imported, withdrawn and corrected is no import any more, but its first step was one.
+DONE_HERE = Interaction.edit.is_distinct_from(IMPORT)
+
+# What was undone took an interaction nevertheless, and so did a manual edit.
 INTERACTIONS = (
     select(func.count(Interaction.n))
-    .where(Interaction.annotation_id == Annotation.id)
+    .where(Interaction.annotation_id == Annotation.id, DONE_HERE)
     .correlate(Annotation)
     .scalar_subquery()
 )
 EDITS = (
     select(func.count(Interaction.edit))
-    .where(Interaction.annotation_id == Annotation.id)
+    .where(Interaction.annotation_id == Annotation.id, DONE_HERE)
     .correlate(Annotation)
     .scalar_subquery()
 )
@@ -139,7 +142,11 @@ def _page(limit: int | None) -> Select[Any]:
 
 
 _BEFORE = _in_order(Annotation.id).limit(bindparam("after", type_=Integer)).subquery()
-_TAKEN_BEFORE = select(func.count(Interaction.n)).join(_BEFORE, _BEFORE.c.id == Interaction.annotation_id)
+_TAKEN_BEFORE = (
+    select(func.count(Interaction.n))
+    .join(_BEFORE, _BEFORE.c.id == Interaction.annotation_id)
+    .where(DONE_HERE)
+)
 
 
 def curve(session: Session, label_id: int, points: int) -> list[dict[str, Any]]:
@@ -196,14 +203,16 @@ _SUMMED = (
 # The same twice, each the way in which its database is quick: SQLite counts by looking into an index for
 # each image, PostgreSQL by hashing. Every image that was drawn on has a step 1.
 _COUNTED = (
-    select(func.count(Interaction.n)).where(Interaction.annotation_id == _NUMBERED.c.id).scalar_subquery()
+    select(func.count(Interaction.n))
+    .where(Interaction.annotation_id == _NUMBERED.c.id, DONE_HERE)
+    .scalar_subquery()
 )
 _WAYS: dict[str, Select[Any]] = {
     "sqlite": select(*_SUMMED, func.count().label("images"), func.sum(_COUNTED).label("interactions")),
     "postgresql": select(
         *_SUMMED,
         func.count().filter(func.coalesce(Interaction.n, 1) == 1).label("images"),
-        func.count(Interaction.n).label("interactions"),
+        func.count(Interaction.n).filter(DONE_HERE).label("interactions"),
     ).outerjoin_from(_NUMBERED, Interaction, Interaction.annotation_id == _NUMBERED.c.id),
 }
 _PIECES = {kind: each.group_by(_PIECE, _NUMBERED.c.control).order_by(_PIECE) for kind, each in _WAYS.items()}

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, aliased, joinedload
 from service.clock import now
 from service.errors import NotFound
 from service.queue.queries import live
-from service.tables import Annotation, Image, Interaction, Label, Lease, State, User
+from service.tables import IMPORT, Annotation, Image, Interaction, Label, Lease, State, User
 
 
 class Order(StrEnum):
@@ -111,7 +111,7 @@ def _listed() -> Select[*tuple[Any, ...]]:
     author, holder = aliased(User), aliased(User)
     drawn = (
         select(func.count(Interaction.id))
-        .where(Interaction.annotation_id == Annotation.id)
+        .where(Interaction.annotation_id == Annotation.id, Interaction.edit.is_distinct_from(IMPORT))
         .correlate(Annotation)
         .scalar_subquery()
     )

@@ -12,6 +12,7 @@ from service.tables.people import (
     User,
 )
 from service.tables.work import (
+    IMPORT,
     Activity,
     Agreement,
     Annotation,
@@ -27,6 +28,7 @@ from service.tables.work import (
 )
 
 __all__ = [
+    "IMPORT",
     "Activity",
     "Agreement",
     "Annotation",

@@ -113,11 +113,15 @@ class Lease(Table):
     idle_seconds: Mapped[float]
 
 
+# The edit that brought a mask from elsewhere: a step to go back to, but nothing that anybody did here.
+IMPORT = "import"
+
+
 class Interaction(Table):
     """One user action on an annotation: step ``n``, from 1, that followed step ``parent``.
 
-    It adds prompts, or it is a manual edit that made ``mask_digest``. Steps are never deleted: undo
-    goes back to the parent, and what is drawn then begins another branch.
+    It adds prompts, or it is a manual edit that made ``mask_digest``, or the ``IMPORT`` of one. Steps are
+    never deleted: undo goes back to the parent, and what is drawn then begins another branch.
     """
 
     __tablename__ = "interactions"

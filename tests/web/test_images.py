@@ -188,3 +188,32 @@ def test_a_tile_leads_to_the_work_only_where_there_is_some_for_whoever_presses_i
     looking.locator(".tile").first.get_by_role("link").click()
     looking.wait_for_url(picture)
     assert looking.evaluate("document.contentType") == "image/png"
+
+
+def test_a_file_is_deleted_and_where_people_worked_on_it_only_by_its_name(
+    page: Page, api: httpx.Client
+) -> None:
+    project = a_project(api, images=3)
+    accept_next(api, project.label_id)
+    page.goto(f"/projects/{project.id}/images")
+    expect(shown(page)).to_have_text(["0.png", "1.png", "2.png"])
+    dialog = page.get_by_role("dialog")
+
+    page.get_by_role("button", name="Delete the file of 1.png").click()
+    expect(dialog.get_by_role("heading")).to_have_text("Delete the file of 1.png?")
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(dialog).to_have_count(0)
+    page.get_by_role("button", name="Delete the file of 1.png").click()
+    dialog.get_by_role("button", name="Delete file").click()
+    expect(shown(page)).to_have_text(["0.png", "2.png"])
+
+    page.get_by_role("button", name="Delete the file of 0.png").click()
+    sure = dialog.get_by_role("button", name="Delete file")
+    sure.click()
+    expect(dialog.get_by_role("alert")).to_have_text("People have worked on it.")
+    expect(dialog).to_contain_text("Accepted: 1, Context: 1")
+    expect(sure).to_be_disabled()
+    dialog.get_by_label("Its name, to be sure").fill("0.png")
+    sure.click()
+    expect(shown(page)).to_have_text(["2.png"])
+    assert [each["name"] for each in told(api.get(f"/projects/{project.id}/images"))] == ["2.png"]

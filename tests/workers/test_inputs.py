@@ -7,6 +7,7 @@ from models.encoding import Window
 from models.handles import State
 from service.context.actions import change_entry
 from service.db import unit_of_work
+from service.images.deletion import delete_source
 from service.tables import Annotation, ContextEntry, Image, Label
 from tests.workers.conftest import Workplace
 from workers.inputs import Recent, pack_state, unpack_state
@@ -34,6 +35,21 @@ def test_a_context_is_made_again_when_an_entry_has_left(place: Workplace) -> Non
         session.get_one(ContextEntry, first).removed_version = label.context_version
     predict_first(place.bench, place.annotation())
     assert (place.predictor.contexts, place.predictor.extended) == ([2, 1], 3)
+
+
+def test_nothing_that_is_kept_has_a_pair_whose_file_was_deleted(place: Workplace) -> None:
+    first, _ = place.accepted(), place.accepted()
+    opened = place.annotation()
+    predict_first(place.bench, opened)
+    step = place.interaction(opened)
+    with unit_of_work(place.bench.sessions) as session:
+        image = session.get_one(Image, session.get_one(ContextEntry, first).image_id)
+        delete_source(session, place.jobs, image.source_id, image.name, predict_ahead=0)
+    predict_interaction(place.bench, step)
+    predict_first(place.bench, place.annotation())
+    assert (place.predictor.contexts, place.context_version()) == ([2, 1, 1], 3)
+    versions = [each.context_version for each in place.predictions(opened)]
+    assert versions == [2, 3]
 
 
 def test_pinned_entries_are_told_apart_and_nothing_is_encoded_again(place: Workplace) -> None:

@@ -9,6 +9,7 @@ import { Empty, Loading } from "../parts/look";
 import { amendQuery, query } from "../shell/router";
 import { say } from "../shell/toasts";
 import { texts } from "../texts";
+import { FileRemoval } from "./file-removal";
 import { EVERYTHING, type Filters, filtersIn, HELD, inQuery, ORDERS, STATES, UNSURE } from "./filters";
 import { moment, number, percent, words } from "./format";
 import { LabelChoice, useLabel } from "./label-choice";
@@ -160,6 +161,7 @@ function Tile({ row, members, picked, onPick, again }: TileProps) {
         {onPick && <Check label={t.pick} checked={picked} onChoice={onPick} />}
         {row.holder && may("manager") && <Button onPress={revoke}>{t.revoke}</Button>}
         {row.state === "skipped" && may("reviewer") && <Button onPress={reopen}>{t.reopen}</Button>}
+        {may("manager") && <FileRemoval imageId={row.image_id} image={row.image} again={again} />}
       </div>
     </li>
   );

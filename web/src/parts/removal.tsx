@@ -13,12 +13,23 @@ interface Props {
   /** What goes with it, and what stays. */
   takes: string;
   onSure: () => Promise<unknown>;
+  /** What is asked before it is done, and whether the answer is still to come. */
+  asks?: ComponentChildren;
+  unanswered?: boolean;
   disabled?: boolean;
   children: ComponentChildren;
 }
 
 /** A button, and its dialog, in which a refusal is told and the harmless answer has the focus. */
-export function Removal({ what, takes, onSure, disabled = false, children }: Props) {
+export function Removal({
+  what,
+  takes,
+  onSure,
+  asks,
+  unanswered = false,
+  disabled = false,
+  children,
+}: Props) {
   const [asked, setAsked] = useState(false);
   const close = () => setAsked(false);
   async function remove(): Promise<void> {
@@ -42,12 +53,15 @@ export function Removal({ what, takes, onSure, disabled = false, children }: Pro
             kind="danger"
             submit={children}
             onSend={remove}
+            disabled={unanswered}
             beside={
               <Button autofocus onPress={close}>
                 {texts.cancel}
               </Button>
             }
-          />
+          >
+            {asks}
+          </Form>
         </Dialog>
       )}
     </>
