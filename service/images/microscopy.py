@@ -3,6 +3,7 @@
 import html
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite, prod
 
@@ -70,6 +71,18 @@ def spots(file: tifffile.TiffFile, pages: list[tifffile.TiffPage]) -> list[Spot]
     if not any(spot.part for spot in told.values()):
         return [Spot("", n) for n in range(len(pages))]
     return [told.get(page.index, Spot("", n)) for n, page in enumerate(pages)]
+
+
+def views(parts: Sequence[str]) -> list[int]:
+    """Of each slice, in the order of frames, which view it is, from 0; channels show one view."""
+    slices: Counter[str] = Counter()
+    found: dict[tuple[str, int], int] = {}
+    told = []
+    for part in parts:
+        rest = " ".join(word for word in part.split() if not word.startswith("c"))
+        told.append(found.setdefault((rest, slices[part]), len(found)))
+        slices[part] += 1
+    return told
 
 
 def voxel(file: tifffile.TiffFile) -> Voxel:

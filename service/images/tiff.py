@@ -83,9 +83,13 @@ def _frames(file: tifffile.TiffFile, pages: list[tifffile.TiffPage]) -> list[Fra
 
 def _channels(page: tifffile.TiffPage) -> int:
     """How many pictures a page is: one when it is in colour, else one for each channel but transparency."""
-    if page.photometric not in GREY:
+    if _in_colour(page):
         return 1
     return max(page.samplesperpixel - sum(each in ALPHA for each in page.extrasamples), 1)
+
+
+def _in_colour(page: tifffile.TiffPage) -> bool:
+    return page.photometric not in GREY and page.samplesperpixel > 2
 
 
 def _series(frames: list[Frame], digest: str) -> dict[str, str]:
@@ -106,9 +110,7 @@ def _reader(
     @cache
     def bits() -> int:
         """Of the deep colour of all pages: what is brighter than another page stays so."""
-        coloured = (frame for frame in frames if frame.page.photometric not in GREY)
-        shown = (_shown(frame) for frame in coloured if frame.page.samplesperpixel > 2)
-        return max(bits_of(pixels) for pixels in shown)
+        return max(bits_of(_shown(frame)) for frame in frames if _in_colour(frame.page))
 
     def read(number: int) -> Slice:
         frame = frames[number]
@@ -194,7 +196,7 @@ def _shown(frame: Frame) -> Pixels:
     if kind == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None:
         return eight_bit(np.moveaxis(page.colormap, 0, -1)[array], bits=16)
     if array.ndim == 3:
-        array = _colour(array, page) if kind not in GREY else array[..., frame.channel or 0]
+        array = _colour(array, page) if _in_colour(page) else array[..., frame.channel or 0]
     if kind == tifffile.PHOTOMETRIC.MINISWHITE and array.dtype.kind == "u":
         array = np.array((1 << _bits(page)) - 1, dtype=array.dtype) - array
     return array
@@ -204,7 +206,7 @@ def _colour(array: Pixels, page: tifffile.TiffPage) -> Pixels:
     """(H, W, 3), without its transparency."""
     channels = array.shape[-1]
     if not 3 <= channels <= 4:
-        raise ImageDamaged(f"The TIFF image has {channels} channels in colour; 3 and 4 are read.")
+        raise ImageDamaged(f"The TIFF has {channels} channels in colour. Save it with a page per channel.")
     if page.photometric == tifffile.PHOTOMETRIC.SEPARATED:
         raise ImageUnknown("TIFF images in CMYK are not read. Save it as RGB.")
     if array.dtype.kind != "u" or array.dtype.itemsize > 2:

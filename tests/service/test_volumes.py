@@ -258,6 +258,24 @@ def test_the_channels_of_a_stack_are_volumes_of_their_own_with_the_size_of_their
     assert report == []
 
 
+@pytest.mark.parametrize("depth", [1, 3])
+def test_one_mask_of_what_is_seen_is_that_of_all_channels(alone: Alone, depth: int) -> None:
+    project = a_project(alone.api, images=0)
+    shape = (depth, 2, 8, 10) if depth > 1 else (2, 8, 10)
+    axes = "ZCYX"[-len(shape) :]
+    data = tiff(np.zeros(shape, np.uint16), imagej=True, metadata={"axes": axes})
+    told(upload(alone.api, project.id, {"cells.tif": data}), 201)
+    truth = np.stack([np.eye(8, 10, k=n, dtype=np.uint8) for n in range(depth)])
+    files = {"files": ("cells_mask.tif", tiff(truth))}
+    told(alone.api.post(f"/projects/{project.id}/masks", files=files), 201)
+    found = unpacked(download(alone, finished(alone, project.id, "png")))
+    for name in ("c1", "c2"):
+        for n, mask in enumerate(truth, start=1):
+            number = f" #{n}" if depth > 1 else ""
+            drawn = np.asarray(Image.open(io.BytesIO(found[f"masks/disc/cells {name}{number}.png"])))
+            assert np.array_equal(drawn, mask > 0)
+
+
 def test_a_channel_is_called_like_its_file_and_numbered_on_its_own(api: httpx.Client) -> None:
     project = a_project(api, images=0)
     stack = np.stack([pixels(8, 10, "uint16")] * 4).reshape(2, 2, 8, 10)
