@@ -13,6 +13,7 @@ from typing import Any
 
 import nibabel
 import numpy as np
+import numpy.typing as npt
 from nibabel.nifti1 import Nifti1Header
 from nibabel.nifti2 import Nifti2Header
 from nibabel.spatialimages import HeaderDataError
@@ -23,6 +24,8 @@ from service.images.geometry import NiftiGeometry, slice_of
 from service.images.limits import DECODING, MOST_PIXELS, check_size, damaged
 from service.images.slices import ImageFile, Pixels, Slice, in_turn, stored
 from service.storage import digest_of
+
+Affine = npt.NDArray[np.float64]
 
 MEDIA_TYPE = "application/x-nifti"
 GZIPPED = "application/gzip"
@@ -85,6 +88,18 @@ def read_volume(data: bytes, *, max_pixels: int | None) -> tuple[Pixels, Nifti1H
     if len(data) < offset + needed:
         raise ImageDamaged("The file has fewer voxels than its header says.")
     return np.frombuffer(data, dtype, voxels, offset).reshape(shape, order="F"), header
+
+
+def turned(volume: Pixels, affine: Affine, onto: Affine) -> tuple[Pixels, Affine]:
+    """A volume (X, Y, Z) with its axes in the order and direction of those with the affine ``onto`` (4, 4).
+
+    And its own affine then: it is ``onto`` where the voxels are the same, however the file was written.
+    """
+    turn = nibabel.orientations.io_orientation(np.linalg.inv(onto) @ affine)
+    if np.isnan(turn).any():
+        return volume, affine
+    back = nibabel.orientations.inv_ornt_aff(turn, volume.shape)
+    return nibabel.orientations.apply_orientation(volume, turn), affine @ back
 
 
 def header_of(data: bytes) -> Nifti1Header:

@@ -16,7 +16,7 @@ from service.images.files import open_image
 from service.images.geometry import NiftiGeometry, slice_of, upright
 from service.images.limits import DECODING, damaged
 from service.images.microscopy import views
-from service.images.nifti import HEADER_ERRORS, is_nifti, read_volume, scaling
+from service.images.nifti import HEADER_ERRORS, is_nifti, read_volume, scaling, turned
 from service.images.slices import Pixels
 from service.images.stacking import Plane, stacks
 from service.images.tiff import MAGIC as TIFF
@@ -29,6 +29,8 @@ MASK = re.compile(r"[_-]mask$", re.IGNORECASE)
 NUMBER = re.compile(r"((?: [a-z]\d+)+(?: #\d+)?| #\d+)$")
 # Voxels of a mask lie where those of its volume do when no affine differs by more than this, in millimetres.
 TOLERANCE = 1e-3
+# Files that say where their voxels lie; of others the order alone counts.
+PLACED = ("nifti", "dicom")
 BROKEN = "The mask cannot be read to its end."
 
 
@@ -54,7 +56,7 @@ def names_by_folder(filename: str) -> list[list[str]]:
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """What a mask file is of: one image or all of a file, or the volume whose first slice is from ``source``.
+    """What a mask file is of: one image or all of a file, or the volume that has a slice from ``source``.
 
     ``geometry`` says which voxels of a NIfTI file the images are, each the slice that ``frames`` tells.
     """
@@ -72,7 +74,7 @@ def names_of_volume(name: str) -> list[tuple[str, str]]:
 
 
 def volume_of(source: Source, slices: Sequence[tuple[Image, Source]], part: str) -> Home | None:
-    """The volume of that name whose first slice is from ``source``, if there is one.
+    """The volume of that name that has a slice from ``source``, if there is one.
 
     ``slices`` are the images of the file and of its series in their order, each with its file.
     """
@@ -87,7 +89,8 @@ def volume_of(source: Source, slices: Sequence[tuple[Image, Source]], part: str)
         for stack in stacks([Plane.of(image, file) for image, file in together]):
             images = [together[n][0] for n in stack.order]
             begin, first = min(image.frame for image in images), images[0]
-            if first.source_id == source.id and part_of(source.geometry, begin) == part:
+            ours = any(image.source_id == source.id for image in images)
+            if ours and part_of(source.geometry, begin) == part:
                 shape = [first.width, first.height, len(images)]
                 return Home(source, images, upright(shape, stack.affine.tolist()), range(len(images)))
     return None
@@ -158,10 +161,13 @@ def _voxels(data: bytes, home: Home, max_pixels: int) -> Iterator[Pixels]:
         volume, header = read_volume(data, max_pixels=max_pixels)
         affine = np.asarray(header.get_best_affine(), dtype=np.float64)  # type: ignore[no-untyped-call]
         slope, intercept = scaling(header)
+        placed = (home.source.geometry or {}).get("format") in PLACED
+        if placed:
+            volume, affine = turned(volume, affine, np.array(geometry["affine"]))
     if list(volume.shape) != geometry["shape"]:
         sizes = [" x ".join(map(str, shape)) for shape in (volume.shape, geometry["shape"])]
         raise MaskMismatch(f"The mask has {sizes[0]} voxels, and {name!r} has {sizes[1]}.")
-    if not np.allclose(affine, geometry["affine"], atol=TOLERANCE, rtol=0):
+    if placed and not np.allclose(affine, geometry["affine"], atol=TOLERANCE, rtol=0):
         raise MaskMismatch(f"The voxels of the mask lie elsewhere than those of {name!r}.")
     for frame in home.frames:
         values = slice_of(volume, geometry, frame) * slope + intercept

@@ -258,6 +258,67 @@ def test_the_channels_of_a_stack_are_volumes_of_their_own_with_the_size_of_their
     assert report == []
 
 
+def drawn(alone: Alone, project_id: int) -> dict[str, np.ndarray]:
+    """The masks of a project by the names of their images."""
+    found = unpacked(download(alone, finished(alone, project_id, "png")))
+    return {
+        name.removeprefix("masks/disc/").removesuffix(".png"): np.asarray(Image.open(io.BytesIO(data)))
+        for name, data in found.items()
+        if name.startswith("masks/")
+    }
+
+
+def bring(alone: Alone, project_id: int, name: str, data: bytes) -> dict:
+    """What became of a file of masks."""
+    files = {"files": (name, data)}
+    (told_of,) = told(alone.api.post(f"/projects/{project_id}/masks", files=files), 201)["files"]
+    found: dict = told_of
+    return found
+
+
+SLICES = np.arange(3 * 8 * 10).reshape(3, 8, 10) % 7 == 0  # of no symmetry
+# As converters write them: which axis each becomes, and whether it runs the other way.
+WAYS = {
+    "the same": [[0, 1], [1, 1], [2, 1]],
+    "rows from below": [[0, 1], [1, -1], [2, 1]],
+    "axes in another order": [[2, 1], [0, -1], [1, 1]],
+}
+
+
+@pytest.mark.parametrize("way", list(WAYS))
+def test_a_nifti_mask_of_a_dicom_series_is_known_by_where_its_voxels_lie(alone: Alone, way: str) -> None:
+    project = a_project(alone.api, images=0)
+    told(upload(alone.api, project.id, series([9, 6, 3])), 201)
+    ours = np.array([[-1, 0, 0, 100], [0, -1, 0, 50], [0, 0, 3, 3], [0, 0, 0, 1]])
+    mask = nibabel.Nifti1Image(SLICES.transpose(2, 1, 0).astype(np.uint8), ours)
+    turned = mask.as_reoriented(np.array(WAYS[way]))
+    brought = bring(alone, project.id, "0_mask.nii.gz", gzip.compress(turned.to_bytes()))
+    assert brought["problem"] is None
+    masks = drawn(alone, project.id)
+    for name, expected in zip(("2", "1", "0"), SLICES, strict=True):
+        assert np.array_equal(masks[name], expected)
+    elsewhere = nibabel.Nifti1Image(np.asarray(mask.dataobj), ours + np.diag([0, 0, 0.5, 0]))
+    refused = alone.api.post(
+        f"/projects/{project.id}/masks", files={"files": ("0.nii", elsewhere.to_bytes())}
+    )
+    assert "lie elsewhere" in refused.text
+
+
+def test_a_nifti_mask_of_a_tiff_stack_needs_only_its_shape(alone: Alone) -> None:
+    project = a_project(alone.api, images=0)
+    data = tiff(
+        np.zeros((3, 8, 10), np.uint16), imagej=True, metadata={"axes": "ZYX", "spacing": 2, "unit": "um"}
+    )
+    told(upload(alone.api, project.id, {"cells.tif": data}), 201)
+    mask = nifti(SLICES.transpose(2, 1, 0).astype(np.uint8), np.diag([-1.0, -1, 1, 1]))
+    assert bring(alone, project.id, "cells_mask.nii.gz", mask)["problem"] is None
+    masks = drawn(alone, project.id)
+    assert np.array_equal(np.stack([masks[f"cells #{n}"] for n in (1, 2, 3)]), SLICES)
+    small = nifti(np.ones((10, 8, 2), np.uint8))
+    refused = alone.api.post(f"/projects/{project.id}/masks", files={"files": ("cells.nii.gz", small)})
+    assert "10 x 8 x 2 voxels" in refused.text
+
+
 @pytest.mark.parametrize("depth", [1, 3])
 def test_one_mask_of_what_is_seen_is_that_of_all_channels(alone: Alone, depth: int) -> None:
     project = a_project(alone.api, images=0)
@@ -266,14 +327,12 @@ def test_one_mask_of_what_is_seen_is_that_of_all_channels(alone: Alone, depth: i
     data = tiff(np.zeros(shape, np.uint16), imagej=True, metadata={"axes": axes})
     told(upload(alone.api, project.id, {"cells.tif": data}), 201)
     truth = np.stack([np.eye(8, 10, k=n, dtype=np.uint8) for n in range(depth)])
-    files = {"files": ("cells_mask.tif", tiff(truth))}
-    told(alone.api.post(f"/projects/{project.id}/masks", files=files), 201)
-    found = unpacked(download(alone, finished(alone, project.id, "png")))
+    bring(alone, project.id, "cells_mask.tif", tiff(truth))
+    masks = drawn(alone, project.id)
     for name in ("c1", "c2"):
         for n, mask in enumerate(truth, start=1):
             number = f" #{n}" if depth > 1 else ""
-            drawn = np.asarray(Image.open(io.BytesIO(found[f"masks/disc/cells {name}{number}.png"])))
-            assert np.array_equal(drawn, mask > 0)
+            assert np.array_equal(masks[f"cells {name}{number}"], mask > 0)
 
 
 def test_a_channel_is_called_like_its_file_and_numbered_on_its_own(api: httpx.Client) -> None:
