@@ -15,8 +15,8 @@ from service.ids import Id
 from service.images.routes import uploaded_files
 from service.images.schemas import FileProblem
 from service.imports import actions
-from service.imports.actions import MaskFile, MaskReception
 from service.imports.legend import Key
+from service.imports.reception import MaskFile, MaskReception
 from service.imports.schemas import Imported, ImportedMasks, Kept, RefusedImage
 from service.projects.queries import labels
 from service.tables import Label
