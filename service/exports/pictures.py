@@ -9,7 +9,7 @@ from PIL import Image as Png
 
 from service.exports.making import Format, Making, Step, contents, json_bytes, text
 from service.exports.naming import IMAGES, LABEL_MAPS, MASKS
-from service.exports.queries import Exported, Picture, count_pictures, pictures
+from service.exports.queries import Exported, MaskRow, Picture, count_pictures, pictures
 from service.images.decode import decode
 from service.masks import Mask
 from service.rle import area_of, box_of, counts_of, to_text
@@ -108,7 +108,7 @@ def write_coco_image(making: Making, picture: Picture) -> None:
 def write_coco_masks(making: Making, picture: Picture) -> None:
     """Each mask as run lengths; one that was annotated as empty has area 0."""
     names = {label.id: label.name for label in making.scope.labels}
-    for row in picture.firsts():
+    for row in firsts(making, picture):
         with making.reported(f"{picture.name}, {names[row.label_id]}"):
             mask = making.mask(row.digest, picture.shape)
             counts = counts_of(mask)
@@ -126,7 +126,23 @@ def write_coco_masks(making: Making, picture: Picture) -> None:
 
 def masks_by_label(making: Making, picture: Picture) -> dict[int, Mask]:
     """All of the picture's masks; DamagedError when one cannot be read: without it the rest would lie."""
-    return {row.label_id: making.mask(row.digest, picture.shape) for row in picture.firsts()}
+    return {row.label_id: making.mask(row.digest, picture.shape) for row in firsts(making, picture)}
+
+
+def firsts(making: Making, picture: Picture, label_id: int | None = None) -> list[MaskRow]:
+    """One mask for each label, or for this one: that of the first of several annotators.
+
+    That there are more, for which the format has no place, is reported.
+    """
+    masks = [mask for mask in picture.masks if label_id in (None, mask.label_id)]
+    first: dict[int, MaskRow] = {}
+    for mask in masks:
+        first.setdefault(mask.label_id, mask)
+    if further := len(masks) - len(first):
+        making.tell(
+            picture.name, f"further annotators' masks left out: {further}; PNG and JSON have them all"
+        )
+    return list(first.values())
 
 
 def _write_image(making: Making, picture: Picture) -> None:

@@ -73,13 +73,6 @@ class Picture:
     def shape(self) -> tuple[int, int]:
         return self.image.height, self.image.width
 
-    def firsts(self) -> list[MaskRow]:
-        """One mask for each label: where several people annotated the image, that of the first replica."""
-        by_label: dict[int, MaskRow] = {}
-        for mask in self.masks:
-            by_label.setdefault(mask.label_id, mask)
-        return list(by_label.values())
-
 
 @dataclass(frozen=True, slots=True)
 class Volume:

@@ -18,7 +18,7 @@ from nibabel.nifti2 import Nifti2Header
 
 from service.exports.making import DamagedError, Format, Making, Step, contents
 from service.exports.naming import VOLUMES, part_of
-from service.exports.pictures import label_dtype, merge
+from service.exports.pictures import firsts, label_dtype, merge
 from service.exports.queries import Volume, count_volumes, source_stems, volumes
 from service.images.geometry import NiftiGeometry, slice_of
 from service.images.nifti import header_of
@@ -89,9 +89,9 @@ def _filled(making: Making, volume: Volume, label_id: int | None) -> Voxels:
         with making.reported(picture.name):
             if label_id is None:
                 merge(making, picture, plane)
-            for row in picture.firsts():  # none matches where all labels share the volume
-                if row.label_id == label_id:
-                    plane[making.mask(row.digest, picture.shape)] = 1
+                continue
+            for row in firsts(making, picture, label_id):
+                plane[making.mask(row.digest, picture.shape)] = 1
     return values
 
 

@@ -140,6 +140,22 @@ def test_what_further_annotators_drew_is_beside_the_first_ones(alone: Alone) -> 
     assert [each["area"] for each in document(alone, project.id, "coco")["annotations"]] == [25]
 
 
+@pytest.mark.parametrize(
+    ("form", "options"),
+    [("coco", {}), ("labelmap", {}), ("numpy", {}), ("nifti", {}), ("nifti", {"separate": True})],
+)
+def test_what_further_annotators_made_is_reported_where_there_is_no_place_for_it(
+    alone: Alone, form: str, options: dict[str, bool]
+) -> None:
+    project = a_project(alone.api, images=2)
+    for image_id in project.image_ids:
+        put_mask(alone, project.label_id, image_id, rectangle(0, 0, 5, 5))
+    put_mask(alone, project.label_id, project.image_ids[0], rectangle(0, 0, 9, 9), replica=1)
+    assert finished(alone, project.id, form, **options)["report"] == [
+        {"item": "0.png", "what": "further annotators' masks left out: 1; PNG and JSON have them all"}
+    ]
+
+
 def test_labels_and_states_are_chosen(alone: Alone) -> None:
     project = a_project(alone.api, images=2)
     other = a_label(alone, project.id, "ring")
