@@ -125,7 +125,7 @@ PERMISSIONS: dict[str, Anyone | Role] = {
     "list_context": Role.VIEWER,
     "change_entry": Role.MANAGER,
     "read_entry_thumbnail": Role.VIEWER,
-    "withdraw_acceptance": Role.REVIEWER,
+    "withdraw_acceptance": Role.ANNOTATOR,  # their own; reviewers anybody's
     "export_context": Role.MANAGER,
     "import_context": Role.MANAGER,
     # gold

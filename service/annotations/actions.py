@@ -26,7 +26,7 @@ def held(session: Session, annotation_id: int, user_id: int, token: str) -> Anno
     annotation = queries.locked(session, annotation_id)
     require_live(annotation)
     if annotation.state is State.SUBMITTED and not has_lease(session, annotation_id, user_id):
-        raise NotOpen("The annotation is submitted. It can be changed when a reviewer has returned it.")
+        raise NotOpen("The annotation is submitted. Withdraw it, or wait until a reviewer has returned it.")
     lease = require_lease(session, annotation_id, user_id, token)
     extend(lease, active=True)
     note_activity(session, annotation_id, user_id)

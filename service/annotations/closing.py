@@ -169,8 +169,11 @@ def is_reviewed(session: Session, annotation: Annotation, submission: Submission
 
 
 def close(session: Session, annotation: Annotation) -> None:
-    """End the lease on an annotation and what had been drawn and not sent; its version rises."""
+    """End the lease on an annotation, what had been drawn and not sent, and the assignment, which was to do
+    this; its version rises.
+    """
     annotation.version += 1
+    annotation.assigned_to = None
     session.execute(delete(Lease).where(Lease.annotation_id == annotation.id))
     session.execute(delete(Draft).where(Draft.annotation_id == annotation.id))
     session.flush()

@@ -112,14 +112,26 @@ def read_entry_thumbnail(
 
 @router.post("/annotations/{annotation_id}/withdraw")
 def withdraw_acceptance(
-    body: Withdrawal, deciding: Deciding, caller: Caller, jobs: Jobs, rules: Rules
+    body: Withdrawal, deciding: Deciding, caller: Caller, admission: Admission, jobs: Jobs, rules: Rules
 ) -> AnnotationOut:
-    """Take back an acceptance: the mask leaves the context, and its author gets it again with the reason."""
+    """Take back an acceptance: the mask leaves the context, and its author gets it again with the reason.
+
+    Those who do not review withdraw their own alone, until somebody else has decided about it. That it
+    waits for a review its author can take back as well, while nobody is at it.
+    """
 
     def effect(session: Session, subject: Annotation) -> None:
         deciding.transaction.mention(reason=body.reason)
-        ahead = rules.predict_ahead
-        withdraw(session, jobs, subject, caller.id, caller.name, body.reason, predict_ahead=ahead)
+        withdraw(
+            session,
+            jobs,
+            subject,
+            caller.id,
+            caller.name,
+            body.reason,
+            role=admission.role,
+            predict_ahead=rules.predict_ahead,
+        )
 
     return deciding.decide(effect, lock=True)
 

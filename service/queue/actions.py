@@ -10,14 +10,15 @@ from hashlib import sha256
 from sqlalchemy import bindparam, delete, or_
 from sqlalchemy.orm import Session
 
+from service.annotations.queries import newest_submission
 from service.clock import now
 from service.context.queries import is_control, version_for
 from service.db import INSERTS, Insert, dialect_of, rows_changed
 from service.errors import Archived, Invalid, LeaseExpired, LeaseLost, NotFree, NotOpen, OwnWork
-from service.projects.queries import lock_label, member
+from service.projects.queries import lock_label
 from service.queue import queries
 from service.queue.queries import LIVE, WORKABLE
-from service.tables import Annotation, Label, Lease, State
+from service.tables import Annotation, Label, Lease, Role, State
 from service.tables.columns import UtcDateTime
 
 NEXT_STEP = "Ask for the next annotation; your interactions are kept and come with it."
@@ -58,7 +59,7 @@ def take_for_review(
     label = lock_label(session, label_id)
     _require_unarchived(label)
     annotation = queries.turn_to_review(session, label, user_id)
-    return (annotation, _grant(session, annotation, user_id, seconds)) if annotation else None
+    return (annotation, _open_for_review(session, annotation, user_id, seconds)) if annotation else None
 
 
 def take_submitted(session: Session, annotation: Annotation, user_id: int, *, seconds: float) -> Granted:
@@ -68,7 +69,9 @@ def take_submitted(session: Session, annotation: Annotation, user_id: int, *, se
     """
     _require_unarchived(annotation.label)
     require_reviewable(annotation, user_id)
-    return _grant(session, annotation, user_id, seconds)
+    if queries.whose(session, annotation) not in (None, user_id):
+        raise NotFree("The annotation is assigned to somebody else, who is to review it.")
+    return _open_for_review(session, annotation, user_id, seconds)
 
 
 def require_reviewable(annotation: Annotation, user_id: int) -> None:
@@ -87,10 +90,10 @@ def take(session: Session, annotation: Annotation, user_id: int, *, seconds: flo
     _require_unarchived(annotation.label)
     if annotation.state not in WORKABLE:
         raise NotOpen(f"The annotation is {annotation.state}. Only open and returned ones can be opened.")
-    if annotation.assigned_to not in (None, user_id):
-        raise NotFree("The annotation is assigned to somebody else.")
-    returned = annotation.state is State.RETURNED and annotation.author_id != user_id
-    if returned and annotation.assigned_to != user_id:
+    whose = queries.whose(session, annotation)
+    if whose not in (None, user_id):
+        if whose == annotation.assigned_to:
+            raise NotFree("The annotation is assigned to somebody else.")
         raise NotFree("The annotation was returned to its author. A manager can assign it to you.")
     if annotation.label.project.overlap > 1 and queries.has_another(session, annotation, user_id):
         raise NotFree("You have annotated this image already; this one is for somebody else.")
@@ -107,6 +110,21 @@ def _open_for_work(session: Session, annotation: Annotation, user_id: int, secon
     annotation.control = annotation.label.project.use_context and is_control(annotation)
     annotation.author_id = user_id
     annotation.opened_at = annotation.opened_at or now()
+    return granted
+
+
+def _open_for_review(session: Session, annotation: Annotation, user_id: int, seconds: float) -> Granted:
+    """A lease on what was submitted: what another reviewer drew and left is a step that redo leads to.
+
+    So nobody accepts in their own name what somebody else drew. Whoever comes back goes on where they were.
+    """
+    submitted = newest_submission(session, annotation.id)
+    assert submitted is not None, "what is submitted has a submission"
+    theirs = has_lease(session, annotation.id, user_id) or queries.drew(session, annotation, user_id)
+    granted = _grant(session, annotation, user_id, seconds)
+    if annotation.step != submitted.step and not theirs:
+        annotation.step = submitted.step
+        annotation.version += 1
     return granted
 
 
@@ -188,20 +206,36 @@ def revoke(session: Session, annotation: Annotation) -> None:
 
 
 def assign(session: Session, annotations: Sequence[Annotation], user_id: int | None) -> None:
-    """Give annotations to a member of the project, or to nobody in particular. Needs the rows locked."""
+    """Give annotations of a label to one person, or to nobody in particular: to be reviewed if they are
+    submitted, else to be annotated. Needs the rows locked.
+    """
     for annotation in annotations:
         _require_unfinished(annotation)
-        if user_id is not None and member(session, annotation.label.project_id, user_id) is None:
-            raise Invalid(f"User {user_id} is no member of the project. Invite them first.")
         annotation.assigned_to = user_id
         annotation.version += 1
     if user_id is not None:
+        _require_able(session, annotations, user_id)
         session.flush()
         image_id = queries.twice_on(session, annotations[0].label_id, user_id)
         if image_id is not None:
             raise Invalid(
                 f"User {user_id} would annotate image {image_id} twice. Assign it to somebody else."
             )
+
+
+def _require_able(session: Session, annotations: Sequence[Annotation], user_id: int) -> None:
+    """That the user may do what is to be done next with all of these."""
+    submitted = [each for each in annotations if each.state is State.SUBMITTED]
+    needed = [Role.REVIEWER] if submitted else []
+    needed += [Role.ANNOTATOR] if len(submitted) < len(annotations) else []
+    for role in needed:
+        if not queries.is_able(session, annotations[0].label.project_id, user_id, role):
+            raise Invalid(
+                f"User {user_id} may not do that in this project: it takes an enabled member who is at least "
+                f"{role}. Invite them first, enable them, or give them that role."
+            )
+    if any(each.submitted_by == user_id for each in submitted):
+        raise OwnWork(f"User {user_id} submitted this themselves. Somebody else has to review it.")
 
 
 def prioritise(annotations: Sequence[Annotation], priority: int) -> None:

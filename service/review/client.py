@@ -36,9 +36,10 @@ class ReviewClient(Connection):
         self._request("POST", path, headers=held.as_seen, json=body)
 
     def withdraw(self, annotation_id: int, reason: str) -> dict[str, Any]:
-        """Takes back an acceptance: the mask leaves the context, and its author gets it again.
+        """Takes back an acceptance, or what we submitted ourselves: its author gets it again.
 
-        The annotation as it is then; RefusedError ``annotation_not_accepted`` when it was not accepted.
+        An accepted mask leaves the context. The annotation as it is then; RefusedError
+        ``annotation_not_accepted`` when there is nothing that we could take back.
         """
         etag = f'"{self._json("GET", f"/annotations/{annotation_id}")["version"]}"'
         path = f"/annotations/{annotation_id}/withdraw"

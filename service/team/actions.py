@@ -13,7 +13,8 @@ from service.accounts.queries import Person, digest_of
 from service.clock import now
 from service.errors import Conflict, Invalid, LastOwner, NotAllowed, NotFound
 from service.projects.queries import project as read_project
-from service.tables import Annotation, Invitation, Label, Membership, Role, State, User
+from service.queue.queries import LIVE
+from service.tables import Annotation, Invitation, Label, Membership, Role, User
 from service.team import queries
 from service.team.queries import Member, Offer
 
@@ -174,7 +175,7 @@ def remove(session: Session, project_id: int, user_id: int, own: Role) -> None:
         .where(
             Annotation.label_id.in_(labels),
             Annotation.assigned_to == user_id,
-            Annotation.state.in_((State.OPEN, State.RETURNED)),
+            Annotation.state.in_(LIVE),
         )
         .values(assigned_to=None)
     )

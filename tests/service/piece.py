@@ -18,6 +18,7 @@ class Piece:
     holder: int | None = None
     live: bool = False
     parents: dict[int, int] = field(default_factory=dict)
+    makers: dict[int, int] = field(default_factory=dict)
     step: int = 0
     tip: int = 0
     final_steps: list[int] = field(default_factory=list)
@@ -27,9 +28,9 @@ class Piece:
     def workable(self) -> bool:
         return self.state in ("open", "returned")
 
-    def add_step(self) -> None:
+    def add_step(self, who: int) -> None:
         n = len(self.parents) + 1
-        self.parents[n] = self.step
+        self.parents[n], self.makers[n] = self.step, who
         self.step = self.tip = n
 
     def path(self, n: int) -> list[int]:

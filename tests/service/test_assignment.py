@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 
 from service.clock import now
 from service.db import reading, unit_of_work
-from service.tables import Annotation, Label, Role
+from service.tables import Annotation, Label, Role, Strategy
 from tests.factories import AProject, a_project, told
 from tests.service.conftest import Alone
 from tests.service.hands import change_settings, review_next, take_next
@@ -77,6 +77,83 @@ def test_only_members_can_be_assigned(alone: Alone) -> None:
     answer = told(alone.api.post(f"/labels/{project.label_id}/assignments", json=body), 422)
     assert answer["code"] == "invalid"
     assert "Invite" in answer["detail"]
+
+
+def leave(alone: Alone, project: AProject, person: httpx.Client, how: str) -> None:
+    """The person may not annotate in the project any more."""
+    member = f"/projects/{project.id}/members/{me(person)}"
+    match how:
+        case "removed":
+            assert alone.api.delete(member).status_code == 204
+        case "viewer":
+            told(alone.api.put(member, json={"role": "viewer"}))
+        case "disabled":
+            told(alone.api.post(f"/users/{me(person)}/disable"))
+
+
+LEAVING = pytest.mark.parametrize("how", ["removed", "viewer", "disabled"])
+
+
+@LEAVING
+@pytest.mark.parametrize("strategy", [Strategy.IN_ORDER, Strategy.RANDOM, Strategy.MOST_UNCERTAIN])
+def test_what_somebody_has_left_is_anybodys(alone: Alone, how: str, strategy: Strategy) -> None:
+    project = a_project(alone.api, images=4)
+    with unit_of_work(alone.sessions) as session:
+        session.get_one(Label, project.label_id).strategy = strategy
+    change_settings(alone, project.id, review_every=1)
+    ids = ids_of(alone, project)
+    gone, other = (a_member(alone, project.id, Role.ANNOTATOR) for _ in range(2))
+    for each in ids[:2]:
+        change(alone, each, assigned_to=me(gone))
+    take_next(alone, gone, project.label_id).submit()
+    review_next(alone, alone.api, project.label_id).send_back()
+    assert not {*ids[:2]} & {*order(alone, other, project.label_id)}
+    leave(alone, project, gone, how)
+    assert order(alone, other, project.label_id) == ids[:2]
+
+
+@LEAVING
+def test_what_somebody_has_left_can_be_opened(alone: Alone, how: str) -> None:
+    project = a_project(alone.api, images=1)
+    (annotation_id,) = ids_of(alone, project)
+    gone, other = (a_member(alone, project.id, Role.ANNOTATOR) for _ in range(2))
+    change(alone, annotation_id, assigned_to=me(gone))
+    assert told(other.post(f"/annotations/{annotation_id}/open"), 409)["code"] == "annotation_not_free"
+    leave(alone, project, gone, how)
+    assert told(other.post(f"/annotations/{annotation_id}/open"))["annotation"]["id"] == annotation_id
+
+
+def test_what_is_assigned_waits_for_a_person_who_is_enabled_again(alone: Alone) -> None:
+    project = a_project(alone.api, images=2)
+    person, other = (a_member(alone, project.id, Role.ANNOTATOR) for _ in range(2))
+    change(alone, ids_of(alone, project)[0], assigned_to=me(person))
+    user_id = me(person)
+    leave(alone, project, person, "disabled")
+    told(alone.api.post(f"/users/{user_id}/enable"))
+    assert order(alone, other, project.label_id) == ids_of(alone, project)[1:]
+
+
+def test_who_takes_part_without_being_a_member_is_an_author_too(alone: Alone) -> None:
+    project = a_project(alone.api, images=1)
+    change_settings(alone, project.id, review_every=1, review_own=True)
+    member = a_member(alone, project.id, Role.OWNER)
+    take_next(alone, alone.api, project.label_id).submit()
+    review_next(alone, member, project.label_id).send_back()
+    assert member.delete(f"/projects/{project.id}/members/{me(alone.api)}").status_code == 204
+    assert member.post(f"/labels/{project.label_id}/next").status_code == 204
+    assert take_next(alone, alone.api, project.label_id).seen()["state"] == "returned"
+
+
+@pytest.mark.parametrize("how", ["viewer", "disabled"])
+def test_nothing_is_assigned_to_those_who_may_not_do_it(alone: Alone, how: str) -> None:
+    project = a_project(alone.api, images=1)
+    person = a_member(alone, project.id, Role.ANNOTATOR)
+    user_id = me(person)
+    leave(alone, project, person, how)
+    body = {"annotation_ids": ids_of(alone, project), "assigned_to": user_id}
+    answer = told(alone.api.post(f"/labels/{project.label_id}/assignments", json=body), 422)
+    assert answer["code"] == "invalid"
+    assert "at least annotator" in answer["detail"]
 
 
 def test_many_are_assigned_at_once_or_none(alone: Alone) -> None:

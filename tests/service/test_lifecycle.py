@@ -35,7 +35,7 @@ ACTIONS: dict[str, tuple[Role, Any]] = {
     "accept": (Role.REVIEWER, None),
     "return": (Role.REVIEWER, {"reason": "too small"}),
     "reopen": (Role.REVIEWER, None),
-    "withdraw": (Role.REVIEWER, {"reason": "wrong side"}),
+    "withdraw": (Role.ANNOTATOR, {"reason": "wrong side"}),
     "assign": (Role.MANAGER, {"priority": 3}),
     "revoke": (Role.MANAGER, None),
 }
@@ -56,7 +56,7 @@ def expected(state: State, action: str, who: str) -> str:
         case "reopen":
             return OK if state is State.SKIPPED else NOT_OPEN
         case "withdraw":
-            return OK if state is State.ACCEPTED else NOT_ACCEPTED
+            return withdrawn(state, who)
         case "open" if state in (State.OPEN, State.RETURNED):
             return OK if holds else NOT_FREE
         case "open":
@@ -67,6 +67,16 @@ def expected(state: State, action: str, who: str) -> str:
         return NO_LEASE
     reviewing = state is State.SUBMITTED
     return OK if action in DRAWING or reviewing == (action in DECIDING) else NOT_OPEN
+
+
+def withdrawn(state: State, who: str) -> str:
+    """What comes of withdrawing, by somebody else than an author whose work a reviewer has accepted."""
+    own = who == "author" and state is not State.ACCEPTED
+    if who in ("author", "annotator") and not own:
+        return NOT_ALLOWED
+    if own and state is State.SUBMITTED:
+        return NOT_FREE
+    return OK if state is State.ACCEPTED else NOT_ACCEPTED
 
 
 @dataclass(frozen=True)
@@ -85,6 +95,7 @@ class Stage:
             annotation = session.get_one(Annotation, self.id)
             annotation.state, annotation.step, annotation.assigned_to = state, 1, None
             annotation.author_id = self.user_id("author")
+            annotation.accepted_by = self.user_id("reviewer") if state is State.ACCEPTED else None
             if holder:
                 clocks = {"expires_at": now().replace(year=2100), "idle_at": now().replace(year=2100)}
                 seconds = {"seconds": 60.0, "idle_seconds": 60.0}

@@ -156,7 +156,7 @@ class Team(RuleBasedStateMachine):
         expected = piece.refusal(who) or DONE
         assert self.post(who, piece, action, body) == expected
         if expected == DONE:
-            piece.add_step()
+            piece.add_step(who)
             piece.live = True
 
     @precondition(lambda self: self.somebody_holds(*LIVE))
@@ -209,6 +209,8 @@ class Team(RuleBasedStateMachine):
         held = [each for each in waiting if each.live and each.holder == who]
         free = [each for each in waiting if not each.live and each.submitter != who]
         turns = held or sorted(free, key=lambda each: each.submitted_at)
+        if turns and turns[0].holder != who and turns[0].makers.get(turns[0].step) != who:
+            turns[0].step = turns[0].final_steps[-1]
         self.take(who, f"/labels/{self.label_id}/review/next", turns[0] if turns else NOTHING_LEFT)
 
     @precondition(lambda self: self.somebody_holds("submitted"))
@@ -230,6 +232,21 @@ class Team(RuleBasedStateMachine):
             piece.final_steps.append(piece.step)
         piece.close("accepted" if action == "accept" else "returned")
 
+    @precondition(lambda self: self.some("submitted"))
+    @rule(who=WHO, which=WHICH)
+    def take_back(self, who: int, which: int) -> None:
+        _, piece = self.choose(who, which, "submitted")
+        who = who % PEOPLE if who < PEOPLE or piece.submitter is None else piece.submitter
+        expected = DONE
+        if piece.state != "submitted" or piece.submitter != who:
+            expected = DONE if piece.state == "accepted" else "annotation_not_accepted"
+        elif piece.live and piece.holder != who:
+            expected = "annotation_not_free"
+        assert self.post(who, piece, "withdraw", {"reason": "too soon"}) == expected
+        if expected == DONE:
+            piece.close("returned")
+            piece.step = piece.tip = piece.final_steps[-1]
+
     @precondition(lambda self: self.some("accepted", "skipped"))
     @rule(
         who=WHO,
@@ -243,6 +260,8 @@ class Team(RuleBasedStateMachine):
         }[action]
         who, piece = self.choose(who, which, ended)
         expected = DONE if piece.state == ended else otherwise
+        if action == "withdraw" and piece.state == "submitted" and piece.submitter == who:
+            return  # that is to take it back
         body = {"reason": "wrong side"} if action == "withdraw" else None
         assert self.post(who, piece, action, body) == expected
         if expected == DONE:

@@ -24,12 +24,15 @@ from service.tables import (
     Origin,
     Project,
     Review,
+    Role,
     State,
     Submission,
     User,
 )
 from tests.factories import a_project, stored_image, told
 from tests.service.conftest import Alone
+from tests.service.hands import Hand, change_settings, disc, review_next, take_next
+from tests.service.people import a_member
 
 IMAGES, REPLICAS = 2, 2
 OPERATIONS = ("accept", "accept", "accept", "withdraw", "exclude", "include", "pin", "unpin", "limit")
@@ -56,7 +59,16 @@ class Team:
             elif operation == "accept" and annotation.state is not State.ACCEPTED:
                 self._accept(session, annotation)
             elif operation == "withdraw" and annotation.state is State.ACCEPTED:
-                withdraw(session, self.jobs, annotation, self.user_id, "ada", "wrong", predict_ahead=2)
+                withdraw(
+                    session,
+                    self.jobs,
+                    annotation,
+                    self.user_id,
+                    "ada",
+                    "wrong",
+                    role=Role.REVIEWER,
+                    predict_ahead=2,
+                )
             elif operation in ("exclude", "include", "pin", "unpin") and annotation.state is State.ACCEPTED:
                 entry = queries.entries_of(session, annotation.id)[-1]
                 excluded = {"exclude": True, "include": False}.get(operation)
@@ -288,3 +300,79 @@ def next_untouched(alone: Alone, accepted: Any, *, first: bool = False) -> int:
             Annotation.label_id == accepted["label_id"], Annotation.state == State.OPEN
         )
         return int(session.scalars(found.order_by(Annotation.position)).all()[0 if first else -1])
+
+
+# ---- people take back their own work
+
+
+def take_back(hand: Hand, status: int = 200) -> Any:
+    return hand.post("withdraw", {"reason": "too soon"}, status, versioned=True)
+
+
+@pytest.mark.parametrize("reviewed", [True, False])
+def test_what_was_submitted_by_accident_is_taken_back_and_submitted_again(
+    alone: Alone, reviewed: bool
+) -> None:
+    project = a_project(alone.api, images=2)
+    change_settings(alone, project.id, review_every=int(reviewed))
+    hand = take_next(alone, a_member(alone, project.id, Role.ANNOTATOR), project.label_id)
+    hand.draw()
+    before, after = hand.mask(), "submitted" if reviewed else "accepted"
+    assert hand.submit()["state"] == after
+    assert take_back(hand)["state"] == "returned"
+    assert told(hand.api.get(f"/labels/{project.label_id}/context")) == []
+    assert told(alone.api.get(f"/projects/{project.id}/metrics"))["work"]["returned"] == 0
+    again = take_next(alone, hand.api, project.label_id)
+    assert again.id == hand.id and (again.mask() == before).all()
+    again.draw()
+    assert again.submit()["state"] == after
+    if reviewed:
+        assert review_next(alone, alone.api, project.label_id).accept()["state"] == "accepted"
+    (line,) = told(alone.api.get(f"/labels/{project.label_id}/metrics/interactions-per-image"))
+    assert (line["interactions"], line["annotator_id"]) == (2, told(hand.api.get("/me"))["id"])
+    (entry,) = told(alone.api.get(f"/labels/{project.label_id}/context"))
+    assert entry["annotation_id"] == hand.id
+
+
+def test_nothing_is_taken_back_that_somebody_reviews_or_has_decided_about(alone: Alone) -> None:
+    project = a_project(alone.api, images=1)
+    change_settings(alone, project.id, review_every=1)
+    hand = take_next(alone, a_member(alone, project.id, Role.ANNOTATOR), project.label_id)
+    hand.submit()
+    other = Hand(alone, a_member(alone, project.id, Role.ANNOTATOR), hand.id, {}, {})
+    assert take_back(other, 403)["code"] == "not_allowed"
+    review = review_next(alone, alone.api, project.label_id)
+    assert take_back(hand, 409)["code"] == "annotation_not_free"
+    assert take_back(review, 409)["code"] == "annotation_not_accepted", "a reviewer returns it"
+    review.accept()
+    assert take_back(hand, 403)["code"] == "not_allowed"
+
+
+def test_what_a_reviewer_returned_is_not_taken_past_the_review(alone: Alone) -> None:
+    project = a_project(alone.api, images=1)
+    change_settings(alone, project.id, review_every=1)
+    hand = take_next(alone, a_member(alone, project.id, Role.ANNOTATOR), project.label_id)
+    hand.submit()
+    review_next(alone, alone.api, project.label_id).send_back("too small")
+    change_settings(alone, project.id, review_every=0)
+    hand = take_next(alone, hand.api, project.label_id)
+    assert hand.submit()["state"] == "submitted"
+    back = take_back(hand)
+    assert back["returned"]["reason"] == "too small"
+    assert take_next(alone, hand.api, project.label_id).submit()["state"] == "submitted"
+
+
+def test_what_is_taken_back_is_what_was_submitted_whatever_a_reviewer_drew(alone: Alone) -> None:
+    project = a_project(alone.api, images=1)
+    change_settings(alone, project.id, review_every=1)
+    hand = take_next(alone, a_member(alone, project.id, Role.ANNOTATOR), project.label_id)
+    hand.submit()
+    before = hand.mask()
+    review = review_next(alone, alone.api, project.label_id)
+    review.paint(disc(40, 20, 8))
+    review.post("release", status=204)
+    take_back(hand)
+    again = take_next(alone, hand.api, project.label_id)
+    assert (again.mask() == before).all()
+    again.redo()
+    assert (again.mask() == disc(40, 20, 8)).all(), "which can be looked at"
