@@ -112,8 +112,8 @@ export const annotate = {
     next: "Go on with the next",
   },
   closed: {
-    title: "This image is done already",
-    text: "It was submitted, reviewed or archived elsewhere while it was open here. What you drew since then cannot be added.",
+    title: "Nothing more can be done to this image",
+    text: "It was submitted, reviewed, archived or deleted elsewhere while it was open here. What you drew since then cannot be added.",
   },
   ending:
     "This goes out as soon as the service can be reached. Nothing is lost; until then the image can only be looked at.",

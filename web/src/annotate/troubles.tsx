@@ -119,7 +119,7 @@ function SignedOut({ sitting }: Pick<Props, "sitting">) {
   );
 }
 
-/** It was submitted, reviewed or archived elsewhere: nothing more can be done to it. */
+/** It was submitted, reviewed, archived or deleted elsewhere: nothing more can be done to it. */
 function Closed({ desk }: Pick<Props, "desk">) {
   return (
     <Dialog title={words.closed.title} onClose={() => {}} closable={false}>

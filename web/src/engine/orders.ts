@@ -64,7 +64,7 @@ export interface Problem {
 export type Trouble = "offline" | "signed-out" | "lease-lost" | "checking" | "conflict" | "closed";
 
 const LOST = new Set(["lease_lost", "lease_expired", "lease_required"]);
-const CLOSED = new Set(["annotation_not_open", "label_archived"]);
+const CLOSED = new Set(["annotation_not_open", "label_archived", "not_found"]);
 
 /** What a problem means for all that is to be sent; null when it is about this one order alone. */
 export function troubleOf({ status, code }: Problem): Trouble | null {
