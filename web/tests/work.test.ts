@@ -169,6 +169,18 @@ describe("an annotation in hand", () => {
     expectAgreement(line);
   });
 
+  it("counts no interaction for a mask that was imported", async () => {
+    const line = await opened();
+    dot(line, 5, 5);
+    await line.settle();
+    const annotation = await line.service.look();
+    const [step] = annotation.interactions as [(typeof annotation.interactions)[number]];
+    const origin = { ...annotation, interactions: [{ ...step, edit: "import" }] };
+    const work = await Work.open({ annotation: origin, lease: { token: "lease" } }, line);
+    expect(work.interactions).toBe(0);
+    expect(work.canUndo).toBe(true);
+  });
+
   it("leaves the undone state when a reply comes to what was undone", async () => {
     const line = await opened();
     line.work.prompt([click(5, 5)]);

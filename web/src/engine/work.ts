@@ -61,9 +61,10 @@ export class Work {
     return [...this.#origin.interactions, ...this.#journal.path].flatMap((step) => step.prompts);
   }
 
-  /** How many interactions led to what is seen. */
+  /** How many interactions led to what is seen; a mask that was imported took none here. */
   get interactions(): number {
-    return this.#origin.interactions.length + this.#journal.path.length;
+    const here = this.#origin.interactions.filter((step) => step.edit !== "import");
+    return here.length + this.#journal.path.length;
   }
 
   get canUndo(): boolean {
