@@ -30,7 +30,7 @@ from service.ids import After, Id
 from service.images.decode import decode
 from service.images.queries import stored_window
 from service.masks import from_png
-from service.permissions import reviews
+from service.permissions import blind
 from service.projects.queries import label
 from service.tables import Annotation
 
@@ -54,11 +54,11 @@ def list_context(
     a second look have low quality, or were unsure when accepted. Where several people annotate each image,
     those who do not review see their own alone."""
     with reading(sessions) as session:
-        blind = label(session, label_id).project.overlap > 1 and not reviews(admission.role)
+        alone = blind(label(session, label_id).project.overlap, admission.role)
         found = listing.listed(
             session,
             label_id,
-            author_id=caller.id if blind else None,
+            author_id=caller.id if alone else None,
             include_removed=include_removed,
             second_look=second_look,
             after=after,

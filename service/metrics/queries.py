@@ -5,6 +5,7 @@ Imported masks took no interaction here, so they are in none of it.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import cache
 from itertools import accumulate
 from typing import Any
 
@@ -92,12 +93,18 @@ FIRST_DICE = (
 
 
 def interactions_per_image(
-    session: Session, label_id: int, *, after: int, limit: int | None
+    session: Session, label_id: int, *, after: int, limit: int | None, annotator_id: int | None = None
 ) -> list[dict[str, Any]]:
-    """What each accepted annotation took, in order of acceptance, from behind position ``after``."""
-    asked = {"label_id": label_id, "after": after}
-    so_far = session.scalar(_TAKEN_BEFORE, asked) if after else 0
-    rows = session.execute(_page(limit), asked).all()
+    """What each accepted annotation took, in order of acceptance, from behind position ``after``.
+
+    Of all annotators or, as if there were no others, of one.
+    """
+    asked, own = (
+        {"label_id": label_id, "after": after, "annotator_id": annotator_id},
+        annotator_id is not None,
+    )
+    so_far = session.scalar(_taken_before(own=own), asked) if after else 0
+    rows = session.execute(_page(limit, own=own), asked).all()
     sums = accumulate((row.interactions for row in rows), initial=so_far or 0)
     next(sums)
     return [
@@ -106,18 +113,22 @@ def interactions_per_image(
     ]
 
 
-def _in_order(*columns: Any) -> Select[Any]:
-    """``columns`` of the accepted annotations of :label_id, in order of acceptance."""
-    return (
+def _in_order(*columns: Any, own: bool) -> Select[Any]:
+    """``columns`` of the accepted annotations of :label_id, in order of acceptance; or ``own`` ones, those
+    that :annotator_id submitted.
+    """
+    accepted = (
         select(*columns)
         .where(Annotation.label_id == bindparam("label_id"), ACCEPTED)
         .order_by(Annotation.accepted_at, Annotation.id)
     )
+    return accepted.where(bindparam("annotator_id", type_=Integer) == ANNOTATOR) if own else accepted
 
 
-def _page(limit: int | None) -> Select[Any]:
+def _page(limit: int | None, *, own: bool) -> Select[Any]:
     # Counted out in the index before anything is joined.
-    chosen = _in_order(Annotation.id).offset(bindparam("after", type_=Integer)).limit(limit).subquery()
+    ids = _in_order(Annotation.id, own=own)
+    chosen = ids.offset(bindparam("after", type_=Integer)).limit(limit).subquery()
     return (
         select(
             Annotation.id.label("annotation_id"),
@@ -141,26 +152,28 @@ def _page(limit: int | None) -> Select[Any]:
     )
 
 
-_BEFORE = _in_order(Annotation.id).limit(bindparam("after", type_=Integer)).subquery()
-_TAKEN_BEFORE = (
-    select(func.count(Interaction.n))
-    .join(_BEFORE, _BEFORE.c.id == Interaction.annotation_id)
-    .where(DONE_HERE)
-)
+@cache
+def _taken_before(*, own: bool) -> Select[int]:
+    before = _in_order(Annotation.id, own=own).limit(bindparam("after", type_=Integer)).subquery()
+    taken = select(func.count(Interaction.n)).join(before, before.c.id == Interaction.annotation_id)
+    return taken.where(DONE_HERE)
 
 
-def curve(session: Session, label_id: int, points: int) -> list[dict[str, Any]]:
+def curve(
+    session: Session, label_id: int, points: int, *, annotator_id: int | None = None
+) -> list[dict[str, Any]]:
     """The same at any length, as at most ``points`` pieces of equally many images, in order.
 
     A piece has position, time, running mean and context size of its last image, and the means of its
     interactions, those of the control group apart.
     """
-    total = session.scalar(_TOTAL, {"label_id": label_id})
+    asked, own = {"label_id": label_id, "annotator_id": annotator_id}, annotator_id is not None
+    total = session.scalar(_in_order(func.count(Annotation.id), own=own).order_by(None), asked)
     if not total:
         return []
     pieces: dict[int, list[Row[Any]]] = {}
-    statement = _PIECES[dialect_of(session)]
-    for row in session.execute(statement, {"label_id": label_id, "size": -(-total // points)}):
+    statement = _pieces(dialect_of(session), own=own)
+    for row in session.execute(statement, asked | {"size": -(-total // points)}):
         pieces.setdefault(row.piece, []).append(row)
     ends = [divmod(max(part.last for part in parts), _IDS) for parts in pieces.values()]
     found = session.execute(_AT, {"ids": [annotation_id for _, annotation_id in ends]})
@@ -187,38 +200,34 @@ def _mean(parts: Iterable[Row[Any]]) -> float | None:
 # Beyond every id: a position and an id in one number, so that the largest is the last image and is
 # found without sorting.
 _IDS = 2**31
-_TOTAL = _in_order(func.count(Annotation.id)).order_by(None)
-_NUMBERED = _in_order(
-    (func.row_number().over(order_by=(Annotation.accepted_at, Annotation.id)) - 1).label("earlier"),
-    Annotation.id,
-    func.coalesce(Annotation.control, False).label("control"),
-).subquery()
-# Integers divided as integers: SQLAlchemy's own operators would go through floats.
-_PIECE = _NUMBERED.c.earlier.op("/")(bindparam("size", type_=Integer)).label("piece")
-_SUMMED = (
-    _PIECE,
-    _NUMBERED.c.control,
-    func.max((_NUMBERED.c.earlier + 1) * literal(_IDS, BigInteger) + _NUMBERED.c.id).label("last"),
-)
-# The same twice, each the way in which its database is quick: SQLite counts by looking into an index for
-# each image, PostgreSQL by hashing. Every image that was drawn on has a step 1.
-_COUNTED = (
-    select(func.count(Interaction.n))
-    .where(Interaction.annotation_id == _NUMBERED.c.id, DONE_HERE)
-    .scalar_subquery()
-)
-_WAYS: dict[str, Select[Any]] = {
-    "sqlite": select(*_SUMMED, func.count().label("images"), func.sum(_COUNTED).label("interactions")),
-    "postgresql": select(
-        *_SUMMED,
-        func.count().filter(func.coalesce(Interaction.n, 1) == 1).label("images"),
-        func.count(Interaction.n).filter(DONE_HERE).label("interactions"),
-    ).outerjoin_from(_NUMBERED, Interaction, Interaction.annotation_id == _NUMBERED.c.id),
-}
-_PIECES = {kind: each.group_by(_PIECE, _NUMBERED.c.control).order_by(_PIECE) for kind, each in _WAYS.items()}
 _AT = select(Annotation.id, Annotation.accepted_at, CONTEXT_SIZE.label("context_size")).where(
     Annotation.id.in_(bindparam("ids", expanding=True))
 )
+
+
+@cache
+def _pieces(dialect: str, *, own: bool) -> Select[Any]:
+    """The images, interactions and last image of each piece of :size images, the control group apart."""
+    numbered = _in_order(
+        (func.row_number().over(order_by=(Annotation.accepted_at, Annotation.id)) - 1).label("earlier"),
+        Annotation.id,
+        func.coalesce(Annotation.control, False).label("control"),
+        own=own,
+    ).subquery()
+    # Integers divided as integers: SQLAlchemy's own operators would go through floats.
+    piece = numbered.c.earlier.op("/")(bindparam("size", type_=Integer)).label("piece")
+    last = func.max((numbered.c.earlier + 1) * literal(_IDS, BigInteger) + numbered.c.id).label("last")
+    summed = select(piece, numbered.c.control, last).group_by(piece, numbered.c.control).order_by(piece)
+    # Each the way in which its database is quick: SQLite counts by looking into an index for each image,
+    # PostgreSQL by hashing. Every image that was drawn on has a step 1.
+    of_image = Interaction.annotation_id == numbered.c.id
+    if dialect == "sqlite":
+        counted = select(func.count(Interaction.n)).where(of_image, DONE_HERE).scalar_subquery()
+        return summed.add_columns(func.count().label("images"), func.sum(counted).label("interactions"))
+    return summed.add_columns(
+        func.count().filter(func.coalesce(Interaction.n, 1) == 1).label("images"),
+        func.count(Interaction.n).filter(DONE_HERE).label("interactions"),
+    ).outerjoin_from(numbered, Interaction, of_image)
 
 
 def least_agreement(session: Session, label_id: int, limit: int) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ from service.metrics.schemas import (
     Work,
 )
 from service.metrics.summary import summary
+from service.permissions import blind
 from service.projects.queries import label, project
 from service.tables import Role
 
@@ -37,18 +38,26 @@ CSV: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {}}}}
 )
 def interactions_per_image(
     label_id: Id,
-    _caller: Caller,
+    caller: Caller,
+    admission: Admission,
     sessions: Sessions,
     after: After = 0,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
     accept: Accept = "application/json",
 ) -> Any:
-    """Accepted images in order of acceptance: as JSON from behind position ``after``, as `text/csv` all."""
+    """Accepted images in order of acceptance: as JSON from behind position ``after``, as `text/csv` all.
+
+    Where several people annotate each image, those who do not review see their own alone.
+    """
     as_csv = "text/csv" in accept
     with reading(sessions) as session:
-        label(session, label_id)
+        alone = blind(label(session, label_id).project.overlap, admission.role)
         rows = queries.interactions_per_image(
-            session, label_id, after=0 if as_csv else after, limit=None if as_csv else limit
+            session,
+            label_id,
+            after=0 if as_csv else after,
+            limit=None if as_csv else limit,
+            annotator_id=caller.id if alone else None,
         )
     accepted = [_accepted(**row) for row in rows]
     return _csv(AcceptedImage, (each.model_dump(mode="json") for each in accepted)) if as_csv else accepted
@@ -57,14 +66,19 @@ def interactions_per_image(
 @router.get("/labels/{label_id}/metrics/curve")
 def curve(
     label_id: Id,
-    _caller: Caller,
+    caller: Caller,
+    admission: Admission,
     sessions: Sessions,
     points: Annotated[int, Query(ge=1, le=2000)] = 500,
 ) -> list[CurvePoint]:
-    """Interactions per image over the whole label, however many images it has, in few points."""
+    """Interactions per image over the whole label, however many images it has, in few points.
+
+    Where several people annotate each image, those who do not review see that of their own alone.
+    """
     with reading(sessions) as session:
-        label(session, label_id)
-        return [CurvePoint(**point) for point in queries.curve(session, label_id, points)]
+        alone = blind(label(session, label_id).project.overlap, admission.role)
+        found = queries.curve(session, label_id, points, annotator_id=caller.id if alone else None)
+    return [CurvePoint(**point) for point in found]
 
 
 @router.get("/labels/{label_id}/metrics/agreement")
@@ -82,12 +96,22 @@ def agreement(
 
 @router.get("/projects/{project_id}/metrics", response_model=ProjectMetrics, responses=CSV)
 def project_metrics(
-    project_id: Id, admission: Admission, sessions: Sessions, accept: Accept = "application/json"
+    project_id: Id,
+    caller: Caller,
+    admission: Admission,
+    sessions: Sessions,
+    accept: Accept = "application/json",
 ) -> Any:
-    """How the project is going: in all, by label, annotator and day (UTC); as `text/csv` a row for each."""
+    """How the project is going: in all, by label, annotator and day (UTC); as `text/csv` a row for each.
+
+    Where several people annotate each image, those who do not review see the sums of their own work alone.
+    """
     with reading(sessions) as session:
-        name = project(session, project_id).name
+        subject = project(session, project_id)
+        name, alone = subject.name, blind(subject.overlap, admission.role)
         found = summary(session, project_id)
+    if alone:
+        found = found.of(caller.id)
     manager = admission.role is not None and admission.role.covers(Role.MANAGER)
     metrics = presentation.told(found, project_id, gold=manager)
     return _csv(_WorkRow, _work_rows(name, metrics)) if "text/csv" in accept else metrics

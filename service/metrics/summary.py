@@ -118,6 +118,11 @@ class Summary:
             parts[part(key)].append(tally)
         return {name: reduce(add, parts[name]) for name in sorted(parts)}
 
+    def of(self, user_id: int) -> "Summary":
+        """What somebody is told who is to know of nobody else's work: the sums of their own."""
+        own = {key: tally for key, tally in self.tallies.items() if key.user_id == user_id}
+        return replace(self, tallies=own, pairs=())
+
     @property
     def total(self) -> Tally:
         return reduce(add, self.tallies.values(), Tally())

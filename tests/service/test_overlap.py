@@ -203,3 +203,29 @@ def test_the_context_does_not_show_one_annotator_what_another_made(alone: Alone)
     for entry in entries.json():
         assert entry["annotation_id"] != hand.id
         assert other.get(f"/context/{entry['id']}/thumbnail").status_code == 404
+
+
+def test_the_metrics_tell_one_annotator_of_their_own_work_alone(alone: Alone) -> None:
+    project = twofold(alone)
+    first, second = (a_member(alone, project.id, Role.ANNOTATOR) for _ in range(2))
+    for times, person in enumerate((first, second, first), start=1):
+        hand = take_next(alone, person, project.label_id)
+        for _ in range(times):
+            hand.draw()
+        hand.submit()
+    of_label, of_project = f"/labels/{project.label_id}/metrics", f"/projects/{project.id}/metrics"
+    rows = told(first.get(f"{of_label}/interactions-per-image"))
+    ours = [(1, 1, 1), (2, 3, 2)]
+    assert [(row["position"], row["interactions"], row["running_mean"]) for row in rows] == ours
+    assert told(first.get(f"{of_label}/interactions-per-image", params={"after": 1})) == rows[1:]
+    assert [each["running_mean"] for each in told(first.get(f"{of_label}/curve"))] == [1, 2]
+    metrics = told(first.get(of_project))
+    assert [each["name"] for each in metrics["annotators"]] == [told(first.get("/me"))["name"]]
+    for work in (metrics["work"], metrics["labels"][0]["work"], metrics["days"][0]["work"]):
+        assert (work["accepted"], work["interactions"]) == (2, 4)
+    assert (metrics["pairs"], metrics["work"]["agreement_dice"]) == ([], None)
+    assert told(a_member(alone, project.id, Role.VIEWER).get(of_project))["annotators"] == []
+    for everything in (alone.api, a_member(alone, project.id, Role.REVIEWER)):
+        assert len(told(everything.get(f"{of_label}/interactions-per-image"))) == 3
+        assert len(told(everything.get(f"{of_label}/curve"))) == 3
+        assert len(told(everything.get(of_project))["annotators"]) == 2
