@@ -196,3 +196,23 @@ def test_a_deleted_project_is_gone_after_a_month_and_no_other_with_it(alone: Alo
         name: count for name, count in before.items() if name not in STAYS
     }
     told(alone.api.get(f"/projects/{kept.id}"))
+
+
+def test_a_deleted_project_does_not_keep_its_name_and_comes_back_under_another(alone: Alone) -> None:
+    one = told(alone.api.post("/projects", json={"name": "cells"}), 201)
+    taken = told(alone.api.post("/projects", json={"name": "cells"}), 409)
+    assert taken["code"] == "name_taken" and "project" not in taken["detail"]
+    assert alone.api.delete(f"/projects/{one['id']}", params={"name": "cells"}).status_code == 204
+    two = told(alone.api.post("/projects", json={"name": "cells"}), 201)
+    back = told(alone.api.post(f"/projects/{one['id']}/restore"))
+    assert (back["name"], back["deleted_at"]) == ("cells (2)", None)
+    assert alone.api.delete(f"/projects/{two['id']}", params={"name": "cells"}).status_code == 204
+    assert told(alone.api.post(f"/projects/{two['id']}/restore"))["name"] == "cells"
+
+
+def test_a_long_name_has_room_for_the_number(alone: Alone) -> None:
+    name = "n" * 200
+    one = told(alone.api.post("/projects", json={"name": name}), 201)
+    assert alone.api.delete(f"/projects/{one['id']}", params={"name": name}).status_code == 204
+    told(alone.api.post("/projects", json={"name": name}), 201)
+    assert told(alone.api.post(f"/projects/{one['id']}/restore"))["name"] == "n" * 196 + " (2)"

@@ -1,34 +1,27 @@
-"""A file that was uploaded is deleted with all that is its own and nothing else; its bytes go a day later."""
+"""A file that was uploaded is deleted with all that is its own, and nothing else."""
 
 from collections.abc import Callable
-from datetime import timedelta
-from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 from sqlalchemy import func, select
 
-from service import blobs
 from service.annotations.outcomes import forgive_attempts
 from service.annotations.work import work_on_first, work_on_interaction
-from service.blobs import KEPT_ASIDE, NAMES
-from service.clock import now
 from service.context.actions import record_quality
 from service.db import reading, unit_of_work
 from service.exports.actions import Cursor, Part, claim, save
-from service.images import actions
 from service.jobs import Job
 from service.masks import to_png
 from service.metrics.actions import Agreed, record_measurement
-from service.projects.removal import KEPT, STAYS, purge
+from service.projects.removal import STAYS
 from service.tables import (
     Agreement,
     Annotation,
     AuditEntry,
     Interaction,
     Label,
-    Leftover,
     Role,
     Submission,
     Table,
@@ -65,12 +58,6 @@ def rows(alone: Alone) -> dict[str, int]:
             for table in Table.metadata.sorted_tables
             if table.name not in STAYS
         }
-
-
-def blobs_of(alone: Alone) -> set[str]:
-    """The digests that rows name."""
-    with reading(alone.sessions) as session:
-        return {each for column in NAMES for each in session.scalars(select(column)) if each is not None}
 
 
 def left_version(alone: Alone, label_id: int) -> tuple[int, int]:
@@ -329,130 +316,3 @@ def test_an_export_that_is_being_made_begins_again_and_a_finished_one_stays(
     names = set(unpacked(download(alone, again)))
     assert not any("a/slice" in name for name in names) and len(names) == 5
     assert any("a/slice" in name for name in unpacked(download(alone, done)))
-
-
-# ---- the bytes
-
-
-def later(alone: Alone, passed: timedelta) -> None:
-    """What the sweep does when that much time has passed."""
-    blobs.clear(alone.sessions, alone.storage, now() + passed)
-
-
-def gone(alone: Alone) -> None:
-    """All that is to be deleted is deleted."""
-    with reading(alone.sessions) as session:
-        rounds = 2 + 2 * (session.query(Leftover).count() // blobs.BATCH)
-    for _ in range(rounds):
-        later(alone, timedelta())
-    for _ in range(rounds):
-        later(alone, KEPT_ASIDE + timedelta(minutes=1))
-
-
-def test_its_bytes_are_gone_a_day_after_and_not_before(alone: Alone) -> None:
-    _, image_id = busy(alone)
-    before = blobs_of(alone)
-    name = told(alone.api.get(f"/images/{image_id}"))["source_name"]
-    assert delete(alone, image_id, name).status_code == 204
-    left = blobs_of(alone)
-    going = {digest for digest in before - left if alone.storage.exists(digest)}
-    assert len(going) >= 4  # the file, masks of prompts and hands, the gold one …
-    later(alone, timedelta())
-    later(alone, KEPT_ASIDE - timedelta(minutes=1))
-    assert all(alone.storage.get(digest) for digest in going)
-    later(alone, KEPT_ASIDE + timedelta(minutes=1))
-    assert not any(alone.storage.exists(digest) for digest in going)
-    assert all(alone.storage.exists(digest) for digest in left)
-    with reading(alone.sessions) as session:
-        assert session.query(Leftover).count() == 0
-
-
-def test_what_a_purged_project_leaves_is_deleted_and_what_another_has_too_stays(alone: Alone) -> None:
-    shared, own = png(), png()
-    one, two = a_project(alone.api, images=0), a_project(alone.api, images=0)
-    told(upload(alone.api, one.id, {"shared.png": shared, "own.png": own}), 201)
-    told(upload(alone.api, two.id, {"shared.png": shared}), 201)
-    only, both = alone.storage.put(own), alone.storage.put(shared)
-    name = told(alone.api.get(f"/projects/{one.id}"))["name"]
-    assert alone.api.delete(f"/projects/{one.id}", params={"name": name}).status_code == 204
-    with unit_of_work(alone.sessions) as session:
-        assert purge(session, now() + KEPT + timedelta(minutes=1)) == one.id
-    gone(alone)
-    assert (alone.storage.exists(only), alone.storage.exists(both)) == (False, True)
-    assert both in alone.storage._blobs and alone.storage._aside == {}
-
-
-@pytest.mark.parametrize("when", ["before", "while set aside", "as it is set aside"])
-def test_bytes_that_come_again_are_there(alone: Alone, project: AProject, when: str) -> None:
-    data = png()
-    (first,) = told(upload(alone.api, project.id, {"scan.png": data}), 201)["images"]
-    assert delete(alone, first["image"]["id"]).status_code == 204
-    if when == "as it is set aside":
-        digest = alone.storage.put(data)  # and its row is committed after the look at the rows
-        later(alone, timedelta())
-        (again,) = told(upload(alone.api, project.id, {"scan.png": data}), 201)["images"]
-        alone.storage._blobs.pop(digest)
-    else:
-        if when == "while set aside":
-            later(alone, timedelta())
-        (again,) = told(upload(alone.api, project.id, {"scan.png": data}), 201)["images"]
-    path = f"/images/{again['image']['id']}/pixels"
-    assert alone.api.get(path).content == data
-    gone(alone)
-    assert alone.api.get(path).content == data
-    assert alone.storage._aside == {}
-
-
-def test_bytes_of_an_upload_that_is_not_committed_yet_are_not_dropped(
-    alone: Alone, project: AProject
-) -> None:
-    data = png()
-    (first,) = told(upload(alone.api, project.id, {"scan.png": data}), 201)["images"]
-    assert delete(alone, first["image"]["id"]).status_code == 204
-    later(alone, timedelta())
-    digest = alone.storage.put(data)
-    later(alone, KEPT_ASIDE + timedelta(minutes=1))
-    assert alone.storage.exists(digest)
-    gone(alone)
-    assert not alone.storage.exists(digest)
-
-
-def test_bytes_that_are_deleted_while_they_come_again_are_asked_for_once_more(
-    alone: Alone, project: AProject, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data = png()
-    (first,) = told(upload(alone.api, project.id, {"scan.png": data}), 201)["images"]
-    register = actions.register
-
-    def after_the_deletion(*given: Any) -> Any:
-        assert delete(alone, first["image"]["id"]).status_code == 204
-        return register(*given)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(actions, "register", after_the_deletion)
-        answer = upload(alone.api, project.id, {"scan.png": data})
-    assert told(answer, 409)["code"] == "file_deleted"
-    assert told(upload(alone.api, project.id, {"scan.png": data}), 201)["images"][0]["status"] == "stored"
-
-
-# ---- names of deleted projects
-
-
-def test_a_deleted_project_does_not_keep_its_name_and_comes_back_under_another(alone: Alone) -> None:
-    one = told(alone.api.post("/projects", json={"name": "cells"}), 201)
-    taken = told(alone.api.post("/projects", json={"name": "cells"}), 409)
-    assert taken["code"] == "name_taken" and "project" not in taken["detail"]
-    assert alone.api.delete(f"/projects/{one['id']}", params={"name": "cells"}).status_code == 204
-    two = told(alone.api.post("/projects", json={"name": "cells"}), 201)
-    back = told(alone.api.post(f"/projects/{one['id']}/restore"))
-    assert (back["name"], back["deleted_at"]) == ("cells (2)", None)
-    assert alone.api.delete(f"/projects/{two['id']}", params={"name": "cells"}).status_code == 204
-    assert told(alone.api.post(f"/projects/{two['id']}/restore"))["name"] == "cells"
-
-
-def test_a_long_name_has_room_for_the_number(alone: Alone) -> None:
-    name = "n" * 200
-    one = told(alone.api.post("/projects", json={"name": name}), 201)
-    assert alone.api.delete(f"/projects/{one['id']}", params={"name": name}).status_code == 204
-    told(alone.api.post("/projects", json={"name": name}), 201)
-    assert told(alone.api.post(f"/projects/{one['id']}/restore"))["name"] == "n" * 196 + " (2)"

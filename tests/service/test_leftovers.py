@@ -1,0 +1,130 @@
+"""Bytes that no row names any more are gone a day later, whatever comes again meanwhile."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from service import blobs
+from service.blobs import KEPT_ASIDE, NAMES
+from service.clock import now
+from service.db import reading, unit_of_work
+from service.images import actions
+from service.projects.removal import KEPT, purge
+from service.tables import Leftover
+from tests.factories import AProject, a_project, png, told, upload
+from tests.service.conftest import Alone
+from tests.service.test_removal import busy, delete
+
+
+@pytest.fixture
+def project(alone: Alone) -> AProject:
+    return a_project(alone.api, images=1)
+
+
+def blobs_of(alone: Alone) -> set[str]:
+    """The digests that rows name."""
+    with reading(alone.sessions) as session:
+        return {each for column in NAMES for each in session.scalars(select(column)) if each is not None}
+
+
+def later(alone: Alone, passed: timedelta) -> None:
+    """What the sweep does when that much time has passed."""
+    blobs.clear(alone.sessions, alone.storage, now() + passed)
+
+
+def gone(alone: Alone) -> None:
+    """All that is to be deleted is deleted."""
+    with reading(alone.sessions) as session:
+        rounds = 2 + 2 * (session.query(Leftover).count() // blobs.BATCH)
+    for _ in range(rounds):
+        later(alone, timedelta())
+    for _ in range(rounds):
+        later(alone, KEPT_ASIDE + timedelta(minutes=1))
+
+
+def test_its_bytes_are_gone_a_day_after_and_not_before(alone: Alone) -> None:
+    _, image_id = busy(alone)
+    before = blobs_of(alone)
+    name = told(alone.api.get(f"/images/{image_id}"))["source_name"]
+    assert delete(alone, image_id, name).status_code == 204
+    left = blobs_of(alone)
+    going = {digest for digest in before - left if alone.storage.exists(digest)}
+    assert len(going) >= 4  # the file, masks of prompts and hands, the gold one …
+    later(alone, timedelta())
+    later(alone, KEPT_ASIDE - timedelta(minutes=1))
+    assert all(alone.storage.get(digest) for digest in going)
+    later(alone, KEPT_ASIDE + timedelta(minutes=1))
+    assert not any(alone.storage.exists(digest) for digest in going)
+    assert all(alone.storage.exists(digest) for digest in left)
+    with reading(alone.sessions) as session:
+        assert session.query(Leftover).count() == 0
+
+
+def test_what_a_purged_project_leaves_is_deleted_and_what_another_has_too_stays(alone: Alone) -> None:
+    shared, own = png(), png()
+    one, two = a_project(alone.api, images=0), a_project(alone.api, images=0)
+    told(upload(alone.api, one.id, {"shared.png": shared, "own.png": own}), 201)
+    told(upload(alone.api, two.id, {"shared.png": shared}), 201)
+    only, both = alone.storage.put(own), alone.storage.put(shared)
+    name = told(alone.api.get(f"/projects/{one.id}"))["name"]
+    assert alone.api.delete(f"/projects/{one.id}", params={"name": name}).status_code == 204
+    with unit_of_work(alone.sessions) as session:
+        assert purge(session, now() + KEPT + timedelta(minutes=1)) == one.id
+    gone(alone)
+    assert (alone.storage.exists(only), alone.storage.exists(both)) == (False, True)
+    assert both in alone.storage._blobs and alone.storage._aside == {}
+
+
+@pytest.mark.parametrize("when", ["before", "while set aside", "as it is set aside"])
+def test_bytes_that_come_again_are_there(alone: Alone, project: AProject, when: str) -> None:
+    data = png()
+    (first,) = told(upload(alone.api, project.id, {"scan.png": data}), 201)["images"]
+    assert delete(alone, first["image"]["id"]).status_code == 204
+    if when == "as it is set aside":
+        digest = alone.storage.put(data)  # and its row is committed after the look at the rows
+        later(alone, timedelta())
+        (again,) = told(upload(alone.api, project.id, {"scan.png": data}), 201)["images"]
+        alone.storage._blobs.pop(digest)
+    else:
+        if when == "while set aside":
+            later(alone, timedelta())
+        (again,) = told(upload(alone.api, project.id, {"scan.png": data}), 201)["images"]
+    path = f"/images/{again['image']['id']}/pixels"
+    assert alone.api.get(path).content == data
+    gone(alone)
+    assert alone.api.get(path).content == data
+    assert alone.storage._aside == {}
+
+
+def test_bytes_of_an_upload_that_is_not_committed_yet_are_not_dropped(
+    alone: Alone, project: AProject
+) -> None:
+    data = png()
+    (first,) = told(upload(alone.api, project.id, {"scan.png": data}), 201)["images"]
+    assert delete(alone, first["image"]["id"]).status_code == 204
+    later(alone, timedelta())
+    digest = alone.storage.put(data)
+    later(alone, KEPT_ASIDE + timedelta(minutes=1))
+    assert alone.storage.exists(digest)
+    gone(alone)
+    assert not alone.storage.exists(digest)
+
+
+def test_bytes_that_are_deleted_while_they_come_again_are_asked_for_once_more(
+    alone: Alone, project: AProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = png()
+    (first,) = told(upload(alone.api, project.id, {"scan.png": data}), 201)["images"]
+    register = actions.register
+
+    def after_the_deletion(*given: Any) -> Any:
+        assert delete(alone, first["image"]["id"]).status_code == 204
+        return register(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(actions, "register", after_the_deletion)
+        answer = upload(alone.api, project.id, {"scan.png": data})
+    assert told(answer, 409)["code"] == "file_deleted"
+    assert told(upload(alone.api, project.id, {"scan.png": data}), 201)["images"][0]["status"] == "stored"
