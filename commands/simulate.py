@@ -86,7 +86,7 @@ def _until_good(
     while dice < plan.target and held.n < plan.max_interactions:
         # With no context and no prompt there is nothing to correct yet: the annotator begins.
         seen = held.mask if held.n or held.context_size else None
-        held = hands.interact(held, next_prompts(rng, plan.prompt, truth, seen))
+        held = hands.interact(held, next_prompts(rng, plan.prompt, truth, seen, first=not held.n))
         dice = dice_score(held.mask, truth)
     return held, dice
 

@@ -1,6 +1,7 @@
 """Weight files of published networks: read so that they run no code, and refused where they do not fit."""
 
 import re
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
@@ -20,6 +21,7 @@ NAMED_MISFITS = 3
 # torch.load has no error of its own for bytes that are not what they should be.
 DAMAGE = (
     AssertionError,
+    AttributeError,
     EOFError,
     LookupError,
     OSError,
@@ -27,6 +29,7 @@ DAMAGE = (
     TypeError,
     UnpicklingError,
     ValueError,
+    struct.error,
 )
 
 Weights = dict[str, Tensor]

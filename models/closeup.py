@@ -28,7 +28,9 @@ FINEST = 2048  # pixels along the longer side of what close-ups are cut from
 def window_on(
     mask: NDArray[np.bool_], frame: Frame, prompts: Sequence[Prompt], kept: Window | None = None
 ) -> Window | None:
-    """The square part of an image that a close-up shows; None where the object is too large for one, or none.
+    """The part of an image that a close-up shows; None where the object is too large for one, or none.
+
+    It is square, unless the image is too narrow for that.
 
     ``mask`` (h, w) covers the image ``frame`` at any resolution. What was drawn on the object counts as well,
     and ``kept``, the window of the last time, is kept while it fits.
@@ -40,14 +42,14 @@ def window_on(
     side = max(MARGIN * extent, SMALLEST)
     if kept is not None:
         inside = (low >= kept[:2]).all() and (high <= kept[2:]).all()
-        if inside and kept.right - kept.left <= KEPT * side:
+        if inside and max(kept.right - kept.left, kept.bottom - kept.top) <= KEPT * side:
             return kept
     if side > LARGEST * max(frame.height, frame.width):
         return None
     size = np.array([frame.width, frame.height])
-    length = min(round(side), *size)
-    left, top = np.clip(np.rint((low + high - length) / 2), 0, size - length).astype(int).tolist()
-    return Window(left, top, left + length, top + length)
+    lengths = np.minimum(round(side), size)
+    first = np.clip(np.rint((low + high - lengths) / 2), 0, size - lengths).astype(int)
+    return Window(*first.tolist(), *(first + lengths).tolist())
 
 
 def _extent(
@@ -71,7 +73,8 @@ def _extent(
 def _ends(counts: NDArray[np.int64]) -> tuple[int, int]:
     """Where all but a few of the counted pixels begin and end: first, past the last."""
     until = np.cumsum(counts)
-    first, last = np.searchsorted(until, [STRAY * until[-1] + 1, (1 - STRAY) * until[-1]])
+    first = np.searchsorted(until, STRAY * until[-1], side="right")
+    last = np.searchsorted(until, (1 - STRAY) * until[-1])
     return int(first), int(last) + 1
 
 
@@ -92,7 +95,8 @@ def close_square(plane: NDArray[np.float16], frame: Frame) -> Tensor:
     rows, columns = plane.shape
     y, x = rows / frame.height, columns / frame.width
     left, top, right, bottom = frame.seen
-    first, last = (round(left * x), round(top * y)), (round(right * x), round(bottom * y))
+    first = min(round(left * x), columns - 1), min(round(top * y), rows - 1)
+    last = round(right * x), round(bottom * y)
     window = Window(*first, *(max(low + 1, high) for low, high in zip(first, last, strict=True)))
     return Frame(rows, columns, window=window).into_square(plane)
 

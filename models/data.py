@@ -116,7 +116,16 @@ def read_pack(path: Path, modality: str = "unknown", licence: Licence = "C") -> 
                 label_names=tuple(str(name) for name in arrays["label_names"]),
                 subjects=tuple(str(subject) for subject in arrays["subject"]),
             )
-    except (OSError, KeyError, TypeError, ValueError, EOFError, BadZipFile, zlib.error) as error:
+    except (
+        OSError,
+        KeyError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+        EOFError,
+        BadZipFile,
+        zlib.error,
+    ) as error:
         raise ValueError(
             f"{path} is not a pack (an .npz of images, labels, label_names, subject): {error}"
         ) from error

@@ -21,6 +21,9 @@ CLICK_RADIUS = 2.5  # square pixels: a disc, because a single pixel is lost in t
 MIN_STROKE_RADIUS = 1.0
 SEGMENTS = 32  # of a stroke painted at once: a stroke may have thousands
 BOX, POSITIVE, NEGATIVE = 0, 1, 2  # channels of encoded prompts
+# Of the pixels at either end, a thousandth may lie no further from the others than a quarter of their range.
+FEW, BEYOND = 0.001, 0.25
+SAMPLE = 250_000  # pixels that tell as much as all of them
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 Floats = NDArray[np.float32]
@@ -95,10 +98,11 @@ class Frame:
 
 
 def grey_plane(image: ArrayLike) -> Floats:
-    """(H, W) or (H, W, 3), any real dtype -> float32 (H, W) in [0, 1], min-max scaled.
+    """(H, W) or (H, W, 3), any real dtype -> float32 (H, W) in [0, 1], scaled by its range.
 
-    Colour becomes luma. Values that are not finite count as the smallest finite one, and an image
-    without contrast becomes all zero. Raises ValueError for other shapes and empty images.
+    Colour becomes luma. A few pixels far from all others (hot ones, metal, a burnt-in mark) take no part in
+    the range, and are as dark or bright as it allows. Values that are not finite count as the smallest, and
+    an image without contrast becomes all zero. Raises ValueError for other shapes and empty images.
     """
     array = np.asarray(image)
     if array.ndim == 3 and array.shape[2] == 3:
@@ -110,11 +114,24 @@ def grey_plane(image: ArrayLike) -> Floats:
     finite = np.isfinite(plane)
     if not finite.any():
         return np.zeros(plane.shape, dtype=np.float32)
-    low, high = float(plane[finite].min()), float(plane[finite].max())
+    low, high = _range(plane[finite])
     if high <= low:
         return np.zeros(plane.shape, dtype=np.float32)
-    plane = np.where(finite, plane, low) / 2 - low / 2  # halves: high - low may not fit
+    plane = np.where(finite, plane, low).clip(low, high) / 2 - low / 2  # halves: high - low may not fit
     return (plane / (high / 2 - low / 2)).astype(np.float32)
+
+
+def _range(values: NDArray[np.float64]) -> tuple[float, float]:
+    """The darkest and the brightest value, but at most ``BEYOND`` all except the ``FEW`` at either end."""
+    low, high = float(values.min()), float(values.max())
+    some = values[:: max(1, values.size // SAMPLE)]
+    few = int(FEW * some.size)
+    ordered = np.partition(some, [few, some.size - 1 - few])
+    darkest, brightest = float(ordered[few]), float(ordered[-1 - few])
+    beyond = BEYOND * (brightest / 2 - darkest / 2) * 2
+    if beyond > 0:
+        low, high = max(low, darkest - beyond), min(high, brightest + beyond)
+    return low, high
 
 
 def mask_square(frame: Frame, mask: Bools) -> Tensor:

@@ -103,7 +103,7 @@ def _annotate_one(
     while dice < protocol.target and interactions < protocol.budget:
         # Nothing is on the canvas yet: the annotator starts, rather than corrects.
         seen = result.mask if interactions or len(context) else None
-        prompts += next_prompts(rng, protocol.prompt, truth, seen)
+        prompts += next_prompts(rng, protocol.prompt, truth, seen, first=not interactions)
         interactions += 1
         result = predictor.predict(image, prompts, context=context, previous=result.state)
         dice = dice_score(result.mask, truth)

@@ -21,6 +21,7 @@ from torch.nn.functional import interpolate
 from models.closeup import blended, close_square, plane_for, window_on
 from models.encoding import Floats, Frame, Window, encode_prompts, grey_plane, mask_square
 from models.handles import CLOSE, WHOLE, Context, EncodedImage, Result, State
+from models.pieces import rejected_piece
 from models.policy import Chooser, choose
 from models.prompts import Prompt, all_inside
 from models.segmenter import Interruptible, Remembered, Segmenter
@@ -151,6 +152,8 @@ class Predictor:
             return self._nothing(image)
         if previous is not None and not self._is_ours(previous, image):
             previous = None
+        if previous is not None and previous.prompts < len(prompts):
+            previous = self._without_rejected(image, prompts, previous)
         with torch.inference_mode():
             logits = self._logits(image, prompts, context, previous)
             maps = _maps(image, logits)
@@ -159,11 +162,10 @@ class Predictor:
             canvas = image.canvas
             on_canvas = under_ink(torch.stack(maps).mean(dim=0), canvas, prompts)
             close = self._look_closely(image, on_canvas, prompts, context, previous)
-        probability = at_image_size(on_canvas, canvas)
+        probability = _probability(on_canvas, canvas, prompts, close)
         window = None
         if close is not None:
             window = close.frame.seen
-            probability = blended(probability, _map_of(close, prompts), window)
             logits = torch.cat([logits, close.logits[0]])
         state = State(logits.numpy().astype(np.float16), len(prompts), window)
         return Result(probability > 0.5, probability, uncertainty(on_canvas, opinions), state)
@@ -181,6 +183,23 @@ class Predictor:
         squares = torch.cat([mask_square(frame, drawn) for frame in frames])
         sized = interpolate(squares, size=(side, side), mode="bilinear")
         return State(((2 * sized[:, 0] - 1) * DRAWN_LOGIT).numpy().astype(np.float16), prompts, window)
+
+    def _without_rejected(self, image: EncodedImage, prompts: Sequence[Prompt], previous: State) -> State:
+        """The state without the piece of its mask that the newest prompts reject; as it is if they do not."""
+        earlier, newest = prompts[: previous.prompts], prompts[previous.prompts :]
+        mask = self._mask_of(previous, image, earlier)
+        piece = rejected_piece(mask, newest, earlier)
+        return previous if piece is None else self.drawn(image, mask & ~piece, previous.prompts)
+
+    def _mask_of(self, state: State, image: EncodedImage, prompts: Sequence[Prompt]) -> NDArray[np.bool_]:
+        """The mask that came with a state."""
+        logits = torch.from_numpy(state.logits.astype(np.float32))
+        close = None
+        if state.window is not None:
+            close = Close(_frame_on(image, state.window), logits[-1:, None])
+        maps = _maps(image, logits[: image.views])
+        on_canvas = under_ink(torch.stack(maps).mean(dim=0), image.canvas, prompts)
+        return np.asarray(_probability(on_canvas, image.canvas, prompts, close) > 0.5)
 
     def open(self, image: EncodedImage, context: Context) -> tuple[Any, ...]:
         """What every interaction on an image starts from, per scale; ``predict`` does this where needed."""
@@ -332,6 +351,14 @@ def _map_of(close: Close, prompts: Sequence[Prompt]) -> Floats:
     rows, columns = close.frame.inner
     square = under_ink(torch.sigmoid(close.logits[0, 0, :rows, :columns]), close.frame, prompts)
     return close.frame.out_of_square(square[None, None])
+
+
+def _probability(on_canvas: Tensor, canvas: Frame, prompts: Sequence[Prompt], close: Close | None) -> Floats:
+    """The map of the image's own size, with the close-up in it."""
+    probability = at_image_size(on_canvas, canvas)
+    if close is None:
+        return probability
+    return blended(probability, _map_of(close, prompts), close.frame.seen)
 
 
 def _maps(image: EncodedImage, logits: Tensor) -> list[Tensor]:

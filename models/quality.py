@@ -24,10 +24,14 @@ def agreement(predictor: Predictor, newcomer: Pair, others: Sequence[Pair]) -> f
     """Dice of the newcomer from ``others`` and of them from it, over what they have among themselves.
 
     In [0, 1], 1 for a newcomer that fits as well as they do; None when they do not explain each other
-    well enough to judge. Raises ValueError for fewer than two others.
+    well enough to judge. An image without the object, whose mask is rightly empty, neither judges nor is
+    judged: it looks like none of the others. Raises ValueError for fewer than two others.
     """
     if len(others) < 2:
         raise ValueError("agreement needs at least two other accepted pairs")
+    others = [pair for pair in others if pair[1].any()]
+    if len(others) < 2 or not newcomer[1].any():
+        return None
     halves = others[::2], others[1::2]
     among = (_dice(predictor, *halves) + _dice(predictor, *halves[::-1])) / 2
     if among < LEAST:

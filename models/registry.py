@@ -43,7 +43,13 @@ def load(name: str, *, device: str = "cpu", weights: str | Path | None = None, l
 
 
 def _files(name: str, weights: Path | None) -> list[Path]:
-    if weights is None or name not in MODELS or weights.is_dir():
+    if weights is None or name not in MODELS:
+        return weight_files(name, weights)
+    if weights.is_dir():
+        if MODELS[name].sha256:
+            raise ValueError(
+                f"{weights} is a folder; give the file of the weights to use instead of {name}'s own"
+            )
         return weight_files(name, weights)
     others = MODELS[name].files[1:]
     return [weights, *(weights.parent / names[0] for names in others)]

@@ -3,8 +3,8 @@
 Masks are boolean (H, W) of any size; prompts are in image pixels (see models.prompts). Methods follow
 ScribblePrompt's interaction simulation (Wong et al., ECCV 2024). There are two annotators: the one of the
 evaluation protocol, who corrects the largest error by a centre click or a centreline stroke
-(``first_prompts``, ``correction``), and the one of training, who does whatever people do (``any_first``,
-``any_correction``).
+(``first_prompts``, ``first_correction``, ``correction``), and the one of training, who does whatever people
+do (``any_first``, ``any_correction``).
 """
 
 from collections.abc import Callable
@@ -94,14 +94,34 @@ def correction(rng: Rng, kind: PromptKind, truth: Mask, prediction: Mask) -> lis
     return [prompt] if prompt is not None else []
 
 
-def next_prompts(rng: Rng, kind: PromptKind, truth: Mask, prediction: Mask | None) -> list[Prompt]:
+def first_correction(rng: Rng, kind: PromptKind, truth: Mask, prediction: Mask) -> list[Prompt]:
+    """The first step on an image whose mask is predicted already, [] when that is right.
+
+    Of strokes there are two, as there are on an untouched image: on the largest piece that is missed, or
+    else on the object; and on the largest that is too much, or else near the object.
+    """
+    if kind != "scribble" or np.array_equal(truth, prediction):
+        return correction(rng, kind, truth, prediction)
+    missed = centreline_scribble(rng, truth, truth & prediction)
+    extra = centreline_scribble(rng, truth, truth | prediction)
+    strokes = [
+        missed or centreline_scribble(rng, truth, np.zeros_like(truth)),
+        extra or _background_stroke(rng, truth),
+    ]
+    return [stroke for stroke in strokes if stroke is not None]
+
+
+def next_prompts(
+    rng: Rng, kind: PromptKind, truth: Mask, prediction: Mask | None, *, first: bool = False
+) -> list[Prompt]:
     """The annotator's next step: first prompts while nothing is predicted, corrections from then on.
 
+    ``first`` is whether nothing has been drawn on the image yet; a prediction may be there all the same.
     [] means that the prediction equals the truth and the annotator is done.
     """
     if prediction is None:
         return first_prompts(rng, kind, truth)
-    return correction(rng, kind, truth, prediction)
+    return (first_correction if first else correction)(rng, kind, truth, prediction)
 
 
 # ---- training

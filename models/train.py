@@ -178,6 +178,8 @@ class Trainer:
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
+        for group in self.optimiser.param_groups:
+            group["weight_decay"] = self.recipe.weight_decay
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
 
 
@@ -216,10 +218,15 @@ def train(
     """
     if processes > 1 and device != "cpu":
         raise ValueError(f"Several processes train together on a CPU only, not on {device}.")
+    if minutes <= 0:
+        raise ValueError(f"training takes more than {minutes:g} minutes")
     if start is not None:
         load_weights(start)  # a wrong file is refused here, once
     recipe = recipe or Recipe()
-    chosen = [p for p in read_packs(packs, ["A"]) if p.name not in exclude] if packs else []
+    free = read_packs(packs, ["A"]) if packs else []
+    if unknown := set(exclude) - {pack.name for pack in free}:
+        raise ValueError(f"no pack of class A is called {sorted(unknown)[0]!r}, which is to be left out")
+    chosen = [pack for pack in free if pack.name not in exclude]
     shares = (recipe.synthetic_share, recipe.superpixel_share) if chosen else (1.0, 0.0)
     sampler = EpisodeSampler(chosen, synthetic_share=shares[0], superpixel_share=shares[1])
     out.mkdir(parents=True, exist_ok=True)

@@ -37,7 +37,10 @@ def load_weights(path: Path) -> ContextMemory:
         raise ValueError(f"{path} cannot be read as safetensors: {error}") from error
     if "config" not in header:
         raise ValueError(f"{path} does not say which network it holds (no config in its header)")
-    network = ContextMemory(_config(json.loads(header["config"])))
+    try:
+        network = ContextMemory(_config(json.loads(header["config"])))
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} describes a network that cannot be: {error}") from error
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:

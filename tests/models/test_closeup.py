@@ -29,6 +29,29 @@ def test_a_small_object_has_a_window_around_it_that_is_square() -> None:
     assert middle(window) == pytest.approx((200, 150), abs=1)
 
 
+def test_in_a_narrow_image_a_long_object_is_seen_whole() -> None:
+    narrow = Frame(100, 400)
+    mask = np.zeros((100, 400), bool)
+    mask[40:60, 140:260] = True
+    window = window_on(mask, narrow, [])
+    assert window is not None and (window.top, window.bottom) == (0, 100)
+    assert window.left <= 140 and window.right >= 260
+    assert window_on(mask, narrow, [], kept=window) == window
+
+
+@pytest.mark.parametrize("pixels", [1, 2, 30])
+def test_a_few_pixels_are_seen_where_they_are(pixels: int) -> None:
+    mask = np.zeros((128, 128), bool)
+    mask[40, 50 : 50 + pixels] = True
+    window = window_on(mask, Frame(128, 128), [])
+    assert window is not None and middle(window) == pytest.approx((50 + pixels / 2, 40.5), abs=1)
+
+
+def test_the_end_of_a_very_long_image_is_cut_as_well() -> None:
+    frame = Frame(10, 60_000, window=Window(59_990, 0, 60_000, 10))
+    assert close_square(plane_for(np.zeros((10, 60_000), np.float32)), frame).shape == (1, 1, 128, 128)
+
+
 def test_nothing_and_what_is_large_have_none() -> None:
     assert window_on(np.zeros((300, 400), bool), FRAME, []) is None
     assert window_on(disc(200, 150, LARGEST * 400 / MARGIN / 2 + 5), FRAME, []) is None

@@ -84,6 +84,27 @@ def test_the_range_of_float64_does_not_overflow() -> None:
     np.testing.assert_allclose(plane, [[0, 1]])
 
 
+@pytest.mark.parametrize("hot", [8.0, -5.0])
+def test_a_few_pixels_far_from_all_others_take_no_contrast_from_them(hot: float) -> None:
+    image = np.random.default_rng(0).random((128, 128))
+    plain = grey_plane(image)
+    image[5, 7] = hot
+    np.testing.assert_allclose(grey_plane(image)[10:], plain[10:], atol=0.21)
+    assert np.ptp(grey_plane(image)[10:]) > 0.75
+    assert grey_plane(image)[5, 7] == (hot > 0)
+
+
+def test_bright_spots_that_are_all_there_is_to_see_stay_seen() -> None:
+    image = np.zeros((128, 128))
+    image[5, 7], image[90, 40] = 1, 3
+    assert grey_plane(image).sum() == pytest.approx(4 / 3)
+
+
+def test_an_image_without_outliers_is_scaled_by_its_darkest_and_its_brightest_pixel() -> None:
+    image = np.random.default_rng(0).normal(size=(100, 90)).clip(-3, 3)
+    np.testing.assert_allclose(grey_plane(image), (image - image.min()) / np.ptp(image), atol=1e-6)
+
+
 @pytest.mark.parametrize("shape", [(0, 4), (4,), (4, 4, 2), (2, 4, 4, 3)])
 def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="shape"):

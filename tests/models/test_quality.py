@@ -28,6 +28,20 @@ def test_others_that_contradict_each_other_are_no_judges() -> None:
     assert agreement(predictor, (encoded[0], masks[0]), others) is None
 
 
+def test_images_without_the_object_neither_judge_nor_are_judged() -> None:
+    predictor = load("memory-v1")
+    images, masks = demo_task(7)
+    pairs = list(zip([predictor.encode_image(image) for image in images], masks, strict=True))
+    empty = [(image, np.zeros_like(mask)) for image, mask in pairs[4:]]
+    assert agreement(predictor, empty[0], pairs[:4]) is None
+    assert agreement(predictor, pairs[0], [pairs[1], *empty]) is None
+    among = agreement(predictor, pairs[0], pairs[1:4])
+    assert among is not None and among > 0.6
+    assert agreement(predictor, pairs[0], [empty[0], *pairs[1:4], *empty[1:]]) == pytest.approx(
+        among, abs=1e-3
+    )
+
+
 def test_alone_there_is_nothing_to_agree_with() -> None:
     predictor = load("memory-v1")
     image = predictor.encode_image(np.eye(40))

@@ -84,6 +84,19 @@ def test_a_damaged_shipped_file_is_refused(tmp_path: Path, monkeypatch: pytest.M
         load("memory-v1")
 
 
+def test_a_folder_is_no_weights_for_a_model_that_ships(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="is a folder; give the file"):
+        load("memory-v1", weights=tmp_path)
+
+
+@pytest.mark.parametrize("config", ["{", "[]", '{"foo": 1}', '{"heads": 0}', '{"widths": [1]}'])
+def test_a_network_that_cannot_be_is_refused(tmp_path: Path, config: str) -> None:
+    path = tmp_path / "w.safetensors"
+    save_file(_good(path), path, metadata={"config": config})
+    with pytest.raises(ValueError, match=r"w\.safetensors"):
+        load("memory-v1", weights=path)
+
+
 def _good(path: Path) -> dict[str, torch.Tensor]:
     return {k: v.clone() for k, v in ContextMemory().state_dict().items()}
 

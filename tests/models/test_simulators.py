@@ -327,6 +327,28 @@ def test_a_wrong_prediction_gets_one_correction(
     assert correction(rng(0), kind, OBJECT, prediction) == [prompt]
 
 
+@pytest.mark.parametrize(
+    "prediction", [EMPTY, FULL, np.roll(OBJECT, 7, axis=1)], ids=["nothing", "everything", "beside it"]
+)
+def test_the_first_strokes_on_a_predicted_image_are_two_as_on_any_other(prediction: Mask) -> None:
+    strokes = next_prompts(rng(0), "scribble", OBJECT, prediction, first=True)
+    assert [(type(p), getattr(p, "positive", None)) for p in strokes] == [(Scribble, True), (Scribble, False)]
+    missed, extra = (
+        encode_prompts([each], Frame(*OBJECT.shape, side=50))[1:].max(axis=0)[:40] for each in strokes
+    )
+    for ink, error, rest in ((missed, OBJECT & ~prediction, OBJECT), (extra, prediction & ~OBJECT, ~OBJECT)):
+        wanted = error if error.any() else rest
+        assert ink[wanted].sum() > 0.5 * ink.sum()
+
+
+def test_the_first_step_of_other_kinds_is_one_correction_and_none_where_nothing_is_wrong() -> None:
+    for kind in KINDS:
+        assert next_prompts(rng(0), kind, OBJECT, OBJECT.copy(), first=True) == []
+    for kind in ("click", "box"):
+        first = next_prompts(rng(0), kind, OBJECT, EMPTY, first=True)
+        assert first == next_prompts(rng(0), kind, OBJECT, EMPTY)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_seed_repeats_the_annotator_and_another_seed_does_not(kind: PromptKind) -> None:
     # Clicks are drawn among the deepest pixels.

@@ -1,0 +1,42 @@
+"""Pieces of a mask: one negative click in the middle of a piece says that all of it is wrong."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from models.prompts import Box, Click, Prompt, anchor_points
+
+EIGHT_CONNECTED = np.ones((3, 3), bool)
+MIDDLE = 0.9  # of a piece's depth: who clicks there means the piece, nearer to its border a part of it
+
+
+def rejected_piece(
+    mask: NDArray[np.bool_], newest: Sequence[Prompt], earlier: Sequence[Prompt]
+) -> NDArray[np.bool_] | None:
+    """The connected piece (H, W) of a mask that the newest step rejects; None where it rejects none.
+
+    A step that does is a single negative click in the middle of a piece on which nothing positive was drawn.
+    """
+    if len(newest) != 1 or not isinstance(newest[0], Click) or newest[0].positive:
+        return None
+    at = _pixel(newest[0].x, newest[0].y, mask)
+    if not mask[at]:
+        return None
+    pieces, _ = ndimage.label(mask, EIGHT_CONNECTED)
+    piece: NDArray[np.bool_] = pieces == pieces[at]
+    positive = (each for each in earlier if isinstance(each, Box) or each.positive)
+    if any(piece[_pixel(x, y, mask)] for each in positive for x, y in anchor_points(each)):
+        return None
+    rows, columns = (np.flatnonzero(piece.any(axis=axis)) for axis in (1, 0))
+    around = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    depth = ndimage.distance_transform_edt(np.pad(piece[around], 1))[1:-1, 1:-1]
+    deep = depth[at[0] - rows[0], at[1] - columns[0]] >= MIDDLE * depth.max()
+    return piece if deep else None
+
+
+def _pixel(x: float, y: float, mask: NDArray[np.bool_]) -> tuple[int, int]:
+    """Row and column of a point in image pixels."""
+    rows, columns = mask.shape
+    return min(int(y), rows - 1), min(int(x), columns - 1)
