@@ -4,73 +4,41 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from models.encoding import NEGATIVE, POSITIVE, Frame, encode_prompts
 from models.prompts import Box, Click, Prompt, Scribble, all_inside
 from models.simulators import (
-    CLICKERS,
     PromptKind,
-    any_correction,
-    any_first,
     centre_click,
     centreline_scribble,
     correction,
     first_prompts,
     jittered_box,
-    near_border_of,
     next_prompts,
     random_click,
 )
-from models.strokes import region_of
+from tests.models.shapes import (
+    Mask,
+    Pair,
+    blank,
+    components,
+    disc,
+    few,
+    filled,
+    masks,
+    pairs,
+    rng,
+    seeds,
+    under,
+)
 
-Mask = NDArray[np.bool_]
-Pair = tuple[int, int]
 Clicker = Callable[[np.random.Generator, Mask, Mask], Click | None]
 
 KINDS: tuple[PromptKind, ...] = ("click", "scribble", "box")
-seeds = st.integers(0, 2**32)
-shapes = st.tuples(st.integers(1, 16), st.integers(1, 16))
-masks = shapes.flatmap(lambda shape: hnp.arrays(np.bool_, shape))
-pairs = shapes.flatmap(lambda s: st.tuples(hnp.arrays(np.bool_, s), hnp.arrays(np.bool_, s)))
 sides = pytest.mark.parametrize("click", [centre_click, random_click])
-few = settings(max_examples=40, deadline=None)
-
-
-def rng(seed: int) -> np.random.Generator:
-    return np.random.default_rng(seed)
-
-
-def blank(height: int = 128, width: int = 128) -> Mask:
-    return np.zeros((height, width), np.bool_)
-
-
-def filled(rows: slice, columns: slice, shape: Pair = (40, 50)) -> Mask:
-    mask = blank(*shape)
-    mask[rows, columns] = True
-    return mask
-
-
-def disc(radius: float, row: float = 64, column: float = 64) -> Mask:
-    y, x = np.ogrid[:128, :128]
-    return np.asarray(np.hypot(y - row, x - column) < radius)
-
-
-def under(mask: Mask, click: Click) -> bool:
-    return bool(mask[int(click.y), int(click.x)])
-
-
-def components(truth: Mask, prediction: Mask) -> list[tuple[Mask, bool]]:
-    """Every error component with the sign it needs, false negatives and false positives apart."""
-    found = []
-    for wrong, positive in ((truth & ~prediction, True), (prediction & ~truth, False)):
-        pieces, count = ndimage.label(wrong, np.ones((3, 3)))
-        found += [(pieces == k, positive) for k in range(1, count + 1)]
-    return found
 
 
 def largest_errors(truth: Mask, prediction: Mask) -> list[tuple[Mask, bool]]:
@@ -359,57 +327,6 @@ def test_a_seed_repeats_the_annotator_and_another_seed_does_not(kind: PromptKind
 
     assert all(drawn(seed) == drawn(seed) for seed in range(5))
     assert any(drawn(0) != drawn(seed) for seed in range(1, 10))
-
-
-# ---- training
-
-
-@few
-@given(mask=masks.filter(np.any), seed=seeds, positive=st.booleans())
-def test_every_click_of_training_lies_in_its_region(mask: Mask, seed: int, positive: bool) -> None:
-    for click in CLICKERS:
-        drawn = click(rng(seed), region_of(mask, positive=positive))
-        assert under(mask, drawn) and drawn.positive is positive
-
-
-def test_clicks_near_the_border_keep_to_the_objects_border_and_not_to_the_images() -> None:
-    half = filled(slice(0, 128), slice(0, 60), (128, 128))
-    xs = [near_border_of(rng(seed), region_of(half, positive=True)).x for seed in range(60)]
-    assert min(xs) > 40 and np.median(xs) > 52 and len(set(xs)) > 5
-
-
-@few
-@given(mask=masks, seed=seeds)
-def test_the_first_prompts_of_training_are_right_and_never_missing(mask: Mask, seed: int) -> None:
-    prompts = any_first(rng(seed), mask)
-    assert prompts and all_inside(prompts, height=mask.shape[0], width=mask.shape[1])
-    for prompt in prompts:
-        match prompt:
-            case Click(positive=positive):
-                assert under(mask, prompt) is positive
-            case Scribble(positive=positive):
-                assert mask.any() if positive else not mask.all()
-            case Box(x0=x0, y0=y0, x1=x1, y1=y1):
-                rows, columns = np.nonzero(mask)
-                assert x0 <= columns.min() and columns.max() + 1 <= x1
-                assert y0 <= rows.min() and rows.max() + 1 <= y1
-
-
-@few
-@given(pair=pairs, seed=seeds)
-def test_corrections_of_training_end_with_the_last_error(pair: tuple[Mask, Mask], seed: int) -> None:
-    truth, prediction = pair
-    drawn = any_correction(rng(seed), truth, prediction)
-    assert bool(drawn) is not np.array_equal(truth, prediction)
-    signs = {positive for _, positive in components(truth, prediction)}
-    assert all(isinstance(prompt, Click | Scribble) and prompt.positive in signs for prompt in drawn)
-    for click in (prompt for prompt in drawn if isinstance(prompt, Click)):
-        assert under(truth != prediction, click) and under(truth, click) is click.positive
-
-
-def test_people_of_training_begin_with_every_kind_alone_and_together() -> None:
-    begun = {frozenset(prompt.kind for prompt in any_first(rng(seed), disc(20))) for seed in range(120)}
-    assert len(begun) == 7
 
 
 def test_the_masks_are_left_as_they_were() -> None:
