@@ -1292,6 +1292,9 @@ export interface paths {
         /**
          * Withdraw Acceptance
          * @description Take back an acceptance: the mask leaves the context, and its author gets it again with the reason.
+         *
+         *     Those who do not review withdraw their own alone, until somebody else has decided about it. That it
+         *     waits for a review its author can take back as well, while nobody is at it.
          */
         post: operations["withdraw_acceptance_api_annotations__annotation_id__withdraw_post"];
         delete?: never;
@@ -1388,6 +1391,8 @@ export interface paths {
         /**
          * Interactions Per Image
          * @description Accepted images in order of acceptance: as JSON from behind position ``after``, as `text/csv` all.
+         *
+         *     Where several people annotate each image, those who do not review see their own alone.
          */
         get: operations["interactions_per_image_api_labels__label_id__metrics_interactions_per_image_get"];
         put?: never;
@@ -1408,6 +1413,8 @@ export interface paths {
         /**
          * Curve
          * @description Interactions per image over the whole label, however many images it has, in few points.
+         *
+         *     Where several people annotate each image, those who do not review see that of their own alone.
          */
         get: operations["curve_api_labels__label_id__metrics_curve_get"];
         put?: never;
@@ -1448,6 +1455,8 @@ export interface paths {
         /**
          * Project Metrics
          * @description How the project is going: in all, by label, annotator and day (UTC); as `text/csv` a row for each.
+         *
+         *     Where several people annotate each image, those who do not review see the sums of their own work alone.
          */
         get: operations["project_metrics_api_projects__project_id__metrics_get"];
         put?: never;
@@ -2277,13 +2286,13 @@ export interface components {
              */
             empty: number;
             /**
-             * Kept
-             * @default []
-            /**
              * Blank
              * @default 0
              */
             blank: number;
+            /**
+             * Kept
+             * @default []
              */
             kept: components["schemas"]["Kept"][];
             /**
@@ -2291,14 +2300,14 @@ export interface components {
              * @default []
              */
             missing: string[];
-            problem?: components["schemas"]["FileProblem"] | null;
-        };
-        /**
             /**
              * Refused
              * @default []
              */
             refused: components["schemas"]["RefusedImage"][];
+            problem?: components["schemas"]["FileProblem"] | null;
+        };
+        /**
          * ImportedPair
          * @description What became of a pair: its new entry; or why there is none, because the project's own work stays.
          */
@@ -2979,9 +2988,6 @@ export interface components {
             accepted_at: string | null;
         };
         /**
-         * ReportLine
-         * @description An item that is not in the file, or not as one might think.
-        /**
          * RefusedImage
          * @description An image that a file names, and why nothing that the file has of it was taken.
          */
@@ -2990,6 +2996,9 @@ export interface components {
             file_name: string;
             problem: components["schemas"]["FileProblem"];
         };
+        /**
+         * ReportLine
+         * @description An item that is not in the file, or not as one might think.
          */
         ReportLine: {
             /** Item */
@@ -5598,14 +5607,14 @@ export interface operations {
                     label?: string;
                     /** @description The value in the masks that means `label`; by default all but 0. */
                     value?: number;
-                };
-            };
-        };
                     /**
                      * @description What slices of a stack or volume are on which nothing is of a label that others have: `open`, left to be annotated (the default), or `empty`, accepted as having nothing.
                      * @enum {string}
                      */
                     blank?: "open" | "empty";
+                };
+            };
+        };
         responses: {
             /** @description Successful Response */
             201: {
