@@ -202,9 +202,12 @@ def _given_to_user() -> Select[Annotation]:
 
 
 def _left() -> Select[Annotation]:
-    """Open annotations assigned to people who may not annotate here any more; found by these, who are few."""
+    """Open annotations assigned to people who may not annotate here any more, by whom they are found.
+
+    That they are assigned at all is for PostgreSQL, which would go through those that are not.
+    """
     gone = select(User.id).where(User.id.not_in(_able(Role.ANNOTATOR)))
-    return _free(State.OPEN).where(Annotation.assigned_to.in_(gone))
+    return _free(State.OPEN).where(Annotation.assigned_to.is_not(None), Annotation.assigned_to.in_(gone))
 
 
 @cache
