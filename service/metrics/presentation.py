@@ -62,7 +62,10 @@ def told(summary: Summary, project_id: int, *, gold: bool) -> ProjectMetrics:
             AnnotatorMetrics(
                 user_id=user_id,
                 name=summary.people[user_id],
-                work=work(tally, (p for p in summary.pairs if user_id in (p.first_id, p.second_id))),
+                work=work(
+                    tally.by_themselves,
+                    (p for p in summary.pairs if user_id in (p.first_id, p.second_id)),
+                ),
             )
             for user_id, tally in sorted(annotators.items())
         ],

@@ -14,6 +14,7 @@ from sqlalchemy import (
     ColumnElement,
     Integer,
     Row,
+    ScalarSelect,
     Select,
     and_,
     bindparam,
@@ -52,25 +53,25 @@ ANNOTATOR = func.coalesce(Annotation.submitted_by, Annotation.accepted_by)
 # A mask that was imported, withdrawn and corrected is no import any more, but its first step was one.
 DONE_HERE = Interaction.edit.is_distinct_from(IMPORT)
 
+_DRAWN = (Interaction.annotation_id == Annotation.id, DONE_HERE)
+_SECONDS = func.coalesce(func.sum(SecondsBetween(Activity.began_at, Activity.ended_at)), 0.0)
+_AT_WORK = Activity.annotation_id == Annotation.id
+
+
+def _of_each(what: ColumnElement[Any], *which: ColumnElement[bool]) -> ScalarSelect[Any]:
+    """``what``, of the rows that are of an annotation."""
+    return select(what).where(*which).correlate(Annotation).scalar_subquery()
+
+
 # What was undone took an interaction nevertheless, and so did a manual edit.
-INTERACTIONS = (
-    select(func.count(Interaction.n))
-    .where(Interaction.annotation_id == Annotation.id, DONE_HERE)
-    .correlate(Annotation)
-    .scalar_subquery()
-)
-EDITS = (
-    select(func.count(Interaction.edit))
-    .where(Interaction.annotation_id == Annotation.id, DONE_HERE)
-    .correlate(Annotation)
-    .scalar_subquery()
-)
-ACTIVE_SECONDS = (
-    select(func.coalesce(func.sum(SecondsBetween(Activity.began_at, Activity.ended_at)), 0.0))
-    .where(Activity.annotation_id == Annotation.id)
-    .correlate(Annotation)
-    .scalar_subquery()
-)
+INTERACTIONS = _of_each(func.count(Interaction.n), *_DRAWN)
+EDITS = _of_each(func.count(Interaction.edit), *_DRAWN)
+ACTIVE_SECONDS = _of_each(_SECONDS, _AT_WORK)
+# The same by the annotator, without what a reviewer drew. The sum is for SQLite, which would go through all
+# that a person ever did rather than through what was done on an image.
+OWN_INTERACTIONS = _of_each(func.count(Interaction.n), *_DRAWN, Interaction.user_id == ANNOTATOR)
+OWN_EDITS = _of_each(func.count(Interaction.edit), *_DRAWN, Interaction.user_id == ANNOTATOR)
+OWN_SECONDS = _of_each(_SECONDS, _AT_WORK, Activity.user_id + 0 == ANNOTATOR)
 # That of the mask that the annotator found: an image that was predicted ahead is predicted again when
 # the context grows before it is opened.
 CONTEXT_SIZE = (

@@ -110,7 +110,7 @@ class LabelMetrics(BaseModel):
 
 
 class AnnotatorMetrics(BaseModel):
-    """What went into the images that somebody submitted: what their reviewers drew on them included."""
+    """What somebody did themselves on the images that they submitted."""
 
     user_id: int
     name: str

@@ -24,6 +24,9 @@ from service.metrics.queries import (
     EDITS,
     FIRST_DICE,
     INTERACTIONS,
+    OWN_EDITS,
+    OWN_INTERACTIONS,
+    OWN_SECONDS,
     is_newest,
 )
 from service.tables import (
@@ -48,13 +51,28 @@ class Key(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Effort:
+    """What annotators themselves did on the images that they submitted, as sums that can be added."""
+
+    interactions: int = 0
+    edits: int = 0
+    untouched: int = 0
+    seconds: float = 0.0
+
+    def __add__(self, other: "Effort") -> "Effort":
+        return Effort(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(Effort)))
+
+
+@dataclass(frozen=True, slots=True)
 class Tally:
     """What was done, as sums that can be added.
 
     ``interactions`` and ``seconds`` are of accepted images, as moments; ``control`` are those of them that
-    were annotated without the context, ``context`` the others of the same experiment.
+    were annotated without the context, ``context`` the others of the same experiment. ``own`` is what of
+    all this was done by whoever submitted the image, and not by a reviewer of theirs.
     """
 
+    own: Effort = field(default_factory=Effort)
     interactions: Moments = field(default_factory=Moments)
     seconds: Moments = field(default_factory=Moments)
     edits: int = 0
@@ -67,6 +85,18 @@ class Tally:
     reviewed: int = 0
     returned: int = 0
     gold: Moments = field(default_factory=Moments)
+
+    @property
+    def by_themselves(self) -> "Tally":
+        """The same of what the annotators did themselves; only the sums are right, not their squares."""
+        images, own = self.interactions.count, self.own
+        return replace(
+            self,
+            interactions=Moments(images, own.interactions),
+            edits=own.edits,
+            untouched=own.untouched,
+            seconds=Moments(images, own.seconds),
+        )
 
     def __add__(self, other: "Tally") -> "Tally":
         return Tally(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(Tally)))
@@ -168,6 +198,7 @@ def _worked(row: Row[Any]) -> Tally:
     interactions = Moments(row.images, row.interactions, row.interactions_squared)
     seconds = Moments(row.images, row.seconds, row.seconds_squared)
     worked = Tally(
+        own=Effort(row.own_interactions, row.own_edits, row.own_untouched, row.own_seconds),
         interactions=interactions,
         seconds=seconds,
         edits=row.edits,
@@ -237,6 +268,9 @@ _IMAGE_BY_IMAGE = (
             EDITS.label("edits"),
             ACTIVE_SECONDS.label("seconds"),
             FIRST_DICE.label("first_dice"),
+            OWN_INTERACTIONS.label("own_interactions"),
+            OWN_EDITS.label("own_edits"),
+            OWN_SECONDS.label("own_seconds"),
         )
         .join(Label, Label.id == Annotation.label_id)
         .where(ACCEPTED)
@@ -259,6 +293,10 @@ _WORK = select(
     func.sum(_EACH.seconds * _EACH.seconds).label("seconds_squared"),
     func.count(_EACH.first_dice).label("measured"),
     func.sum(_EACH.first_dice).label("first_dice"),
+    cast(func.sum(_EACH.own_interactions), Integer).label("own_interactions"),
+    cast(func.sum(_EACH.own_edits), Integer).label("own_edits"),
+    func.count().filter(_EACH.own_interactions == 0).label("own_untouched"),
+    func.sum(_EACH.own_seconds).label("own_seconds"),
 ).group_by(_EACH.label_id, _EACH.user_id, _EACH.day, _EACH.control)
 
 

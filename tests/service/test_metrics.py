@@ -2,18 +2,22 @@
 
 import csv
 import io
+from datetime import timedelta
 
 import httpx
 import numpy as np
 import pytest
+from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from service.db import unit_of_work
 from service.jobs import Job
-from service.tables import Agreement, Annotation, State
+from service.tables import Activity, Agreement, Annotation, Role, State
 from tests.factories import a_project, accept_next, draw, open_next, png, told
 from tests.service.conftest import Alone
-from tests.service.histories import Drawn, Place, a_place
+from tests.service.hands import change_settings, review_next, take_next
+from tests.service.histories import MONDAY, Drawn, Place, a_place
+from tests.service.people import a_member
 
 DAY = 24 * 60
 
@@ -255,3 +259,26 @@ def test_what_is_submitted_is_measured_and_again_when_its_gold_changes(alone: Al
     assert alone.api.put(path, content=mask, headers={"Content-Type": "image/png"}).status_code == 204
     assert alone.api.delete(path).status_code == 204
     assert [row_id for job, row_id, _ in alone.jobs.sent if job is Job.MEASURE] == measured * 3
+
+
+def test_what_a_reviewer_drew_is_in_the_sums_but_not_in_those_of_the_annotator(alone: Alone) -> None:
+    project = a_project(alone.api, images=1)
+    change_settings(alone, project.id, review_every=1)
+    hand = take_next(alone, a_member(alone, project.id, Role.ANNOTATOR), project.label_id)
+    hand.submit()
+    review = review_next(alone, alone.api, project.label_id)
+    review.draw()
+    review.edit("fill_holes")
+    review.accept()
+    with unit_of_work(alone.sessions) as session:
+        session.execute(delete(Activity))
+        for person, seconds in ((hand.api, 10), (alone.api, 20)):
+            ended = MONDAY + timedelta(seconds=seconds)
+            who = {"annotation_id": hand.id, "user_id": told(person.get("/me"))["id"]}
+            session.add(Activity(**who, began_at=MONDAY, ended_at=ended))
+    metrics = told(alone.api.get(f"/projects/{project.id}/metrics"))
+    columns = ("accepted", "interactions", "edits", "untouched", "active_seconds")
+    (annotator,) = metrics["annotators"]
+    for work, expected in ((metrics["work"], [1, 2, 1, 0, 30]), (annotator["work"], [1, 0, 0, 1, 10])):
+        assert [work[each] for each in columns] == pytest.approx(expected, abs=1e-3)
+    assert (annotator["work"]["interactions_per_image"], annotator["work"]["untouched_share"]) == (0, 1)

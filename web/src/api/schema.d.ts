@@ -1732,7 +1732,7 @@ export interface components {
         };
         /**
          * AnnotatorMetrics
-         * @description What went into the images that somebody submitted: what their reviewers drew on them included.
+         * @description What somebody did themselves on the images that they submitted.
          */
         AnnotatorMetrics: {
             /** User Id */
