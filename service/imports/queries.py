@@ -3,8 +3,8 @@
 from collections.abc import Collection, Iterator, Sequence
 from typing import TypeVar
 
-from sqlalchemy import bindparam, exists, or_, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import and_, bindparam, exists, or_, select
+from sqlalchemy.orm import Session
 
 from service.clock import now
 from service.tables import IMPORT, Annotation, Draft, Image, Interaction, Lease, Source
@@ -45,14 +45,14 @@ def below(
     return found
 
 
-def slices(session: Session, source_id: int) -> list[tuple[Image, Source]]:
+def slices(session: Session, file: Source) -> list[tuple[Image, Source]]:
     """The images of a file and of all its series, in the order of exports, and the file of each."""
-    own = aliased(Image)
-    series = select(own.series).where(own.source_id == source_id, own.project_id == Image.project_id)
+    own = Image.source_id == file.id
+    # Read apart: as a subquery it would be asked anew for every image that there is.
+    series = session.scalars(select(Image.series).where(own, Image.series.is_not(None)).distinct()).all()
+    together = and_(Image.project_id == file.project_id, Image.series.in_(series))
     images = session.scalars(
-        select(Image)
-        .where(or_(Image.source_id == source_id, Image.series.in_(series)))
-        .order_by(Image.place, Image.frame, Image.id)
+        select(Image).where(or_(own, together)).order_by(Image.place, Image.frame, Image.id)
     ).all()
     files = select(Source).where(Source.id.in_({image.source_id for image in images}))
     by_id = {source.id: source for source in session.scalars(files)}

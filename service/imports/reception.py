@@ -143,7 +143,7 @@ class MaskReception:
                 files = self._named(session, Source, levels)
                 for names in levels:
                     file = _only(files, names, alike=meaning.listed)
-                    if file and (found := volume_of(file, queries.slices(session, file.id), part)):
+                    if file and (found := volume_of(file, queries.slices(session, file), part)):
                         return found
         raise _homeless(levels)
 
