@@ -44,6 +44,9 @@ def accept(
         found = queries.annotations(session, label_id, {each.image_id for _, each in of_label})
         new: set[int] = set()
         for n, each in of_label:
+            if each.image_id not in found:
+                told[n] = "it has been deleted meanwhile"
+                continue
             annotation, worked_on = found[each.image_id]
             told[n] = _settled(annotation, each, new, worked_on=worked_on)
             if told[n] is None:

@@ -6,7 +6,8 @@ import numpy as np
 from sqlalchemy import select
 
 from service.annotations.work import work_on_interaction
-from service.db import reading
+from service.db import reading, unit_of_work
+from service.imports.actions import Drawn, accept
 from service.jobs import Job
 from service.masks import from_png
 from service.tables import Annotation, Interaction
@@ -109,3 +110,12 @@ def test_the_first_of_two_masks_of_an_image_in_one_import_is_taken(alone: Alone)
     files = told(bring(alone.api, project.id, data, label="disc"), 201)["files"]
     assert [file["accepted"] for file in files] == [1, 0]
     assert files[1]["kept"][0]["reason"] == "another of these masks is of the same image"
+
+
+def test_a_mask_of_an_image_that_is_deleted_meanwhile_is_left_out_and_told_of(alone: Alone) -> None:
+    project = a_project(alone.api, images=2)
+    digest = alone.storage.put(png(DISC))
+    both = [Drawn(image, project.label_id, digest, False) for image in (9999, project.image_ids[0])]
+    with unit_of_work(alone.sessions) as session:
+        reasons = accept(session, alone.jobs, 1, both, predict_ahead=0)
+    assert reasons == ["it has been deleted meanwhile", None]
