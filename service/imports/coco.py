@@ -42,14 +42,19 @@ def read_coco(data: bytes) -> list[Annotated]:
         told = json.loads(data)
         names = {each["id"]: str(each["name"]) for each in told["categories"]}
         images = {
-            each["id"]: Annotated(str(each["file_name"]), int(each["height"]), int(each["width"]))
+            each["id"]: Annotated(_text(each["file_name"]), int(each["height"]), int(each["width"]))
             for each in told["images"]
         }
         for each in told["annotations"]:
             image_id, category_id = each["image_id"], each["category_id"]
-            image = images.setdefault(image_id, Annotated(str(image_id), 0, 0))
+            image = images.setdefault(image_id, Annotated(_text(image_id), 0, 0))
             image.drawn.setdefault(names.get(category_id, str(category_id)), []).append(each)
     return [image for image in images.values() if image.drawn]
+
+
+def _text(told: Any) -> str:
+    """What JSON allows and no answer can say, halves of a character, as question marks."""
+    return str(told).encode(errors="replace").decode()
 
 
 def masks_of(image: Annotated) -> Iterator[tuple[str, Mask]]:

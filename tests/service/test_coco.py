@@ -163,3 +163,10 @@ def test_no_damage_to_coco_is_more_than_a_refusal(data: st.DataObject) -> None:
             with suppress(ImageRefused):
                 check_size(image.width, image.height, max_pixels=100_000)
                 list(masks_of(image))
+
+
+def test_a_name_that_is_no_text_is_told_of_like_any_other(alone: Alone) -> None:
+    project = a_project(alone.api, images=1)
+    data = coco(("0.png", "disc", POLYGON), ("\ud800.png", "disc", POLYGON))
+    (file,) = told(bring(alone.api, project.id, {"a.json": data}), 201)["files"]
+    assert (file["accepted"], file["missing"]) == (1, ["?.png"])
