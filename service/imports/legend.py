@@ -100,13 +100,16 @@ class Key:
                 f"so they are not all of {self.label.name!r}. Leave the field `label` out."
             )
         listed: str | None = None
-        if len(below) > 1 and (part == MASKS or (part == VOLUMES and legend.separate)):
+        by_folder = part == MASKS or (part == VOLUMES and legend.separate)
+        if by_folder and len(below) > 1:
             listed = legend.folders.get(below.pop(0))
             if REPLICA.fullmatch(below[0]) and len(below) > 1:
                 raise MaskHomeless("It is of a further annotator. Of each image the first one's is imported.")
         path = folder + "/".join(below)
         if self.label:
             return Meaning(path, self.label.id, self.value, listed=True)
+        if by_folder and listed is None:  # its value is that of any mask, and not of the first label
+            raise MaskUnlabelled(f"{CONTENTS} beside the masks lists no label with the folder of this one.")
         only = self.label_id(listed) if listed is not None else None
         return Meaning(path, only, names=legend.values, listed=True)
 

@@ -182,3 +182,16 @@ def test_two_images_that_an_export_calls_alike_are_not_taken_for_each_other(alon
     answer = alone.api.post(f"/projects/{home.id}/masks", files=[("files", ("export.zip", export))])
     assert "2 images" in told(answer, 422)["files"][0]["problem"]["detail"]
     assert accepted(alone, home) == {}
+
+
+def test_masks_in_a_folder_that_is_of_no_listed_label_are_of_none(alone: Alone) -> None:
+    origin, home = a_set(alone), a_set(alone)
+    drawn(alone, origin)
+    files = unpacked(download(alone, finished(alone, origin.id, "png")))
+    image = home.images["plain.png"]
+    mask = png(np.ones((image.height, image.width), dtype=np.bool_))
+    other = {"labels.json": files["labels.json"], "masks/nuclei/plain.png": mask, "masks/plain.png": mask}
+    parts = [("files", each) for each in other.items()]
+    answer = told(alone.api.post(f"/projects/{home.id}/masks", files=parts), 422)["files"]
+    assert ["labels.json" in file["problem"]["detail"] for file in answer] == [True, True]
+    assert accepted(alone, home) == {}
