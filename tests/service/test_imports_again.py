@@ -10,7 +10,7 @@ from service.db import reading, unit_of_work
 from service.imports.actions import Drawn, accept
 from service.jobs import Job
 from service.masks import from_png
-from service.tables import Annotation, Interaction
+from service.tables import Annotation, Interaction, User
 from tests.factories import AProject, a_project, draw, open_next, png, told
 from tests.service.conftest import Alone
 from tests.service.hands import take_next
@@ -117,5 +117,7 @@ def test_a_mask_of_an_image_that_is_deleted_meanwhile_is_left_out_and_told_of(al
     digest = alone.storage.put(png(DISC))
     both = [Drawn(image, project.label_id, digest, False) for image in (9999, project.image_ids[0])]
     with unit_of_work(alone.sessions) as session:
-        reasons = accept(session, alone.jobs, 1, both, predict_ahead=0)
+        user_id = session.scalars(select(User.id)).first()
+        assert user_id is not None
+        reasons = accept(session, alone.jobs, user_id, both, predict_ahead=0)
     assert reasons == ["it has been deleted meanwhile", None]
