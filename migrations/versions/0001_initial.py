@@ -537,6 +537,14 @@ def _interactions() -> None:
         sa.UniqueConstraint("annotation_id", "n", name="uq_interactions_annotation_id_n"),
     )
     op.create_index("ix_interactions_created_at", "interactions", ["created_at"])
+    imports = sa.text("edit = 'import'")
+    op.create_index(
+        "ix_interactions_imports",
+        "interactions",
+        ["annotation_id"],
+        sqlite_where=imports,
+        postgresql_where=imports,
+    )
 
 
 def _leases() -> None:

@@ -30,6 +30,7 @@ from service.db import dialect_of
 from service.metrics.durations import SecondsBetween
 from service.tables import (
     IMPORT,
+    IS_IMPORT,
     Activity,
     Agreement,
     Annotation,
@@ -223,8 +224,11 @@ def _pieces(dialect: str, *, own: bool) -> Select[Any]:
     # PostgreSQL by hashing. Every image that was drawn on has a step 1.
     of_image = Interaction.annotation_id == numbered.c.id
     if dialect == "sqlite":
-        counted = select(func.count(Interaction.n)).where(of_image, DONE_HERE).scalar_subquery()
-        return summed.add_columns(func.count().label("images"), func.sum(counted).label("interactions"))
+        # All of them less the few imports: which one is would be a look at every row.
+        steps = select(func.count(Interaction.n)).where(of_image)
+        imports = select(func.count()).select_from(Interaction).where(of_image, text(IS_IMPORT))
+        counted = func.sum(steps.scalar_subquery() - imports.scalar_subquery())
+        return summed.add_columns(func.count().label("images"), counted.label("interactions"))
     return summed.add_columns(
         func.count().filter(func.coalesce(Interaction.n, 1) == 1).label("images"),
         func.count(Interaction.n).filter(DONE_HERE).label("interactions"),

@@ -13,6 +13,7 @@ from service.tables.people import (
 )
 from service.tables.work import (
     IMPORT,
+    IS_IMPORT,
     Activity,
     Agreement,
     Annotation,
@@ -29,6 +30,7 @@ from service.tables.work import (
 
 __all__ = [
     "IMPORT",
+    "IS_IMPORT",
     "Activity",
     "Agreement",
     "Annotation",
