@@ -190,6 +190,23 @@ def test_a_tile_leads_to_the_work_only_where_there_is_some_for_whoever_presses_i
     assert looking.evaluate("document.contentType") == "image/png"
 
 
+def test_who_submitted_something_takes_it_back_and_goes_on_with_it(
+    page: Page, sign_in: SignIn, api: httpx.Client, service: ServiceUnderTest
+) -> None:
+    project = a_project(api, images=2, use_context=False)
+    annotator = a_person(service, project.id, Role.ANNOTATOR)
+    theirs = sign_in(annotator.token).new_page()
+    with service.client(annotator.token) as their_api:
+        accept_next(their_api, project.label_id, clicks=1)
+    for who, times in ((page, 0), (theirs, 1)):
+        who.goto(f"/projects/{project.id}/images")
+        expect(who.locator(".tile").first).to_contain_text("Accepted")
+        expect(who.get_by_role("button", name="Take back")).to_have_count(times)
+    theirs.get_by_role("button", name="Take back").click()
+    expect(theirs.locator(".tile").first).to_contain_text("Returned")
+    expect(theirs.get_by_role("button", name="Take back")).to_have_count(0)
+
+
 def test_a_file_is_deleted_and_where_people_worked_on_it_only_by_its_name(
     page: Page, api: httpx.Client
 ) -> None:

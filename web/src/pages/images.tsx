@@ -6,6 +6,7 @@ import { Button } from "../parts/button";
 import { Check, Choice, Form, TextField } from "../parts/form";
 import { useRead } from "../parts/loaded";
 import { Empty, Loading } from "../parts/look";
+import { me } from "../shell/person";
 import { amendQuery, query } from "../shell/router";
 import { say } from "../shell/toasts";
 import { texts } from "../texts";
@@ -27,6 +28,7 @@ const CHIPS: Partial<Record<Schemas["State"], string>> = {
 };
 
 type Queued = Schemas["QueuedOut"];
+type Member = Schemas["MemberOut"];
 
 /** As many as are wanted behind `after`, and what those are behind that may follow. */
 async function page(
@@ -111,17 +113,18 @@ function FilterBar({ filters, onChange }: { filters: Filters; onChange: (filters
 
 interface TileProps {
   row: Queued;
-  members: ReadonlyMap<number, string>;
+  assignee: string | null;
   picked: boolean;
   onPick: ((picked: boolean) => void) | null;
   again: () => Promise<void>;
 }
 
-function Tile({ row, members, picked, onPick, again }: TileProps) {
+function Tile({ row, assignee, picked, onPick, again }: TileProps) {
   const { may } = useProject();
   const params = { path: { annotation_id: row.id } };
   const thumbnail = `/api/images/${row.image_id}/thumbnail`;
   const workable = may("annotator") && (row.state === "open" || row.state === "returned");
+  const own = row.author === me.value?.name && (row.state === "submitted" || row.state === "accepted");
   /** Whatever became of it: what is shown is as it is now, so that who was refused can try again. */
   async function thenRead(asked: Promise<unknown>): Promise<void> {
     await asked.finally(again);
@@ -134,6 +137,10 @@ function Tile({ row, members, picked, onPick, again }: TileProps) {
     return thenRead(
       told(api.POST("/api/annotations/{annotation_id}/reopen", { params: { ...params, header } })),
     );
+  }
+  function takeBack(): Promise<void> {
+    const body = { reason: t.takenBack };
+    return thenRead(told(api.POST("/api/annotations/{annotation_id}/withdraw", { params, body })));
   }
   return (
     <li class="tile">
@@ -153,14 +160,13 @@ function Tile({ row, members, picked, onPick, again }: TileProps) {
       <p class="quiet">{texts.count.interactions(row.interactions)}</p>
       {row.uncertainty !== null && <p class="quiet">{t.unsureOf(percent(row.uncertainty))}</p>}
       {row.holder && <p>{t.heldBy(row.holder, moment(row.held_until))}</p>}
-      {row.assigned_to !== null && (
-        <p>{t.assignedTo(members.get(row.assigned_to) ?? number(row.assigned_to))}</p>
-      )}
+      {assignee && <p>{t.assignedTo(assignee)}</p>}
       {row.skip_reason && <p class="quiet">{row.skip_reason}</p>}
       <div class="actions">
         {onPick && <Check label={t.pick} checked={picked} onChoice={onPick} />}
         {row.holder && may("manager") && <Button onPress={revoke}>{t.revoke}</Button>}
         {row.state === "skipped" && may("reviewer") && <Button onPress={reopen}>{t.reopen}</Button>}
+        {own && may("annotator") && <Button onPress={takeBack}>{t.takeBack}</Button>}
         {may("manager") && <FileRemoval imageId={row.image_id} image={row.image} again={again} />}
       </div>
     </li>
@@ -170,7 +176,7 @@ function Tile({ row, members, picked, onPick, again }: TileProps) {
 interface AssignProps {
   labelId: number;
   ids: number[];
-  members: ReadonlyMap<number, string>;
+  members: readonly Member[];
   done: () => Promise<void>;
 }
 
@@ -190,7 +196,9 @@ function Assign({ labelId, ids, members, done }: AssignProps) {
     say(t.changed(changed));
     await done();
   }
-  const people = [...members].map(([id, name]) => [String(id), name] as const);
+  const people = members
+    .filter((member) => member.role !== "viewer" && !member.disabled)
+    .map((member) => [String(member.user_id), member.name] as const);
   return (
     <Form class="line bar" submit={t.apply(ids.length)} onSend={assign}>
       <Choice
@@ -216,7 +224,7 @@ function Assign({ labelId, ids, members, done }: AssignProps) {
 interface TilesProps {
   labelId: number;
   filters: Filters;
-  members: ReadonlyMap<number, string>;
+  members: readonly Member[];
 }
 
 /** The images of one choice; another choice begins anew, so that nothing is picked that is not seen. */
@@ -225,6 +233,7 @@ function Tiles({ labelId, filters, members }: TilesProps) {
   const [picked, setPicked] = useState<ReadonlySet<number>>(new Set());
   const list = useRows(labelId, filters);
   const ids = list.rows.map((row) => row.id).filter((id) => picked.has(id));
+  const names = new Map(members.map((member) => [member.user_id, member.name]));
 
   const pick = (id: number) => (on: boolean) =>
     setPicked(new Set(on ? [...ids, id] : ids.filter((each) => each !== id)));
@@ -249,7 +258,9 @@ function Tiles({ labelId, filters, members }: TilesProps) {
           <Tile
             key={row.id}
             row={row}
-            members={members}
+            assignee={
+              row.assigned_to === null ? null : (names.get(row.assigned_to) ?? number(row.assigned_to))
+            }
             picked={picked.has(row.id)}
             onPick={may("manager") ? pick(row.id) : null}
             again={list.again}
@@ -284,7 +295,6 @@ export function Images() {
   const filters = filtersIn(query.value);
   const params = { path: { project_id: project.id } };
   const found = useRead(() => told(api.GET("/api/projects/{project_id}/members", { params })), [project.id]);
-  const members = new Map((found.data ?? []).map((member) => [member.user_id, member.name]));
   if (!label) return <Empty title={texts.overview.noLabels} />;
   return (
     <>
@@ -296,7 +306,7 @@ export function Images() {
         key={JSON.stringify([label.id, filters])}
         labelId={label.id}
         filters={filters}
-        members={members}
+        members={found.data ?? []}
       />
     </>
   );

@@ -99,6 +99,8 @@ export const pages = {
     pickNone: "Select none",
     revoke: "Take it back",
     reopen: "Reopen",
+    takeBack: "Take back",
+    takenBack: "taken back by who submitted it",
     removeFile: "Delete file",
     removeFileOf: (image: string) => `Delete the file of ${image}`,
     fileTakes:
