@@ -122,6 +122,7 @@ interface TileProps {
 function Tile({ row, assignee, picked, onPick, again }: TileProps) {
   const { may } = useProject();
   const params = { path: { annotation_id: row.id } };
+  const seen = { ...params, header: { "If-Match": `"${row.version}"` } };
   const thumbnail = `/api/images/${row.image_id}/thumbnail`;
   const workable = may("annotator") && (row.state === "open" || row.state === "returned");
   const own = row.author === me.value?.name && (row.state === "submitted" || row.state === "accepted");
@@ -133,14 +134,11 @@ function Tile({ row, assignee, picked, onPick, again }: TileProps) {
     return thenRead(told(api.POST("/api/annotations/{annotation_id}/revoke", { params })));
   }
   function reopen(): Promise<void> {
-    const header = { "If-Match": `"${row.version}"` };
-    return thenRead(
-      told(api.POST("/api/annotations/{annotation_id}/reopen", { params: { ...params, header } })),
-    );
+    return thenRead(told(api.POST("/api/annotations/{annotation_id}/reopen", { params: seen })));
   }
   function takeBack(): Promise<void> {
     const body = { reason: t.takenBack };
-    return thenRead(told(api.POST("/api/annotations/{annotation_id}/withdraw", { params, body })));
+    return thenRead(told(api.POST("/api/annotations/{annotation_id}/withdraw", { params: seen, body })));
   }
   return (
     <li class="tile">
