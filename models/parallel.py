@@ -19,7 +19,7 @@ def run_in_processes(count: int, work: Callable[..., Any], *arguments: Any) -> N
     """Calls ``work(*arguments)`` in ``count`` processes that know each other, and waits for all of them.
 
     Everything given must be picklable. The cores are shared out evenly. When one process fails the others
-    are ended, and its error is raised here.
+    are ended, and its error, or that of another which missed it, is raised here.
     """
     if count == 1:
         work(*arguments)
