@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import signal
 import socket
 import sys
 import threading
@@ -18,7 +19,7 @@ import redis
 import torch
 from celery import Celery
 from celery.exceptions import SecurityWarning
-from celery.signals import task_postrun, worker_ready, worker_shutting_down
+from celery.signals import task_postrun, task_prerun, worker_ready, worker_shutting_down
 
 from models.catalogue import MODELS
 from models.predictor import Predictor
@@ -53,6 +54,8 @@ THREADS = max(1, min(4, (os.cpu_count() or 1) // 2))
 # The views of a prompted image wait for each other once, not at every operation: with one thread left they
 # still take both cores, where the other one is free.
 LANES = 2
+# So many sweeps, none of them heard: among several idle workers each has its turn long before.
+DEAF = 4
 
 
 def set_up(settings: Settings) -> Bench:
@@ -136,16 +139,35 @@ def _pulse_with_every_task(redis_url: str) -> None:
 
 
 def _ask_for_sweeps(jobs: Jobs) -> None:
-    """While Celery consumes, a sweep now and then, from a thread of this process."""
+    """While Celery consumes, a sweep now and then, from a thread of this process.
+
+    Who consumes none of several is deaf: a broker that dies before a task is acknowledged leaves Celery
+    without the credit to take another. It ends then, and is started again by whoever started it.
+    """
     stopping = threading.Event()
+    working, unheard = False, 0
+
+    def begin(**_: Any) -> None:
+        nonlocal working
+        working = True
+
+    def end(**_: Any) -> None:
+        nonlocal working, unheard
+        working, unheard = False, 0
 
     def ask() -> None:
+        nonlocal unheard
         while True:
             try:
                 jobs.send(Job.SWEEP, 0)
+                unheard += not working
             except Exception:
                 logger.exception("sweep.not_sent")  # the broker is away; it is asked again soon
             if stopping.wait(INTERVAL_SECONDS):
+                return
+            if unheard >= DEAF:
+                logger.error("worker.deaf")
+                os.kill(os.getpid(), signal.SIGTERM)
                 return
 
     def start(**_: Any) -> None:
@@ -154,6 +176,8 @@ def _ask_for_sweeps(jobs: Jobs) -> None:
     def stop(**_: Any) -> None:
         stopping.set()
 
+    task_prerun.connect(begin, weak=False)
+    task_postrun.connect(end, weak=False)
     worker_ready.connect(start, weak=False)
     worker_shutting_down.connect(stop, weak=False)
 
