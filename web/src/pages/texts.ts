@@ -102,7 +102,7 @@ export const pages = {
     takeBack: "Take back",
     takenBack: "taken back by who submitted it",
     removeFile: "Delete file",
-    removeFileOf: (image: string) => `Delete the file of ${image}`,
+    removeFileOf: (image: string) => `Delete file of ${image}`,
     fileTakes:
       "The file goes for good, with all of its images and what was made of them, under every label. Its bytes are deleted a day later.",
     fileWorked: "People have worked on it.",
