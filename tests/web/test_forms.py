@@ -80,8 +80,7 @@ def test_what_is_typed_of_a_label_outlasts_the_answer_to_something_else(
     limit = page.get_by_label("Context limit of optic disc")
     expect(limit).to_have_value("12")
     page.keyboard.press("Tab")
-    expect(page.get_by_text("Saved.")).to_be_visible()
-    assert told(api.get(f"/labels/{project.label_id}"))["context_limit"] == 12
+    eventually(lambda: told(api.get(f"/labels/{project.label_id}"))["context_limit"] == 12)
 
 
 def test_who_may_not_change_the_settings_is_told_who_may(
