@@ -12,6 +12,11 @@ EIGHT_CONNECTED = np.ones((3, 3), bool)
 MIDDLE = 0.9  # of a piece's depth: who clicks there means the piece, nearer to its border a part of it
 
 
+def may_reject(newest: Sequence[Prompt]) -> bool:
+    """Whether a step is one that can reject a piece: a single negative click."""
+    return len(newest) == 1 and isinstance(newest[0], Click) and not newest[0].positive
+
+
 def rejected_piece(
     mask: NDArray[np.bool_], newest: Sequence[Prompt], earlier: Sequence[Prompt]
 ) -> NDArray[np.bool_] | None:
@@ -19,9 +24,9 @@ def rejected_piece(
 
     A step that does is a single negative click in the middle of a piece on which nothing positive was drawn.
     """
-    if len(newest) != 1 or not isinstance(newest[0], Click) or newest[0].positive:
+    if not may_reject(newest):
         return None
-    at = _pixel(newest[0].x, newest[0].y, mask)
+    at = _pixel(*anchor_points(newest[0])[0], mask)
     if not mask[at]:
         return None
     pieces, _ = ndimage.label(mask, EIGHT_CONNECTED)

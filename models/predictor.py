@@ -21,7 +21,7 @@ from torch.nn.functional import interpolate
 from models.closeup import blended, close_square, plane_for, window_on
 from models.encoding import Floats, Frame, Window, encode_prompts, grey_plane, mask_square
 from models.handles import CLOSE, WHOLE, Context, EncodedImage, Result, State
-from models.pieces import rejected_piece
+from models.pieces import may_reject, rejected_piece
 from models.policy import Chooser, choose
 from models.prompts import Prompt, all_inside
 from models.segmenter import Interruptible, Remembered, Segmenter
@@ -187,6 +187,8 @@ class Predictor:
     def _without_rejected(self, image: EncodedImage, prompts: Sequence[Prompt], previous: State) -> State:
         """The state without the piece of its mask that the newest prompts reject; as it is if they do not."""
         earlier, newest = prompts[: previous.prompts], prompts[previous.prompts :]
+        if not may_reject(newest):  # most steps: the mask before them is not needed
+            return previous
         mask = self._mask_of(previous, image, earlier)
         piece = rejected_piece(mask, newest, earlier)
         return previous if piece is None else self.drawn(image, mask & ~piece, previous.prompts)

@@ -13,12 +13,12 @@ from typing import Literal
 import numpy as np
 from scipy import ndimage
 
+from models.pieces import EIGHT_CONNECTED
 from models.prompts import Box, Click, Prompt, Scribble
 from models.strokes import Mask, Region, Rng, any_strokes, centreline_stroke, depths, region_of
 
 PromptKind = Literal["click", "scribble", "box"]
 
-EIGHT_CONNECTED = np.ones((3, 3), bool)
 SLACK = 0.08
 
 

@@ -305,7 +305,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(IntegrityError, _already_there)
     app.add_exception_handler(OperationalError, _database_away)
     app.add_exception_handler(PoolTimeout, _database_away)
-    app.add_exception_handler(OSError, _disk_full)
+    app.add_exception_handler(OSError, _system)
     app.add_exception_handler(Exception, _unknown)
 
 
@@ -346,14 +346,19 @@ async def _already_there(request: Request, error: Exception) -> JSONResponse:
 async def _database_away(request: Request, error: Exception) -> JSONResponse:
     cause = getattr(error, "orig", None)
     if getattr(cause, "sqlite_errorname", None) == "SQLITE_FULL" or isinstance(cause, DatabaseDiskFull):
-        return await _disk_full(request, OSError(ENOSPC, str(cause)))
+        return await _disk_full(request, error)
     logger.error("database.away", exc_info=error)
     return await _known(request, Busy("Nothing was changed. Please send the request again."))
 
 
-async def _disk_full(request: Request, error: Exception) -> JSONResponse:
-    if not isinstance(error, OSError) or error.errno not in (ENOSPC, EDQUOT):
+async def _system(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, OSError)
+    if error.errno not in (ENOSPC, EDQUOT):
         raise error
+    return await _disk_full(request, error)
+
+
+async def _disk_full(request: Request, error: Exception) -> JSONResponse:
     logger.error("disk.full", exc_info=error)
     detail = "Nothing was changed. Whoever runs it must free space; then please send the request again."
     return await _known(request, DiskFull(detail))

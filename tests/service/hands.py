@@ -10,7 +10,7 @@ from sqlalchemy import update
 from service.db import unit_of_work
 from service.masks import Mask, encode_change, from_png
 from service.tables import Project
-from tests.factories import CLICK, a_project, told
+from tests.factories import CLICK, AProject, a_project, told
 from tests.service.conftest import Alone
 
 SHAPE = (48, 64)
@@ -105,6 +105,21 @@ def change_settings(alone: Alone, project_id: int, **values: Any) -> None:
     """Change the settings of a project."""
     with unit_of_work(alone.sessions) as session:
         session.execute(update(Project).where(Project.id == project_id).values(**values))
+
+
+def a_reviewed_project(alone: Alone) -> AProject:
+    """A project in which everything is reviewed."""
+    project = a_project(alone.api, images=3)
+    change_settings(alone, project.id, review_every=1)
+    return project
+
+
+def submitted_by(alone: Alone, api: httpx.Client, label_id: int) -> Hand:
+    """What somebody has clicked on and submitted."""
+    hand = take_next(alone, api, label_id)
+    hand.draw()
+    assert hand.submit()["state"] == "submitted"
+    return hand
 
 
 def disc(x: float, y: float, radius: float) -> Mask:

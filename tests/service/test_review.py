@@ -16,26 +16,28 @@ from service.masks import apply_change, from_png
 from service.tables import Annotation, ContextEntry, Label, Prediction, Role, Submission
 from tests.factories import AProject, a_project, told
 from tests.service.conftest import Alone
-from tests.service.hands import SHAPE, Hand, change_settings, disc, review_next, take_next
+from tests.service.hands import (
+    SHAPE,
+    Hand,
+    a_reviewed_project,
+    change_settings,
+    disc,
+    review_next,
+    submitted_by,
+    take_next,
+)
 from tests.service.people import a_member
 from tests.service.test_assignment import change, me
 
 
 @pytest.fixture
 def project(alone: Alone) -> AProject:
-    """A project in which everything is reviewed."""
-    project = a_project(alone.api, images=3)
-    change_settings(alone, project.id, review_every=1)
-    return project
+    return a_reviewed_project(alone)
 
 
 @pytest.fixture
 def submitted(alone: Alone, project: AProject) -> Hand:
-    """What an annotator has clicked on and submitted."""
-    hand = take_next(alone, a_member(alone, project.id, Role.ANNOTATOR), project.label_id)
-    hand.draw()
-    assert hand.submit()["state"] == "submitted"
-    return hand
+    return submitted_by(alone, a_member(alone, project.id, Role.ANNOTATOR), project.label_id)
 
 
 def context_of(alone: Alone, project: AProject) -> list[tuple[int, str]]:

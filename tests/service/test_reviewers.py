@@ -9,9 +9,16 @@ from sqlalchemy import update
 from service.clock import now
 from service.db import unit_of_work
 from service.tables import Lease, Role
-from tests.factories import AProject, a_project, told
+from tests.factories import AProject, told
 from tests.service.conftest import Alone
-from tests.service.hands import Hand, change_settings, disc, review_next, take_next
+from tests.service.hands import (
+    Hand,
+    a_reviewed_project,
+    disc,
+    review_next,
+    submitted_by,
+    take_next,
+)
 from tests.service.people import a_member
 from tests.service.test_assignment import change, me
 from tests.service.test_review import versions
@@ -19,19 +26,12 @@ from tests.service.test_review import versions
 
 @pytest.fixture
 def project(alone: Alone) -> AProject:
-    """A project in which everything is reviewed."""
-    project = a_project(alone.api, images=3)
-    change_settings(alone, project.id, review_every=1)
-    return project
+    return a_reviewed_project(alone)
 
 
 @pytest.fixture
 def submitted(alone: Alone, project: AProject) -> Hand:
-    """What an annotator has clicked on and submitted."""
-    hand = take_next(alone, a_member(alone, project.id, Role.ANNOTATOR), project.label_id)
-    hand.draw()
-    hand.submit()
-    return hand
+    return submitted_by(alone, a_member(alone, project.id, Role.ANNOTATOR), project.label_id)
 
 
 def test_a_submitted_one_is_assigned_to_its_reviewer(
