@@ -60,6 +60,7 @@ class Tables(StrEnum):
 
     MAIN = "main"
     ABLATION = "ablation"
+    ABSENCE = "absence"
     GUARANTEES = "guarantees"
     PEERS = "peers"
     CALIBRATION = "calibration"

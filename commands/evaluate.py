@@ -19,13 +19,16 @@ from commands.tables import (
     WITHOUT,
     Score,
     Untouched,
+    absence_tables,
     calibrated,
     calibration_tables,
     comparison_tables,
     guarantee_tables,
+    mean_rejections,
     mean_scores,
     mean_untouched,
     overall_guarantees,
+    overall_rejections,
     untouched_tables,
     variant_tables,
 )
@@ -34,7 +37,9 @@ from models.evaluate import (
     Estimate,
     Promptable,
     Protocol,
+    Rejections,
     annotate,
+    rejections,
     summarise,
     uncertainty_calibration,
     untouched_dice,
@@ -147,6 +152,12 @@ def untouched(plan: Plan, task: Task) -> list[Untouched]:
     return [Untouched(task.name, dice)] if dice else []
 
 
+def absent(plan: Plan, task: Task) -> list[Rejections]:
+    """Images without the object; none where a task has none."""
+    found = [rejections(plan.predictor, task, CONTEXT_SIZES, seed) for seed in range(plan.seeds)]
+    return [mean_rejections(task.name, found)] if found[0].empty else []
+
+
 def guarantees(plan: Plan, task: Task) -> list[Guarantees]:
     """The mean over seeds; the wrong context is that of the next task, of another pack where there is one."""
     here = next(i for i, other in enumerate(plan.tasks) if other is task)
@@ -169,6 +180,7 @@ TABLES = {
         Measurement("untouched", untouched, mean_untouched, untouched_tables),
     ),
     "ablation": (Measurement("ablation", scored(ablated), mean_scores, variant_tables),),
+    "absence": (Measurement("absence", absent, overall_rejections, absence_tables),),
     "guarantees": (Measurement("guarantees", guarantees, overall_guarantees, guarantee_tables),),
     "peers": (Measurement("peers", scored(rivals), mean_scores, variant_tables),),
     "calibration": (Measurement("calibration", estimates, calibrated, calibration_tables),),

@@ -20,10 +20,12 @@ def read_originals(folder: Path, *, min_pixels: int) -> list[Task]:
     """The pairs of NAME and NAME_mask in a folder and those below it; the structure is what is not zero.
 
     Each volume is a task, and so are all pictures of one folder; slices with fewer than ``min_pixels`` are
-    left out, and tasks with fewer than two images. Raises CommandError for a file that cannot be read.
+    left out (those with none are the task's ``lacking``), and tasks with fewer than two images. Raises
+    CommandError for a file that cannot be read.
     """
     max_pixels = Settings().max_image_pixels
     pairs: dict[str, list[tuple[Pixels, Pixels]]] = defaultdict(list)
+    lacking: dict[str, list[Pixels]] = defaultdict(list)
     for image, mask in _paired(folder):
         try:
             slices = [(pixels, values != 0) for pixels, values in _slices(image, mask, max_pixels)]
@@ -32,8 +34,9 @@ def read_originals(folder: Path, *, min_pixels: int) -> list[Task]:
         place = (image if len(slices) > 1 else image.parent).relative_to(folder)
         name = f"{folder.resolve().name}/{place if place.name else 'images'}"
         pairs[name] += [pair for pair in slices if pair[1].sum() >= min_pixels]
+        lacking[name] += [pixels for pixels, mask in slices if not mask.any()]
     return [
-        Task(name, [pixels for pixels, _ in of], [mask for _, mask in of], ("",) * len(of))
+        Task(name, [pixels for pixels, _ in of], [mask for _, mask in of], ("",) * len(of), lacking[name])
         for name, of in pairs.items()
         if len(of) > 1
     ]

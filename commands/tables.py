@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from rich.table import Table
 
-from models.evaluate import Estimate, Summary, rank_correlation
+from models.evaluate import Estimate, Rejections, Summary, rank_correlation
 from models.guarantees import FALL, MARKS, WANTED, Guarantees, mean_guarantees
 
 WITH, WITHOUT = "with context", "without context"
@@ -76,6 +76,21 @@ def mean_untouched(several: Sequence[Untouched]) -> list[Untouched]:
             dice = {s: float(np.mean([one[s] for one in holding[size]])) for s in sizes if s <= size}
             means.append(Untouched(f"{_mean_of(len(holding[size]))} holding {size}", dice))
     return means
+
+
+def mean_rejections(name: str, several: Sequence[Rejections]) -> Rejections:
+    """The mean under a new name, of the context sizes that all of them hold."""
+    sizes = [size for size in several[0].empty if all(size in one.empty for one in several)]
+    return Rejections(
+        name,
+        {size: float(np.mean([one.empty[size] for one in several])) for size in sizes},
+        {size: float(np.mean([one.clicks[size] for one in several])) for size in sizes},
+    )
+
+
+def overall_rejections(several: Sequence[Rejections]) -> Rejections:
+    """The mean over tasks, of the context sizes that all of them hold."""
+    return mean_rejections(_mean_of(len(several)), several)
 
 
 def overall_guarantees(several: Sequence[Guarantees]) -> Guarantees:
@@ -154,6 +169,17 @@ def variant_tables(scores: Sequence[Score], means: Sequence[Score]) -> Iterator[
             row = [found[task, variant] for variant in variants]
             table.add_row(task, *(f"{s.interactions:.2f} ({s.reach_rate:.0%})" for s in row))
         yield table
+
+
+def absence_tables(several: Sequence[Rejections], mean: Rejections) -> Iterator[Table]:
+    """A row per task, then their mean."""
+    sizes = sorted({size for one in several for size in one.empty})
+    title = "Images without the object: first masks that are empty, and clicks until the mask is"
+    table = _table(title, ("task", *(f"S={s}" for s in sizes)))
+    for one in [*several, mean]:
+        cells = (f"{one.empty[s]:.0%}, {one.clicks[s]:.1f}" if s in one.empty else "" for s in sizes)
+        table.add_row(one.task, *cells)
+    yield table
 
 
 def guarantee_tables(several: Sequence[Guarantees], mean: Guarantees) -> Iterator[Table]:

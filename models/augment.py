@@ -90,10 +90,13 @@ def augment_images(
 
 
 def _on_objects(rng: Rng, masks: Masks) -> View:
-    """Windows around the whole object of each image, as a close-up sees it, inside the image."""
+    """Windows around the whole object of each image, as a close-up sees it, inside the image.
+
+    Where there is no object they are as large as the others, anywhere.
+    """
     count, side = masks.shape[0], masks.shape[1]
     shares = np.ones(count)
-    centres = np.full((2, count), (side - 1) / 2)
+    centres = rng.uniform(0, side - 1, (2, count))
     margins = rng.uniform(0.85, 1.15, (count,)) * rng.uniform(1.2, 2.2)
     for i, mask in enumerate(masks):
         if mask.any():
@@ -101,6 +104,9 @@ def _on_objects(rng: Rng, masks: Masks) -> View:
             low, high = pixels.min(axis=0), pixels.max(axis=0)
             shares[i] = (high - low + 1).max() * margins[i] / side
             centres[:, i] = (low + high) / 2
+    empty = ~masks.any((1, 2))
+    if empty.any() and not empty.all():
+        shares[empty] = np.median(shares[~empty])
     shares = np.clip(shares, SMALLEST_SHARE, 1)
     stray = np.full(count, 0.1)
     if rng.random() < 0.3:

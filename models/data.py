@@ -7,7 +7,7 @@ superpixel tasks (ScribblePrompt's synthetic labels).
 
 import zlib
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 from zipfile import BadZipFile
@@ -26,6 +26,9 @@ Rng = np.random.Generator
 Licence = Literal["A", "B", "C"]
 
 AVOID_SUBJECT = 0.7
+# Images without the object: how often the query is one, and how often the context holds some.
+ABSENT_FROM_QUERY, ABSENT_FROM_CONTEXT = 0.1, 0.25
+FEWEST_LACKING = 3
 
 
 @dataclass(frozen=True)
@@ -49,13 +52,15 @@ class Pack:
 class Task:
     """One label of one pack: images float32 (N, H, W) in [0, 1], masks bool (N, H, W).
 
-    Of files as people have them it is lists of N, each of its own size and of any kind that is predicted.
+    ``lacking`` are images in which there is nothing of it. Of files as people have them all these are lists,
+    each image of its own size and of any kind that is predicted.
     """
 
     name: str
     images: Images | list[NDArray[Any]]
     masks: Masks | list[Masks]
     subjects: tuple[str, ...]
+    lacking: Images | list[NDArray[Any]] = field(default_factory=list)
 
 
 def read_packs(folder: Path, licences: Collection[str], names: Collection[str] | None = None) -> list[Pack]:
@@ -152,6 +157,7 @@ def tasks_of(pack: Pack, *, min_images: int = 2, min_pixels: int = 16) -> list[T
                 images=_as_float(pack.images[held]),
                 masks=pack.labels[held] == value,
                 subjects=tuple(pack.subjects[i] for i in held),
+                lacking=_as_float(pack.images[_lacking(pack, value)]),
             )
             tasks.append(task)
     return tasks
@@ -160,6 +166,21 @@ def tasks_of(pack: Pack, *, min_images: int = 2, min_pixels: int = 16) -> list[T
 def _holding(pack: Pack, value: int, min_pixels: int) -> NDArray[np.intp]:
     """Indices of the images that hold at least ``min_pixels`` pixels of a label."""
     return np.flatnonzero(np.count_nonzero(pack.labels == value, axis=(1, 2)) >= min_pixels)
+
+
+def _lacking(pack: Pack, value: int) -> NDArray[np.intp]:
+    """Indices of the images without a single pixel of a label."""
+    return np.flatnonzero(~(pack.labels == value).any(axis=(1, 2)))
+
+
+def _absent(rng: Rng, context_size: int) -> NDArray[np.bool_]:
+    """In which images of an episode, the query first, the object is missing: (1 + context_size,)."""
+    absent = np.zeros(1 + context_size, bool)
+    if context_size:
+        absent[0] = rng.random() < ABSENT_FROM_QUERY
+    if rng.random() < ABSENT_FROM_CONTEXT:
+        absent[2:] = rng.random(max(0, context_size - 1)) < rng.uniform(0, 0.5)
+    return absent
 
 
 def _as_float(images: NDArray[np.uint8]) -> Images:
@@ -188,31 +209,36 @@ class EpisodeSampler:
         self._synthetic = synthetic_share
         self._superpixel = superpixel_share
         self._side = side
-        # For every pack with any usable label: (label value, indices of the images that hold it).
-        self._labels: list[tuple[Pack, list[tuple[int, NDArray[np.intp]]]]] = []
+        # For every pack with any usable label: its value, and which images hold it and which have none of it.
+        self._labels: list[tuple[Pack, list[tuple[int, NDArray[np.intp], NDArray[np.intp]]]]] = []
         for pack in self._packs:
-            held = [(k, _holding(pack, k, min_pixels)) for k in range(1, len(pack.label_names) + 1)]
-            usable = [(value, images) for value, images in held if images.size >= 2]
+            values = range(1, len(pack.label_names) + 1)
+            held = [(k, _holding(pack, k, min_pixels), _lacking(pack, k)) for k in values]
+            usable = [label for label in held if label[1].size >= 2]
             if usable:
                 self._labels.append((pack, usable))
         if not self._labels and synthetic_share < 1:
             raise ValueError("no pack holds a usable label: give packs or set synthetic_share to 1")
 
     def draw(self, rng: Rng, context_size: int) -> tuple[Images, Masks]:
-        """One episode: images (1 + context_size, side, side) in [0, 1] and masks; the query is first."""
-        kind = rng.random()
+        """One episode: images (1 + context_size, side, side) in [0, 1] and masks; the query is first.
+
+        Now and then the object is missing: from the query where there is a context to say what is meant, or
+        from images of the context other than its first.
+        """
+        kind, absent = rng.random(), _absent(rng, context_size)
         if kind < self._synthetic:
-            images, masks = sample_task(rng, 1 + context_size, self._side)
+            images, masks = sample_task(rng, 1 + context_size, self._side, absent)
         elif kind < self._synthetic + self._superpixel:
             images, masks = self._superpixels(rng, 1 + context_size)
         else:
-            images, masks = self._real(rng, context_size)
+            images, masks = self._real(rng, context_size, absent)
         return augment_images(rng, *augment_task(rng, images, masks))
 
-    def _real(self, rng: Rng, context_size: int) -> tuple[Images, Masks]:
+    def _real(self, rng: Rng, context_size: int, absent: NDArray[np.bool_]) -> tuple[Images, Masks]:
         """A data set, one of its labels, a query and its context, each drawn uniformly."""
         pack, labels = self._labels[int(rng.integers(len(self._labels)))]
-        value, held = labels[int(rng.integers(len(labels)))]
+        value, held, lacking = labels[int(rng.integers(len(labels)))]
         query = int(rng.choice(held))
         others = held[held != query]
         subject = pack.subjects[query]
@@ -222,6 +248,8 @@ class EpisodeSampler:
                 others = strangers
         context = rng.choice(others, context_size, replace=context_size > others.size)
         chosen = np.concatenate([[query], context]).astype(np.intp)
+        if lacking.size >= FEWEST_LACKING:
+            chosen[absent] = rng.choice(lacking, np.count_nonzero(absent))
         return self._sized(_as_float(pack.images[chosen]), pack.labels[chosen] == value)
 
     def _superpixels(self, rng: Rng, count: int) -> tuple[Images, Masks]:

@@ -96,8 +96,10 @@ class Annotators:
         self._ink = np.zeros((count, 3, SIDE, SIDE), np.float32)
         self._kinds = [_kind(rng) for _ in range(count)]
         self._by_protocol = rng.random(count) < episode.by_protocol
-        self.misled = (rng.random(count) < episode.misled) & has_context
-        self._waiting = (rng.random(count) < episode.untouched) & has_context & ~self.misled
+        # What is not in an image can only be told from the context, and nobody prompts for it at first.
+        absent = ~self._truths.any((1, 2)) & has_context
+        self.misled = (rng.random(count) < episode.misled) & has_context & ~absent
+        self._waiting = (rng.random(count) < episode.untouched) & has_context & ~self.misled | absent
 
     def prompt(self, predicted: Tensor | None) -> Tensor:
         """Encoded prompts (B, 3, H, W) so far, after one more step; ``predicted`` are the last logits."""

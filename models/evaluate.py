@@ -148,6 +148,38 @@ def untouched_dice(
     return {size: _mean(dices) for size, dices in scores.items()}
 
 
+@dataclass(frozen=True)
+class Rejections:
+    """Images without the object, predicted from S true masks, by S: the share whose first mask is empty, as
+    it should be, and how many negative clicks it takes until the mask is.
+    """
+
+    task: str
+    empty: dict[int, float]
+    clicks: dict[int, float]
+
+
+def rejections(
+    predictor: Promptable, task: Task, sizes: Sequence[int], seed: int, *, queries: int = 8
+) -> Rejections:
+    """``queries`` of the images that lack the object, at each S the task has images for; 20 clicks at most.
+
+    Nothing is found, and both are empty, where no image lacks it.
+    """
+    rng = np.random.default_rng(seed)
+    asked = [task.lacking[i] for i in rng.permutation(len(task.lacking))[:queries]]
+    images = [(predictor.encode_image(image), np.zeros(np.shape(image)[:2], bool)) for image in asked]
+    context = predictor.encode_context([])
+    found = Rejections(task.name, {}, {})
+    for size, i in enumerate(rng.permutation(len(task.images))[: max(sizes)], start=1):
+        context = predictor.extend_context(context, task.images[i], task.masks[i])
+        if size in sizes and images:
+            runs = [_annotate_one(predictor, im, context, t, Protocol(target=1), rng) for im, t in images]
+            found.empty[size] = _mean([first_dice for first_dice, _, _ in runs])
+            found.clicks[size] = _mean([clicks for _, clicks, _ in runs])
+    return found
+
+
 def rank_correlation(estimates: Sequence[Estimate]) -> float | None:
     """Spearman's correlation of uncertainty and true Dice: -1 where the uncertainty ranks masks perfectly.
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from models.anatomies import (
     Anatomy,
@@ -36,13 +37,16 @@ ATTEMPTS = 12
 DEMO_SEED = 8
 
 
-def sample_task(rng: Rng, count: int, side: int = 128) -> tuple[Images, Masks]:
+def sample_task(
+    rng: Rng, count: int, side: int = 128, absent: NDArray[np.bool_] | None = None
+) -> tuple[Images, Masks]:
     """One task: images (count, side, side) float32 in [0, 1], masks of the same shape.
 
-    Nearly all masks cover 0.5 to 60 % of their image; the first one is never empty.
+    Nearly all masks cover 0.5 to 60 % of their image; the first one is never empty, unless ``absent``
+    (count,) says so: from those images the object is taken away, and what surrounds it closes.
     """
     family = FAMILIES[int(rng.choice(len(FAMILIES), p=SHARES))]
-    return sample_family(rng, family, count, side)
+    return sample_family(rng, family, count, side, absent=absent)
 
 
 def demo_task(count: int) -> tuple[Images, Masks]:
@@ -51,7 +55,13 @@ def demo_task(count: int) -> tuple[Images, Masks]:
 
 
 def sample_family(
-    rng: Rng, family: "Family", count: int, side: int, *, artefacts: bool = True
+    rng: Rng,
+    family: "Family",
+    count: int,
+    side: int,
+    *,
+    artefacts: bool = True,
+    absent: NDArray[np.bool_] | None = None,
 ) -> tuple[Images, Masks]:
     """A task of one family; draws again while the foreground is degenerate."""
     for _ in range(ATTEMPTS):
@@ -63,7 +73,15 @@ def sample_family(
         labels, masks = cells(rng, count, side)
         box = slice(side // 3, side // 2)
         labels[0, box, box], masks[0, box, box] = 2, True
+    for i in () if absent is None else np.flatnonzero(absent):
+        labels[i], masks[i] = _without(labels[i], masks[i]), False
     return render(rng, labels, masks, artefacts=artefacts), masks
+
+
+def _without(labels: Labels, mask: Masks) -> Labels:
+    """The map (side, side) with the label nearest to each pixel of the mask in its place."""
+    nearest = ndimage.distance_transform_edt(mask, return_distances=False, return_indices=True)
+    return np.asarray(labels[tuple(nearest)])
 
 
 def _tissues(rng: Rng, count: int, side: int) -> Anatomy:

@@ -52,8 +52,13 @@ class Recipe:
     seed: int = 0
 
 
-def episode_loss(network: ContextMemory, batch: Batch, rng: Rng, recipe: Recipe) -> Tensor:
-    """The mean loss over the interactive steps of a batch: one encoding, one opening, several decodings."""
+def episode_loss(
+    network: ContextMemory, batch: Batch, rng: Rng, recipe: Recipe, progress: float = 1.0
+) -> Tensor:
+    """The mean loss over the interactive steps of a batch: one encoding, one opening, several decodings.
+
+    The weights of ink and harm grow with ``progress`` in [0, 1]: early they hold up the learning of all else.
+    """
     truth = batch.masks[:, 0]
     annotators = Annotators(rng, truth, recipe.episode, has_context=batch.images.shape[1] > 1)
     opened = open_query(network, batch, rng, recipe, annotators.misled)
@@ -62,10 +67,12 @@ def episode_loss(network: ContextMemory, batch: Batch, rng: Rng, recipe: Recipe)
         ink = annotators.prompt(logits).to(truth.device)
         fed_back = torch.zeros_like(truth) if logits is None else logits.detach()
         logits = network.decode(opened, torch.cat([ink, fed_back], dim=1)).float()
-        losses.append(segmentation_loss(logits, truth) + recipe.ink_weight * under_ink(logits, truth, ink))
+        under = progress * recipe.ink_weight * under_ink(logits, truth, ink)
+        losses.append(segmentation_loss(logits, truth) + under)
         dice_loss = soft_dice_loss(logits, truth)
         if before is not None:
-            losses[-1] = losses[-1] + recipe.decline_weight * (dice_loss - before).clamp_min(0).mean()
+            harm = (dice_loss - before).clamp_min(0).mean()
+            losses[-1] = losses[-1] + progress * recipe.decline_weight * harm
         before = dice_loss.detach()
     return torch.stack(losses).mean()
 
@@ -135,7 +142,7 @@ class Trainer:
             group["lr"] = rate
         rng = np.random.default_rng([self.recipe.seed, self.step, rank()])
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.half):
-            loss = episode_loss(self.network, batch, rng, self.recipe)
+            loss = episode_loss(self.network, batch, rng, self.recipe, progress)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         average_gradients(self.network.parameters())

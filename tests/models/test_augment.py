@@ -184,6 +184,14 @@ def test_a_close_up_brings_small_objects_to_the_size_of_large_ones_whole() -> No
         assert share == SMALLEST_SHARE or 0.4 < (np.ptp(rows) + 1) / (share * SIDE) < 1
 
 
+def test_a_close_up_of_nothing_is_as_large_as_the_others_and_anywhere() -> None:
+    masks = np.zeros((40, SIDE, SIDE), np.bool_)
+    masks[::2, 20:30, 20:30] = True
+    shares, offsets = _on_objects(rng(0), masks)
+    assert shares[1::2].mean() == pytest.approx(np.median(shares[::2]))
+    assert offsets[:, 1::2].std() > 2 * offsets[:, ::2].std()
+
+
 def areas_after_warps(masks: np.ndarray, *, close_views: float) -> np.ndarray:
     """Pixels of each mask after eight draws of the augmentation."""
     drawn = [augment_images(rng(s), as_images(masks), masks, close_views=close_views) for s in range(8)]

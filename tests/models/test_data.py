@@ -202,6 +202,8 @@ def test_every_label_becomes_a_task_over_the_images_that_hold_it() -> None:
     np.testing.assert_allclose(lung.images[:, 0, 0] * 255, [0, 20, 30], rtol=1e-5)
     assert lung.images.dtype == np.float32 and lung.masks.dtype == np.bool_
     np.testing.assert_array_equal(lung.masks.sum((1, 2)), [16, 20, 16])
+    assert [len(task.lacking) for task in (liver, lung)] == [1, 1]
+    np.testing.assert_allclose(lung.lacking[0] * 255, 10, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("min_pixels", "expected"), [(16, 3), (17, 2), (20, 2), (1, 4), (21, None)])
@@ -287,9 +289,22 @@ def test_an_episode_asks_for_one_label_in_images_that_hold_it() -> None:
 
 
 @pytest.mark.usefixtures("unaugmented")
+@pytest.mark.parametrize(("lacking", "expected"), [(2, False), (3, True)])
+def test_some_episodes_hold_images_without_the_object_where_a_pack_has_enough(
+    lacking: int, expected: bool
+) -> None:
+    source = sampler([pack_of(squares(*[(4,)] * 6, *[(0,)] * lacking))])
+    episodes = [~source.draw(rng(seed), 4)[1].any((1, 2)) for seed in range(200)]
+    query, first, others = (np.mean([e[place] for e in episodes]) for place in (0, 1, slice(2, None)))
+    assert first == 0  # or nothing would say what is meant
+    assert (0.03 < query < 0.2) == (0.02 < others < 0.15) == expected
+    assert not any(source.draw(rng(seed), 0)[1].sum() == 0 for seed in range(50))
+
+
+@pytest.mark.usefixtures("unaugmented")
 @pytest.mark.parametrize(("synthetic", "superpixel"), [(0.5, 0.2), (0.0, 0.6), (1.0, 0.0), (0.0, 0.0)])
 def test_the_shares_are_kept(monkeypatch: pytest.MonkeyPatch, synthetic: float, superpixel: float) -> None:
-    def made_up(_: np.random.Generator, count: int, side: int) -> tuple[Images, Masks]:
+    def made_up(_: np.random.Generator, count: int, side: int, *_absent: Masks) -> tuple[Images, Masks]:
         return np.full((count, side, side), 0.999, np.float32), np.ones((count, side, side), np.bool_)
 
     monkeypatch.setattr(data, "sample_task", made_up)

@@ -152,6 +152,13 @@ def test_a_misled_element_is_prompted_at_the_first_step_and_an_untouched_one_is_
     assert not untouched.misled.any() and not any(inked(untouched.prompt(None)))
 
 
+def test_nobody_prompts_at_first_for_what_is_not_there_nor_is_misled_about_it() -> None:
+    empty = annotators(truth=0 * discs(COUNT), misled=1.0, untouched=0.0)
+    assert not empty.misled.any() and not any(inked(empty.prompt(None)))
+    ink = empty.prompt(torch.full((COUNT, 1, SIDE, SIDE), 3.0))
+    assert ink[:, NEGATIVE].any() and not ink[:, POSITIVE].any()
+
+
 def test_elements_are_misled_and_untouched_by_their_shares_and_never_both() -> None:
     crowd = annotators(truth=discs(100), misled=0.3, untouched=0.5)
     touched = np.array(inked(crowd.prompt(None)))

@@ -10,6 +10,7 @@ from models.evaluate import (
     Row,
     annotate,
     rank_correlation,
+    rejections,
     summarise,
     uncertainty_calibration,
     untouched_dice,
@@ -85,6 +86,18 @@ def test_calibration_asks_about_the_same_images_at_every_size(predictor: Predict
     assert all(0 <= e.uncertainty <= 1 and 0 <= e.dice <= 1 for e in estimates)
     dice = untouched_dice(predictor, task, sizes, seed=3, queries=queries)
     assert dice[3] == np.mean([e.dice for e in estimates if e.context_size == 3])
+
+
+def test_images_without_the_object_are_clicked_until_their_masks_are_empty(task: Task) -> None:
+    lacking = task.images[:2].repeat(2, 0)
+    without = Task(task.name, task.images, task.masks, task.subjects, lacking)
+    # It copies a mask, whatever is clicked: nothing is ever empty, and the budget ends.
+    found = rejections(MaskCopy(), without, (1, 4, 16), seed=0)
+    assert found.empty == {1: 0, 4: 0} and found.clicks == {1: 20, 4: 20}
+    blank = Task(task.name, task.images, np.zeros_like(task.masks), task.subjects, lacking)
+    found = rejections(MaskCopy(), blank, (1, 4), seed=0)
+    assert found.empty == {1: 1, 4: 1} and found.clicks == {1: 0, 4: 0}
+    assert not rejections(MaskCopy(), task, (1, 4), seed=0).empty
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def roc_area(values: NDArray[np.float32], inside: NDArray[np.bool_]) -> float:
 def test_every_family_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[Family] = []
 
-    def noted(_: np.random.Generator, family: Family, count: int, side: int) -> Task:
+    def noted(_: np.random.Generator, family: Family, count: int, side: int, **_absent: object) -> Task:
         drawn.append(family)
         return np.zeros((count, side, side), np.float32), np.zeros((count, side, side), np.bool_)
 
@@ -115,6 +115,22 @@ def test_a_family_that_only_makes_degenerate_tasks_is_replaced(share: int) -> No
     assert len(calls) > 1
     assert masks[0].any() and not masks.all((1, 2)).any()
     assert images.shape == masks.shape == (3, SIDE, SIDE)
+
+
+def test_an_object_is_taken_away_and_what_surrounds_it_closes() -> None:
+    def ringed(_: np.random.Generator, count: int, side: int) -> Anatomy:
+        labels = np.full((count, side, side), 3, np.uint8)
+        labels[:, 10:40, 10:40] = 1
+        labels[:, 20:30, 20:30] = 2
+        return labels, labels == 2
+
+    absent = np.array([True, False, True])
+    images, masks = sample_family(rng(0), ringed, 3, SIDE, artefacts=False, absent=absent)
+    assert masks.any((1, 2)).tolist() == [False, True, False]
+    place = slice(22, 28)
+    ring, outside = images[:, 12:18, 12:38].mean((1, 2)), images[:, 45:, 45:].mean((1, 2))
+    closed = abs(images[:, place, place].mean((1, 2)) - ring) < 0.5 * abs(ring - outside)
+    assert closed.tolist() == [True, False, True]
 
 
 @pytest.mark.parametrize(("count", "side"), [(1, 128), (17, 32), (2, 200)])
