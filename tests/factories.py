@@ -84,6 +84,12 @@ def a_project(api: httpx.Client, *, images: int = 3, use_context: bool = True) -
     return AProject(project["id"], label["id"], image_ids)
 
 
+def review_all(api: httpx.Client, project: AProject) -> None:
+    """Whatever is submitted in the project waits for a review from now on."""
+    etag = api.get(f"/projects/{project.id}").headers["etag"]
+    told(api.patch(f"/projects/{project.id}", json={"review_every": 1}, headers={"If-Match": etag}))
+
+
 def stored_image(
     session: Session, project_id: int, digest: str, *, width: int = 64, height: int = 48
 ) -> Image:

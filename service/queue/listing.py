@@ -108,7 +108,7 @@ def locked_many(session: Session, label_id: int, ids: Sequence[int]) -> Sequence
 
 
 def _listed() -> Select[*tuple[Any, ...]]:
-    author, holder = aliased(User), aliased(User)
+    author, holder, accepted_by = aliased(User), aliased(User), aliased(User)
     drawn = (
         select(func.count(Interaction.id))
         .where(Interaction.annotation_id == Annotation.id, Interaction.edit.is_distinct_from(IMPORT))
@@ -126,6 +126,7 @@ def _listed() -> Select[*tuple[Any, ...]]:
             (-Annotation.rank).label("priority"),
             Annotation.assigned_to,
             author.name.label("author"),
+            accepted_by.name.label("accepted_by"),
             holder.name.label("holder"),
             Lease.expires_at.label("held_until"),
             drawn.label("interactions"),
@@ -139,6 +140,7 @@ def _listed() -> Select[*tuple[Any, ...]]:
         .join(Image, Image.id == Annotation.image_id)
         .join(Label, Label.id == Annotation.label_id)
         .outerjoin(author, author.id == Annotation.author_id)
+        .outerjoin(accepted_by, accepted_by.id == Annotation.accepted_by)
         .outerjoin(Lease, and_(Lease.annotation_id == Annotation.id, live(now())))
         .outerjoin(holder, holder.id == Lease.user_id)
     )

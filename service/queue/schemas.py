@@ -64,6 +64,7 @@ class QueuedOut(BaseModel):
     priority: int
     assigned_to: int | None
     author: str | None
+    accepted_by: str | None
     holder: str | None
     held_until: datetime | None
     interactions: int

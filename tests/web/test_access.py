@@ -8,7 +8,7 @@ from playwright.sync_api import Page, ViewportSize, expect
 
 from service.tables import Role
 from tests.conftest import ServiceUnderTest
-from tests.factories import AProject, a_project, accept_next, told
+from tests.factories import AProject, a_project, accept_next, review_all, told
 from tests.web.axe import faults
 from tests.web.conftest import Desk, SignIn
 from tests.web.people import a_person, end_login
@@ -18,11 +18,6 @@ pytestmark = pytest.mark.parametrize("service", ["sqlite"], indirect=True)
 Faults = dict[str, list[tuple[str, str]]]
 # A page of 1440 x 900 that is enlarged to 200 % has so much room.
 HALF: ViewportSize = {"width": 720, "height": 450}
-
-
-def review_all(api: httpx.Client, project: AProject) -> None:
-    etag = api.get(f"/projects/{project.id}").headers["etag"]
-    told(api.patch(f"/projects/{project.id}", json={"review_every": 1}, headers={"If-Match": etag}))
 
 
 @pytest.fixture

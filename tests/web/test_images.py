@@ -10,7 +10,7 @@ from playwright.sync_api import Locator, Page, expect
 from service.db import unit_of_work
 from service.tables import Annotation, Role
 from tests.conftest import ServiceUnderTest
-from tests.factories import a_project, accept_next, open_next, png, told, upload
+from tests.factories import a_project, accept_next, open_next, png, review_all, told, upload
 from tests.web.conftest import SignIn, eventually
 from tests.web.people import a_person
 
@@ -205,6 +205,27 @@ def test_who_submitted_something_takes_it_back_and_goes_on_with_it(
     theirs.get_by_role("button", name="Take back").click()
     expect(theirs.locator(".tile").first).to_contain_text("Returned")
     expect(theirs.get_by_role("button", name="Take back")).to_have_count(0)
+
+
+def test_nobody_is_asked_to_take_back_what_a_reviewer_has_accepted(
+    sign_in: SignIn, api: httpx.Client, service: ServiceUnderTest
+) -> None:
+    project = a_project(api, images=2, use_context=False)
+    review_all(api, project)
+    annotator = a_person(service, project.id, Role.ANNOTATOR)
+    with service.client(annotator.token) as theirs:
+        for _ in range(2):
+            accept_next(theirs, project.label_id, clicks=1)
+    opened = told(api.post(f"/labels/{project.label_id}/review/next"))
+    annotation = opened["annotation"]
+    headers = {"Lease-Token": opened["lease"]["token"], "If-Match": f'"{annotation["version"]}"'}
+    told(api.post(f"/annotations/{annotation['id']}/accept", headers=headers))
+    page = sign_in(annotator.token).new_page()
+    page.goto(f"/projects/{project.id}/images")
+    accepted, submitted = page.locator(".tile").nth(0), page.locator(".tile").nth(1)
+    expect(accepted).to_contain_text("Accepted")
+    expect(submitted.get_by_role("button", name="Take back")).to_have_count(1)
+    expect(accepted.get_by_role("button", name="Take back")).to_have_count(0)
 
 
 def test_a_file_is_deleted_and_where_people_worked_on_it_only_by_its_name(

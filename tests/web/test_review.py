@@ -8,7 +8,7 @@ from playwright.sync_api import Locator, expect
 
 from service.tables import Role
 from tests.conftest import ServiceUnderTest
-from tests.factories import AProject, a_project, accept_next, told
+from tests.factories import AProject, a_project, accept_next, review_all, told
 from tests.web.conftest import Desk, SignIn, eventually
 from tests.web.people import Person, a_person, end_login, sign_in_again
 
@@ -25,9 +25,7 @@ class Submitted(AProject):
 @pytest.fixture
 def submitted(api: httpx.Client, service: ServiceUnderTest) -> Submitted:
     project = a_project(api)
-    change = {"review_every": 1}
-    etag = api.get(f"/projects/{project.id}").headers["etag"]
-    told(api.patch(f"/projects/{project.id}", json=change, headers={"If-Match": etag}))
+    review_all(api, project)
     author = a_person(service, project.id, Role.ANNOTATOR)
     with service.client(author.token) as annotator:
         for _ in range(2):

@@ -71,8 +71,9 @@ test("who goes back is asked, and stays where they were", async () => {
 
 /** Files of which the first is on its way until `arrive` is called. */
 async function uploads() {
-  const { startUploads, Uploads } = await import("../src/pages/uploading");
-  startUploads();
+  const { Uploads } = await import("../src/pages/uploading");
+  const { startUnderWay } = await import("../src/shell/under-way");
+  startUnderWay();
   let arrive = () => {};
   const uploads = new Uploads({
     digest: async () => null,

@@ -2968,6 +2968,8 @@ export interface components {
             assigned_to: number | null;
             /** Author */
             author: string | null;
+            /** Accepted By */
+            accepted_by: string | null;
             /** Holder */
             holder: string | null;
             /** Held Until */

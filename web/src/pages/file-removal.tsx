@@ -29,7 +29,7 @@ export function FileRemoval({ imageId, image, again }: Props) {
     } catch (error) {
       if (!(error instanceof Problem) || error.code !== "file_in_use") throw error;
       setWorked({ name: source_name, work: counted(error.extra.work as Record<string, number>) });
-      return Promise.reject(new Problem(error.status, error.code, t.fileWorked));
+      throw new Problem(error.status, error.code, t.fileWorked);
     }
     say(t.fileRemoved(source_name));
     await again();

@@ -125,6 +125,7 @@ function Tile({ row, assignee, picked, onPick, again }: TileProps) {
   const seen = { ...params, header: { "If-Match": `"${row.version}"` } };
   const thumbnail = `/api/images/${row.image_id}/thumbnail`;
   const workable = may("annotator") && (row.state === "open" || row.state === "returned");
+  const decided = row.state === "accepted" && row.accepted_by !== row.author;
   const own = row.author === me.value?.name && (row.state === "submitted" || row.state === "accepted");
   /** Whatever became of it: what is shown is as it is now, so that who was refused can try again. */
   async function thenRead(asked: Promise<unknown>): Promise<void> {
@@ -164,7 +165,7 @@ function Tile({ row, assignee, picked, onPick, again }: TileProps) {
         {onPick && <Check label={t.pick} checked={picked} onChoice={onPick} />}
         {row.holder && may("manager") && <Button onPress={revoke}>{t.revoke}</Button>}
         {row.state === "skipped" && may("reviewer") && <Button onPress={reopen}>{t.reopen}</Button>}
-        {own && may("annotator") && <Button onPress={takeBack}>{t.takeBack}</Button>}
+        {own && may(decided ? "reviewer" : "annotator") && <Button onPress={takeBack}>{t.takeBack}</Button>}
         {may("manager") && <FileRemoval imageId={row.image_id} image={row.image} again={again} />}
       </div>
     </li>

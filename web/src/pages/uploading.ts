@@ -1,8 +1,9 @@
 // Files on their way into a project: what it has already is not sent, each has its own progress, and what
 // failed can be sent again. It goes on while other pages are looked at.
 
-import { computed, effect, signal } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
 import { api, Problem, type Schemas, send, told } from "../api/client";
+import { underWay } from "../shell/under-way";
 import { digestOf, type Found } from "./files";
 
 export type Stage = "waiting" | "sending" | "stored" | "known" | "refused" | "failed";
@@ -29,21 +30,6 @@ const LOOKED_UP_AT_ONCE = 32;
 // A digest needs the file in memory.
 const LARGEST_DIGESTED = 512e6;
 const UNSETTLED = new Set<Stage>(["waiting", "sending"]);
-
-/** How many lots of files are on their way, into any project. */
-const underWay = signal(0);
-
-/** Whether files are on their way; they arrive as long as the page is there and somebody is signed in. */
-export const uploading = computed(() => underWay.value > 0);
-
-/** Whoever leaves the page is asked first as long as files are on their way. */
-export function startUploads(): void {
-  const ask = (event: BeforeUnloadEvent) => event.preventDefault();
-  effect(() => {
-    if (uploading.value) addEventListener("beforeunload", ask);
-    else removeEventListener("beforeunload", ask);
-  });
-}
 
 export class Uploads {
   readonly items = signal<readonly Item[]>([]);
@@ -80,12 +66,7 @@ export class Uploads {
   }
 
   private queue(ids: number[]): Promise<void> {
-    underWay.value += 1;
-    this.work = this.work
-      .then(() => this.sendAll(ids))
-      .finally(() => {
-        underWay.value -= 1;
-      });
+    this.work = underWay(this.work.then(() => this.sendAll(ids)));
     return this.work;
   }
 

@@ -2,9 +2,9 @@
 
 import { signal } from "@preact/signals";
 import { api, onSignedOut, Problem, type Schemas, told } from "../api/client";
-import { uploading } from "../pages/uploading";
 import { texts } from "../texts";
 import { stays } from "./router";
+import { isUnderWay } from "./under-way";
 
 /** Null: nobody; undefined: not known yet. */
 export const me = signal<Schemas["Me"] | null | undefined>(undefined);
@@ -58,7 +58,7 @@ export function entered(person: Schemas["Me"]): void {
 
 /** End the login, unless something would be lost; what waited for one gives up. */
 export async function signOut(): Promise<void> {
-  if (stays() || (uploading.value && !confirm(texts.upload.leave))) return;
+  if (stays() || (isUnderWay.value && !confirm(texts.upload.leave))) return;
   await api.POST("/api/auth/logout").catch(() => null);
   me.value = null;
   settle(false);
