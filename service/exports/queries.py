@@ -208,7 +208,8 @@ MASK = func.coalesce(
 
 def _exported(of: Scope) -> tuple[Any, ...]:
     """What came after the export was asked for is not in it: its steps read one after the other."""
-    chosen = Annotation.label_id.in_(of.label_ids), Annotation.state.in_(of.states)
+    # The sum is for SQLite, which would go through all of a label for each page, not from image to image.
+    chosen = (Annotation.label_id + 0).in_(of.label_ids), Annotation.state.in_(of.states)
     since = Annotation.accepted_at if of.states == (State.ACCEPTED,) else Annotation.submitted_at
     return *chosen, MASK.is_not(None), since <= of.made_at
 
