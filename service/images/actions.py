@@ -2,6 +2,7 @@
 
 import re
 import tempfile
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -187,6 +188,7 @@ def _put_in_order(images: list[Image]) -> None:
 def clean_name(filename: str) -> str:
     """A file and the folders that it is in, as ``a/b/name``, without what cannot be shown.
 
+    A letter with an accent is one sign, wherever the name comes from: macOS writes two in archives.
     Of a path that leads elsewhere, from a root, a drive or upwards, only the last part is kept.
     """
     parts = [_shown(part) for part in re.split(r"[/\\]", filename)]
@@ -203,4 +205,5 @@ def shortened(name: str, longest: int) -> str:
 
 
 def _shown(part: str) -> str:
-    return "".join(sign for sign in part if sign.isprintable()).strip()
+    composed = unicodedata.normalize("NFC", part)
+    return "".join(sign for sign in composed if sign.isprintable()).strip()

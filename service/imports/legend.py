@@ -6,6 +6,7 @@ project that it comes into.
 
 import json
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from service.errors import ImageDamaged, MaskHomeless, MaskUnlabelled
 from service.exports.naming import CONTENTS, IMAGES, LABEL_MAPS, MASKS, VOLUMES
+from service.images.actions import clean_name
 from service.images.limits import damaged
 from service.images.slices import Pixels
 from service.tables import Label
@@ -61,7 +63,10 @@ def read_legend(data: bytes) -> Legend | None:
     try:
         with damaged(""):
             told = json.loads(data)
-            labels = [(int(each["value"]), str(each["name"]), str(each["folder"])) for each in told["labels"]]
+            labels = [
+                (int(each["value"]), str(each["name"]), clean_name(str(each["folder"])))
+                for each in told["labels"]
+            ]
             separate = bool(told["separate"])
     except ImageDamaged:
         return None
@@ -79,8 +84,11 @@ class Key:
     value: int | None = None
 
     def label_id(self, name: str) -> int:
-        """The label of that name, however it is capitalized; MaskHomeless when the project has none."""
-        same = [each for each in self.labels if each.name.casefold() == name.casefold()]
+        """The label of that name, however it is capitalized and its accents are written.
+
+        MaskHomeless when the project has none.
+        """
+        same = [each for each in self.labels if _alike(each.name) == _alike(name)]
         for label in sorted(same, key=lambda each: each.name != name):
             return label.id
         raise MaskHomeless(f"The project has no label called {name!r}. Add it, or say which it is of.")
@@ -143,6 +151,10 @@ class Key:
             return Meaning(name, self.label.id, self.value)
         names = {value: label.name for value, label in enumerate(self.labels, start=1)}
         return Meaning(name, names=names)
+
+
+def _alike(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _beside(name: str, legends: Mapping[str, Legend]) -> tuple[str, Legend | None]:

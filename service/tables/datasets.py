@@ -70,7 +70,7 @@ class Source(Table):
     """A file as it was uploaded; its bytes are kept under ``digest``."""
 
     __tablename__ = "sources"
-    __table_args__ = (UniqueConstraint("project_id", "digest"),)
+    __table_args__ = (UniqueConstraint("project_id", "digest"), Index(None, "project_id", "name"))
 
     id: Mapped[int] = mapped_column(primary_key=True)
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"))
@@ -95,6 +95,7 @@ class Image(Table):
         UniqueConstraint("source_id", "frame"),
         Index(None, "project_id", "id"),
         Index(None, "project_id", "series", "place"),
+        Index(None, "project_id", "name"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

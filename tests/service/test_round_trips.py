@@ -1,5 +1,6 @@
 """What a project exports can be imported again: the same masks, to the pixel, under the same labels."""
 
+import unicodedata
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -182,6 +183,17 @@ def test_two_images_that_an_export_calls_alike_are_not_taken_for_each_other(alon
     answer = alone.api.post(f"/projects/{home.id}/masks", files=[("files", ("export.zip", export))])
     assert "2 images" in told(answer, 422)["files"][0]["problem"]["detail"]
     assert accepted(alone, home) == {}
+
+
+def test_an_export_that_a_mac_has_packed_again_is_the_same(alone: Alone) -> None:
+    typed = unicodedata.normalize("NFD", "Körper")
+    origin, home = a_set(alone, (typed, "Zelle")), a_set(alone, ("Zelle", "Körper"))
+    mask = pixels(11, 13) > 99
+    put_mask(alone, origin.labels[typed], origin.images["plain.png"].id, mask)
+    files = unpacked(download(alone, finished(alone, origin.id, "png")))
+    packed = {unicodedata.normalize("NFD", name): data for name, data in files.items()}
+    bring_back(alone, home, "again.zip", zipped(packed))
+    assert same(accepted(alone, home), {("plain.png", "Körper"): mask})
 
 
 def test_masks_in_a_folder_that_is_of_no_listed_label_are_of_none(alone: Alone) -> None:
