@@ -5,6 +5,7 @@ from pathlib import Path
 
 from models import published
 from models.catalogue import MODELS, weight_files
+from models.devices import device_called
 from models.memory_segmenter import MemorySegmenter
 from models.predictor import Predictor
 from models.segmenter import Segmenter
@@ -28,9 +29,10 @@ def load(name: str, *, device: str = "cpu", weights: str | Path | None = None, l
 
     ``weights`` is a file to use instead of the one that ships; for a published model it is its official
     file, or the folder that holds it (MultiverSeg needs ScribblePrompt-UNet's beside its own). Raises
-    ValueError for an unknown name, a damaged shipped file (its checksum is verified) and weights that
-    are not this model's. Nothing is downloaded, ever.
+    ValueError for an unknown name, a damaged shipped file (its checksum is verified), weights that are not
+    this model's and a device that is not there. Nothing is downloaded, ever.
     """
+    device = device_called(device)
     files = _files(name, None if weights is None else Path(weights))
     for path in files:
         if not path.is_file():

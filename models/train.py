@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from models.data import EpisodeSampler, read_packs
+from models.devices import device_called
 from models.encoding import SIDE
 from models.episodes import Annotators, Batch, Batches, Episode, accepted_context
 from models.losses import segmentation_loss, soft_dice_loss, under_ink
@@ -223,6 +224,7 @@ def train(
     With several ``processes`` (on a CPU) every step learns from a batch of each.
     Returns the path of the weights (the moving average).
     """
+    device = device_called(device)
     if processes > 1 and device != "cpu":
         raise ValueError(f"Several processes train together on a CPU only, not on {device}.")
     if minutes <= 0:

@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 import httpx
 
+from service.version import HEADER, VERSION
+
 AWAY = {502, 503, 504}  # a proxy without its service, a service without its database
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 
@@ -31,7 +33,7 @@ class Connection:
         self.patience = patience
         self._http = httpx.Client(
             base_url=f"{url.rstrip('/')}/api",
-            headers={"Authorization": f"Bearer {token}"},
+            headers={"Authorization": f"Bearer {token}", HEADER: VERSION},
             timeout=httpx.Timeout(10.0, read=60.0),
         )
 

@@ -9,12 +9,12 @@ from fastapi import Depends, Header, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.orm import Session, sessionmaker
 
-from service import browser, idempotency
+from service import browser, idempotency, version
 from service.accounts.actions import note_use, use_is_noted
 from service.accounts.queries import Person, user_of_token
 from service.audit import actions as audit
 from service.db import glancing, unit_of_work
-from service.errors import LeaseRequired, NotAuthenticated, NotFound, VersionRequired
+from service.errors import LeaseRequired, NotAuthenticated, NotFound, OtherVersion, VersionRequired
 from service.events import Events as EventsPort
 from service.idempotency import Once
 from service.jobs import Jobs as JobsPort
@@ -71,8 +71,15 @@ def admitted(
 ) -> Admitted:
     """Every route of the API asks this first: whether the caller may do what they ask for.
 
-    Who that is says a token, in the header of a script or in the cookie of a browser.
+    Who that is says a token, in the header of a script or in the cookie of a browser. A client that says
+    which version it is has to be of ours.
     """
+    client = request.headers.get(version.HEADER, version.VERSION)
+    if not version.fits(client):
+        raise OtherVersion(
+            f"The client is of Accrue {client}, the service of {version.VERSION}. "
+            f"Install accrue=={version.VERSION} where the client runs."
+        )
     operation = request.scope["route"].name
     token = bearer.credentials if bearer else browser.login_of(request, rules.public_url)
     if bearer is None:

@@ -66,6 +66,10 @@ class LabelInUse(Conflict):
     code, title = "label_in_use", "There is work under this label"
 
 
+class OtherVersion(Conflict):
+    code, title = "other_version", "Client and service are of different versions"
+
+
 class FileInUse(Conflict):
     code, title = "file_in_use", "There is work on this file"
 

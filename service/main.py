@@ -32,6 +32,7 @@ from service.review import routes as review
 from service.settings import Settings
 from service.storage import Storage, open_storage
 from service.team import routes as team
+from service.version import VERSION
 
 FEATURES = (
     accounts,
@@ -110,6 +111,7 @@ def assemble(
     """The application over the given ports."""
     app = FastAPI(
         title="Accrue",
+        version=VERSION,
         openapi_url="/api/openapi.json",
         docs_url=None,  # its page would load scripts from elsewhere
         redoc_url=None,

@@ -10,6 +10,7 @@ import pytest
 from commands.users import add_token
 from models.prompts import Box, Click, Scribble
 from service.client import Accrue, RefusedError
+from service.version import HEADER, VERSION
 from tests.conftest import ServiceUnderTest
 from tests.factories import a_project, png
 
@@ -168,6 +169,20 @@ def test_a_wrong_token_is_refused(service: ServiceUnderTest) -> None:
     with Accrue(service.base_url, "acc_wrong") as client, pytest.raises(RefusedError) as refused:
         client.me()
     assert refused.value.status == 401
+
+
+@pytest.mark.parametrize(("other", "fits"), [("{0}.{1}.99", True), ("{0}.99.0", False), ("99.{1}.0", False)])
+def test_a_client_of_another_version_is_told_which_to_install(
+    client: Accrue, monkeypatch: pytest.MonkeyPatch, other: str, fits: bool
+) -> None:
+    told = other.format(*VERSION.split("."))
+    monkeypatch.setitem(client._http.headers, HEADER, told)
+    if fits:
+        assert client.projects() is not None
+        return
+    with pytest.raises(RefusedError, match=f"{told}, the service of {VERSION}. Install") as refused:
+        client.projects()
+    assert (refused.value.status, refused.value.code) == (409, "other_version")
 
 
 def test_each_person_has_a_token_of_their_own(service: ServiceUnderTest) -> None:

@@ -22,6 +22,7 @@ from celery.exceptions import SecurityWarning
 from celery.signals import task_postrun, task_prerun, worker_ready, worker_shutting_down
 
 from models.catalogue import MODELS
+from models.devices import device_called
 from models.predictor import Predictor
 from models.prompts import Click
 from models.registry import load
@@ -185,6 +186,7 @@ def _ask_for_sweeps(jobs: Jobs) -> None:
 def _warm(name: str, *, device: str, weights_dir: Path | None) -> Predictor:
     """The model, after one prediction: the first one of a process is several times slower."""
     ships = name in MODELS and MODELS[name].sha256 is not None
+    device = device_called(device)
     lanes = LANES if device == "cpu" else 1
     predictor = load(name, device=device, weights=None if ships else weights_dir, lanes=lanes)
     image = predictor.encode_image(np.eye(128, dtype=np.float32))

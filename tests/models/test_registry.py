@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from models.catalogue import MODELS, SCRIBBLEPROMPT_UNET, SHIPPED, installed
+from models.devices import device_called
 from models.memory import ContextMemory, MemoryConfig
 from models.prompts import Click
 from models.registry import BUILDERS, load
@@ -25,6 +26,16 @@ def test_every_model_loads_and_follows_a_click(name: str) -> None:
     image = predictor.encode_image(np.where(disc, 200, 60).astype(np.uint8))
     result = predictor.predict(image, [Click(50.5, 40.5)], context=predictor.encode_context([]))
     assert (result.mask & disc).sum() / (result.mask | disc).sum() > 0.6
+
+
+def test_a_device_is_chosen_or_refused_when_it_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    for there, expected in ((False, "cpu"), (True, "cuda")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
+        assert device_called("auto") == expected
+    assert device_called("cpu") == "cpu"
+    for name in ("cuda:99", "coprocessor"):
+        with pytest.raises(ValueError, match=f"no device '{name}' here; choose auto, cpu"):
+            load("memory-v1", device=name)
 
 
 @pytest.mark.parametrize("name", installed())
