@@ -49,40 +49,50 @@ class Episode:
 
 
 class Batch(NamedTuple):
-    """B tasks: images and masks (B, 1 + S, 1, H, W), float32, the query first."""
+    """B tasks: images and masks (B, 1 + S, 1, H, W), float32, the query first.
+
+    ``steps`` is how many predictions their annotators see.
+    """
 
     images: Tensor
     masks: Tensor
+    steps: int
 
     def to(self, device: torch.device) -> "Batch":
         """The same on ``device``."""
-        return Batch(self.images.to(device), self.masks.to(device))
+        return self._replace(images=self.images.to(device), masks=self.masks.to(device))
 
 
 class Batches(IterableDataset[Batch]):
-    """An endless stream of batches; each part of a training and each of its loaders has its own."""
+    """An endless stream of batches; each part of a training and each of its loaders has its own.
+
+    At every step all parts have batches of the same size, so that none waits long for another.
+    """
 
     def __init__(
         self, sampler: EpisodeSampler, episode: Episode, *, seed: int, start: int, part: int = 0
     ) -> None:
         super().__init__()
         self.sampler, self.episode = sampler, episode
-        self.seeds = (seed, start, part)
+        self.seeds, self.part = (seed, start), part
 
     def __iter__(self) -> Iterator[Batch]:
         info = get_worker_info()
-        rng = np.random.default_rng([*self.seeds, info.id if info else 0])
+        loader = info.id if info else 0
+        together = np.random.default_rng([*self.seeds, loader])
+        alone = np.random.default_rng([*self.seeds, loader, 1 + self.part])
         while True:
-            yield self._batch(rng)
+            yield self._batch(together, alone)
 
-    def _batch(self, rng: Rng) -> Batch:
-        empty = rng.random() < self.episode.no_context
-        size = 0 if empty else int(np.exp(rng.uniform(0, np.log(self.episode.largest_context + 1))))
+    def _batch(self, together: Rng, rng: Rng) -> Batch:
+        empty = together.random() < self.episode.no_context
+        size = 0 if empty else int(np.exp(together.uniform(0, np.log(self.episode.largest_context + 1))))
+        steps = int(together.choice(self.episode.steps))
         drawn = [self.sampler.draw(rng, size) for _ in range(self.episode.batch)]
         images = torch.from_numpy(np.stack([images for images, _ in drawn]))[:, :, None]
         masks = torch.from_numpy(np.stack([masks for _, masks in drawn]))[:, :, None].float()
         low, high = images.amin((-2, -1), True), images.amax((-2, -1), True)
-        return Batch((images - low) / (high - low).clamp_min(1e-3), masks)
+        return Batch((images - low) / (high - low).clamp_min(1e-3), masks, steps)
 
 
 class Annotators:

@@ -64,7 +64,7 @@ def episode_loss(
     annotators = Annotators(rng, truth, recipe.episode, has_context=batch.images.shape[1] > 1)
     opened = open_query(network, batch, rng, recipe, annotators.misled)
     logits, before, losses = None, None, []
-    for _ in range(int(rng.choice(recipe.episode.steps))):
+    for _ in range(batch.steps):
         ink = annotators.prompt(logits).to(truth.device)
         fed_back = torch.zeros_like(truth) if logits is None else logits.detach()
         logits = network.decode(opened, torch.cat([ink, fed_back], dim=1)).float()
@@ -224,9 +224,9 @@ def train(
     With several ``processes`` (on a CPU) every step learns from a batch of each.
     Returns the path of the weights (the moving average).
     """
-    device = device_called(device)
     if processes > 1 and device != "cpu":
         raise ValueError(f"Several processes train together on a CPU only, not on {device}.")
+    device = device_called(device)
     if minutes <= 0:
         raise ValueError(f"training takes more than {minutes:g} minutes")
     if start is not None:

@@ -88,7 +88,7 @@ def inked(ink: Tensor) -> list[bool]:
 
 def test_batches_hold_queries_and_contexts_scaled_as_the_predictor_scales() -> None:
     episode = Episode(batch=2, largest_context=3, no_context=0.2)
-    for images, masks in islice(Batches(SYNTHETIC, episode, seed=0, start=0), 3):
+    for images, masks, _ in islice(Batches(SYNTHETIC, episode, seed=0, start=0), 3):
         assert images.shape == masks.shape == (2, images.shape[1], 1, SIDE, SIDE)
         assert images.dtype == masks.dtype == torch.float32
         assert 1 <= images.shape[1] <= 4
@@ -97,7 +97,7 @@ def test_batches_hold_queries_and_contexts_scaled_as_the_predictor_scales() -> N
 
 
 def test_images_are_scaled_to_the_unit_range_whatever_their_own_range() -> None:
-    for images, _ in islice(Batches(Plain(), Episode(), seed=0, start=0), 10):
+    for images, *_ in islice(Batches(Plain(), Episode(), seed=0, start=0), 10):
         assert images.isfinite().all() and images.min() == 0 and images.max() <= 1
         assert images[:, -1].max() == 0  # no contrast
 
@@ -124,6 +124,15 @@ def test_a_seed_repeats_the_stream_and_another_start_goes_on_with_other_batches(
     assert torch.equal(first(3, 0).images, first(3, 0).images)
     assert not torch.equal(first(3, 0).images, first(3, 50).images)
     assert not torch.equal(first(3, 0).images, first(4, 0).images)
+
+
+def test_the_parts_of_a_training_have_batches_of_one_size_and_different_tasks() -> None:
+    episode = Episode(no_context=0)
+    parts = [islice(Batches(Plain(), episode, seed=0, start=0, part=part), 30) for part in (0, 1)]
+    pairs = list(zip(*parts, strict=True))
+    assert all(one.images.shape == other.images.shape and one.steps == other.steps for one, other in pairs)
+    assert not any(torch.equal(one.images, other.images) for one, other in pairs)
+    assert len({one.steps for one, _ in pairs}) > 2
 
 
 # ---- prompts

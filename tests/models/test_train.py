@@ -36,8 +36,8 @@ def without_prompts(
 
 
 def with_contexts_swapped(batch: Batch) -> Batch:
-    swapped = [torch.cat([part[:, :1], part[:, 1:].roll(1, 0)], dim=1) for part in batch]
-    return Batch(*swapped)
+    images, masks = (torch.cat([part[:, :1], part[:, 1:].roll(1, 0)], dim=1) for part in batch[:2])
+    return batch._replace(images=images, masks=masks)
 
 
 def test_the_loss_falls_on_a_batch_seen_again_and_again(batch: Batch) -> None:
@@ -73,7 +73,7 @@ def test_a_run_begins_with_given_weights(tmp_path: Path, batch: Batch) -> None:
 def test_a_batch_that_explodes_leaves_the_network_as_it_was(batch: Batch) -> None:
     trainer = Trainer(SMALL, torch.device("cpu"))
     before = {name: p.clone() for name, p in trainer.network.named_parameters()}
-    trainer.learn(Batch(batch.images * float("nan"), batch.masks), 0.5)
+    trainer.learn(batch._replace(images=batch.images * float("nan")), 0.5)
     for name, parameter in trainer.network.named_parameters():
         assert torch.equal(parameter, before[name]), name
 
@@ -89,7 +89,7 @@ def test_a_cpu_calculates_in_half_precision_only_if_it_can(
 
 def test_the_collapse_meter_is_zero_when_both_contexts_are_the_same(batch: Batch) -> None:
     network = Trainer(SMALL, torch.device("cpu")).average
-    twice = Batch(batch.images[:1].repeat(2, 1, 1, 1, 1), batch.masks[:1].repeat(2, 1, 1, 1, 1))
+    twice = Batch(batch.images[:1].repeat(2, 1, 1, 1, 1), batch.masks[:1].repeat(2, 1, 1, 1, 1), 3)
     assert collapse_meter(network, twice) == pytest.approx(0, abs=1e-5)
 
 
@@ -115,7 +115,7 @@ def test_images_beyond_those_learned_from_are_read_all_the_same() -> None:
 
 
 def test_a_query_without_context_is_learned_from(batch: Batch) -> None:
-    alone = Batch(batch.images[:, :1], batch.masks[:, :1])
+    alone = batch._replace(images=batch.images[:, :1], masks=batch.masks[:, :1])
     trainer = Trainer(SMALL, torch.device("cpu"))
     assert np.isfinite(trainer.learn(alone, 0.5)) and trainer.step == 1
 
