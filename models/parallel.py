@@ -5,6 +5,8 @@ Every process starts from the same weights and takes the same steps, so the weig
 """
 
 import os
+import threading
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,12 +27,18 @@ def run_in_processes(count: int, work: Callable[..., Any], *arguments: Any) -> N
         work(*arguments)
         return
     with TemporaryDirectory() as folder:
-        spawn(_take_part, (count, Path(folder) / "meeting", work, arguments), nprocs=count)  # type: ignore[no-untyped-call]
+        spawn(_take_part, (os.getpid(), count, Path(folder) / "meeting", work, arguments), nprocs=count)  # type: ignore[no-untyped-call]
 
 
 def _take_part(
-    number: int, count: int, meeting: Path, work: Callable[..., Any], arguments: tuple[Any, ...]
+    number: int,
+    starter: int,
+    count: int,
+    meeting: Path,
+    work: Callable[..., Any],
+    arguments: tuple[Any, ...],
 ) -> None:
+    threading.Thread(target=_end_with, args=(starter,), daemon=True).start()
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // count))
     store = distributed.FileStore(str(meeting), count)  # type: ignore[attr-defined]
     distributed.init_process_group("gloo", store=store, rank=number, world_size=count)
@@ -38,6 +46,13 @@ def _take_part(
         work(*arguments)
     finally:
         distributed.destroy_process_group()
+
+
+def _end_with(starter: int) -> None:
+    """Ends this process once the one that started it is gone: killed, it could not end its own."""
+    while os.getppid() == starter:
+        time.sleep(1)
+    os._exit(1)
 
 
 def rank() -> int:

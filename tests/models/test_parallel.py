@@ -1,8 +1,11 @@
 """Training in several processes: one network, learned from the batches of all of them."""
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from torch import nn
@@ -59,6 +62,20 @@ def test_all_processes_have_the_same_weights_after_other_batches(tmp_path: Path)
 def test_the_error_of_one_ends_them_all(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="the second has had enough"):
         run_in_processes(2, fail_in_the_second, tmp_path)
+
+
+def test_none_outlives_the_one_that_started_them_even_if_it_is_killed() -> None:
+    work = "import time; from models.parallel import run_in_processes; run_in_processes(2, time.sleep, 600)"
+    with subprocess.Popen([sys.executable, "-c", work]) as first:
+        started = psutil.Process(first.pid)
+        deadline = time.monotonic() + 60
+        while len(started.children()) < 3 and time.monotonic() < deadline:  # the two, and a tracker
+            time.sleep(0.1)
+        others = started.children()
+        first.kill()
+    assert len(others) == 3
+    _, left = psutil.wait_procs(others, timeout=60)
+    assert not left
 
 
 def test_two_processes_train_go_on_and_write_once(tmp_path: Path) -> None:
