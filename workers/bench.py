@@ -53,3 +53,7 @@ class Bench:
         if model not in self._inputs:
             self._inputs[model] = Inputs(self.load(model), self.storage)
         return self._inputs[model]
+
+    def make_room(self) -> None:
+        """Forgets all that is encoded: the next task encodes what it needs, and has the memory for it."""
+        self._inputs = {name: Inputs(each.predictor, self.storage) for name, each in self._inputs.items()}

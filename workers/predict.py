@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 
+import torch
 from sqlalchemy.orm import Session
 
 from service.annotations.outcomes import (
@@ -23,6 +24,8 @@ from workers.edits import keep_painted
 from workers.inputs import Answer, Inputs, pack_state
 
 logger = logging.getLogger(__name__)
+
+NO_MEMORY = (MemoryError, torch.OutOfMemoryError)
 
 
 def predict_interaction(bench: Bench, interaction_id: int) -> None:
@@ -61,7 +64,9 @@ def _predict(
             forgive_attempts(session, work)
         bench.jobs.send(job, row_id)
         return
-    except Exception:
+    except Exception as error:
+        if isinstance(error, NO_MEMORY):
+            bench.make_room()
         # Tried again at once, so that a person who waits soon hears that it is hopeless.
         bench.jobs.send(job, row_id, urgent=work.n == 0)
         raise

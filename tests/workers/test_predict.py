@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from models.predictor import Predictor
 from service.db import unit_of_work
@@ -162,6 +163,22 @@ def test_one_failure_does_not_spoil_the_next_try(place: Workplace) -> None:
     place.predictor.error = None
     predict_interaction(place.bench, interaction)
     assert [prediction.n for prediction in place.predictions(annotation)] == [1]
+
+
+@pytest.mark.parametrize("error", [MemoryError, torch.OutOfMemoryError])
+def test_for_want_of_memory_what_is_encoded_is_given_back_before_the_next_try(
+    place: Workplace, error: type[Exception]
+) -> None:
+    first, second = (place.interaction(place.annotation()) for _ in range(2))
+    predict_interaction(place.bench, first)
+    encoded = place.bench.inputs("memory-v1").images
+    place.predictor.error = error("all of it is taken")
+    with pytest.raises(error):
+        predict_interaction(place.bench, second)
+    assert place.bench.inputs("memory-v1").images is not encoded
+    place.predictor.error = None
+    predict_interaction(place.bench, second)
+    assert len(place.predictor.images) == 3, "the image of the second is encoded anew"
 
 
 def test_a_prediction_ahead_gives_way_as_often_as_somebody_waits_and_is_no_failed_attempt(
