@@ -154,8 +154,10 @@ def untouched(plan: Plan, task: Task) -> list[Untouched]:
 
 def absent(plan: Plan, task: Task) -> list[Rejections]:
     """Images without the object; none where a task has none."""
+    if not len(task.lacking):
+        return []
     found = [rejections(plan.predictor, task, CONTEXT_SIZES, seed) for seed in range(plan.seeds)]
-    return [mean_rejections(task.name, found)] if found[0].empty else []
+    return [mean_rejections(task.name, found)]
 
 
 def guarantees(plan: Plan, task: Task) -> list[Guarantees]:

@@ -42,7 +42,7 @@ def _other_question(rng: Rng, masks: Masks) -> Masks:
     elif draw < 0.10:
         grown = ndimage.binary_dilation(masks, _PLANE)
         shrunk = ndimage.binary_erosion(masks, _PLANE, border_value=1)
-        other = grown if rng.random() < 0.5 or not shrunk.any((1, 2)).all() else shrunk
+        other = grown if rng.random() < 0.5 or _lost(masks, shrunk) else shrunk
         masks = other
     if rng.random() < 0.10:
         flipped = ~masks
@@ -58,7 +58,12 @@ def _edges(masks: Masks, thickness: int) -> Masks:
     grown = ndimage.binary_dilation(masks, _PLANE, iterations=thickness)
     shrunk = ndimage.binary_erosion(masks, _PLANE, iterations=thickness, border_value=1)
     edges: Masks = grown & ~shrunk
-    return edges if edges.any((1, 2)).all() else masks
+    return masks if _lost(masks, edges) else edges
+
+
+def _lost(masks: Masks, changed: Masks) -> bool:
+    """Whether nothing is left of a mask that held something."""
+    return bool((masks.any((1, 2)) & ~changed.any((1, 2))).any())
 
 
 def augment_images(

@@ -239,7 +239,8 @@ class EpisodeSampler:
         """A data set, one of its labels, a query and its context, each drawn uniformly."""
         pack, labels = self._labels[int(rng.integers(len(self._labels)))]
         value, held, lacking = labels[int(rng.integers(len(labels)))]
-        query = int(rng.choice(held))
+        enough = lacking.size >= FEWEST_LACKING
+        query = int(rng.choice(lacking if enough and absent[0] else held))
         others = held[held != query]
         subject = pack.subjects[query]
         if subject and rng.random() < AVOID_SUBJECT:
@@ -247,9 +248,9 @@ class EpisodeSampler:
             if strangers.size >= context_size:
                 others = strangers
         context = rng.choice(others, context_size, replace=context_size > others.size)
+        if enough:
+            context[absent[1:]] = rng.choice(lacking[lacking != query], np.count_nonzero(absent[1:]))
         chosen = np.concatenate([[query], context]).astype(np.intp)
-        if lacking.size >= FEWEST_LACKING:
-            chosen[absent] = rng.choice(lacking, np.count_nonzero(absent))
         return self._sized(_as_float(pack.images[chosen]), pack.labels[chosen] == value)
 
     def _superpixels(self, rng: Rng, count: int) -> tuple[Images, Masks]:

@@ -13,5 +13,7 @@ def device_called(name: str) -> str:
     try:
         torch.zeros(1, device=name)
     except (RuntimeError, AssertionError) as error:  # a torch without CUDA asserts that it has it
-        raise ValueError(f"there is no device {name!r} here; choose auto, cpu, cuda or cuda:1 …") from error
+        raise ValueError(
+            f"the device {name!r} cannot be used ({error}); choose auto, cpu, cuda or cuda:1 …"
+        ) from error
     return name

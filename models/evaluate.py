@@ -164,7 +164,7 @@ def rejections(
 ) -> Rejections:
     """``queries`` of the images that lack the object, at each S the task has images for; 20 clicks at most.
 
-    Nothing is found, and both are empty, where no image lacks it.
+    There must be one.
     """
     rng = np.random.default_rng(seed)
     asked = [task.lacking[i] for i in rng.permutation(len(task.lacking))[:queries]]
@@ -173,7 +173,7 @@ def rejections(
     found = Rejections(task.name, {}, {})
     for size, i in enumerate(rng.permutation(len(task.images))[: max(sizes)], start=1):
         context = predictor.extend_context(context, task.images[i], task.masks[i])
-        if size in sizes and images:
+        if size in sizes:
             runs = [_annotate_one(predictor, im, context, t, Protocol(target=1), rng) for im, t in images]
             found.empty[size] = _mean([first_dice for first_dice, _, _ in runs])
             found.clicks[size] = _mean([clicks for _, clicks, _ in runs])

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 SMOOTHING = 1e-5
+SMOOTHING_OF_NOTHING = 64.0  # pixels: of a false object as large half is lost
 
 
 def segmentation_loss(
@@ -24,11 +25,15 @@ def segmentation_loss(
 
 
 def soft_dice_loss(logits: Tensor, truth: Tensor) -> Tensor:
-    """1 - (2Σpy + ε) / (Σp² + Σy² + ε) of each element, (B,): the squared form of ScribblePrompt."""
+    """1 - (2Σpy + ε) / (Σp² + Σy² + ε) of each element, (B,): the squared form of ScribblePrompt.
+
+    Where the truth is empty ε is large: it would be 1 there, whatever is predicted.
+    """
     probability = torch.sigmoid(logits)
     overlap = (probability * truth).flatten(1).sum(1)
-    total = (probability.square() + truth.square()).flatten(1).sum(1)
-    return 1 - (2 * overlap + SMOOTHING) / (total + SMOOTHING)
+    size = truth.square().flatten(1).sum(1)
+    smoothing = torch.where(size > 0, SMOOTHING, SMOOTHING_OF_NOTHING)
+    return 1 - (2 * overlap + smoothing) / (probability.square().flatten(1).sum(1) + size + smoothing)
 
 
 def under_ink(logits: Tensor, truth: Tensor, ink: Tensor) -> Tensor:

@@ -19,7 +19,8 @@ def smooth_noise(rng: np.random.Generator, count: int, side: int, scale: float) 
     """
     basis = _basis(side, round(scale, 1))
     coarse = rng.standard_normal((count, basis.shape[1], basis.shape[1]), dtype=np.float32)
-    field = torch.from_numpy(basis) @ torch.from_numpy(coarse) @ torch.from_numpy(basis.T)
+    with torch.autocast("cpu", enabled=False):  # it may be a training that asks
+        field = torch.from_numpy(basis) @ torch.from_numpy(coarse) @ torch.from_numpy(basis.T)
     return np.asarray(field.numpy())
 
 

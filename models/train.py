@@ -106,8 +106,10 @@ def open_query(
 def collapse_meter(network: ContextMemory, batch: Batch) -> float:
     """Soft Dice of untouched predictions with the right context minus that with another task's.
 
-    Near 0 the network ignores its context (the failure of in-context nets trained on few tasks).
+    Near 0 the network ignores its context (the failure of in-context nets trained on few tasks). Queries
+    without the object do not count.
     """
+    truth = batch.masks[:, 0]
     features = network.encode(batch.images[:, 0])
     memory = network.remember_all(batch.images[:, 1:], batch.masks[:, 1:])
     other = network.remember_all(batch.images[:, 1:].roll(1, 0), batch.masks[:, 1:].roll(1, 0))
@@ -115,9 +117,8 @@ def collapse_meter(network: ContextMemory, batch: Batch) -> float:
     scores = []
     for context in (memory, other):
         p = torch.sigmoid(network.decode(network.open(features, context), blank).float())
-        y = batch.masks[:, 0]
-        dice = 2 * (p * y).sum((1, 2, 3)) / (p + y).sum((1, 2, 3)).clamp_min(1.0)
-        scores.append(dice.mean())
+        dice = 2 * (p * truth).sum((1, 2, 3)) / (p + truth).sum((1, 2, 3)).clamp_min(1.0)
+        scores.append(dice.sum() / truth.amax((1, 2, 3)).sum().clamp_min(1.0))
     return float(scores[0] - scores[1])
 
 
@@ -224,9 +225,9 @@ def train(
     With several ``processes`` (on a CPU) every step learns from a batch of each.
     Returns the path of the weights (the moving average).
     """
+    device = device_called(device)
     if processes > 1 and device != "cpu":
         raise ValueError(f"Several processes train together on a CPU only, not on {device}.")
-    device = device_called(device)
     if minutes <= 0:
         raise ValueError(f"training takes more than {minutes:g} minutes")
     if start is not None:

@@ -78,7 +78,7 @@ def admitted(
     if not version.fits(client):
         raise OtherVersion(
             f"The client is of Accrue {client}, the service of {version.VERSION}. "
-            f"Install accrue=={version.VERSION} where the client runs."
+            "Install it where the client runs from the same source as the service."
         )
     operation = request.scope["route"].name
     token = bearer.credentials if bearer else browser.login_of(request, rules.public_url)

@@ -180,7 +180,7 @@ def test_a_client_of_another_version_is_told_which_to_install(
     if fits:
         assert client.projects() is not None
         return
-    with pytest.raises(RefusedError, match=f"{told}, the service of {VERSION}. Install") as refused:
+    with pytest.raises(RefusedError, match=f"{told}, the service of {VERSION}. Install it") as refused:
         client.projects()
     assert (refused.value.status, refused.value.code) == (409, "other_version")
 

@@ -1,7 +1,9 @@
-"""Files and images are found by their names."""
+"""Files and images are found by their names, whose accents are written in one way."""
 
+import unicodedata
 from collections.abc import Sequence
 
+import sqlalchemy as sa
 from alembic import op
 
 revision: str = "0002"
@@ -11,10 +13,15 @@ depends_on: str | Sequence[str] | None = None
 
 
 def upgrade() -> None:
-    for table in ("sources", "images"):
-        op.create_index(f"ix_{table}_project_id_name", table, ["project_id", "name"])
+    for name in ("sources", "images"):
+        table = sa.table(name, sa.column("id"), sa.column("name"))
+        for row in op.get_bind().execute(sa.select(table.c.id, table.c.name)).all():
+            composed = unicodedata.normalize("NFC", row.name)
+            if composed != row.name:
+                op.execute(table.update().where(table.c.id == row.id).values(name=composed))
+        op.create_index(f"ix_{name}_project_id_name", name, ["project_id", "name"])
 
 
 def downgrade() -> None:
-    for table in ("images", "sources"):
-        op.drop_index(f"ix_{table}_project_id_name", table)
+    for name in ("images", "sources"):
+        op.drop_index(f"ix_{name}_project_id_name", name)

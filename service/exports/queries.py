@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import String, cast, func, select
+from sqlalchemy import SQLColumnExpression, String, cast, func, select
 from sqlalchemy.orm import Session
 
 from service.clock import now
@@ -206,10 +206,9 @@ MASK = func.coalesce(
 )
 
 
-def _exported(of: Scope) -> tuple[Any, ...]:
+def _exported(of: Scope, label_id: SQLColumnExpression[int] = Annotation.label_id) -> tuple[Any, ...]:
     """What came after the export was asked for is not in it: its steps read one after the other."""
-    # The sum is for SQLite, which would go through all of a label for each page, not from image to image.
-    chosen = (Annotation.label_id + 0).in_(of.label_ids), Annotation.state.in_(of.states)
+    chosen = label_id.in_(of.label_ids), Annotation.state.in_(of.states)
     since = Annotation.accepted_at if of.states == (State.ACCEPTED,) else Annotation.submitted_at
     return *chosen, MASK.is_not(None), since <= of.made_at
 
@@ -220,6 +219,8 @@ def _with_mask(of: Scope) -> Any:
 
 def _with_masks(session: Session, of: Scope, images: Iterable[Image]) -> list[Picture]:
     found = {image.id: Picture(image) for image in images}
+    # The sum is for SQLite, which would go through all of a label rather than through what these images have.
+    exported = _exported(of, Annotation.label_id + 0)
     rows = session.execute(
         select(
             Annotation.image_id,
@@ -228,7 +229,7 @@ def _with_masks(session: Session, of: Scope, images: Iterable[Image]) -> list[Pi
             Annotation.replica,
             MASK,
         )
-        .where(Annotation.image_id.in_(found), *_exported(of))
+        .where(Annotation.image_id.in_(found), *exported)
         .order_by(Annotation.label_id, Annotation.replica)
     )
     for image_id, annotation_id, label_id, replica, digest in rows:

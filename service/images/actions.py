@@ -205,5 +205,4 @@ def shortened(name: str, longest: int) -> str:
 
 
 def _shown(part: str) -> str:
-    composed = unicodedata.normalize("NFC", part)
-    return "".join(sign for sign in composed if sign.isprintable()).strip()
+    return unicodedata.normalize("NFC", "".join(sign for sign in part if sign.isprintable())).strip()

@@ -302,6 +302,15 @@ def test_some_episodes_hold_images_without_the_object_where_a_pack_has_enough(
 
 
 @pytest.mark.usefixtures("unaugmented")
+def test_a_query_without_the_object_is_not_in_its_own_context_either() -> None:
+    source = sampler([pack_of(squares(*[(4,)] * 6, *[(0,)] * 3))])
+    episodes = [drawn_images(source, seed, 8) for seed in range(400)]
+    lacking = [episode for episode in episodes if episode[0] >= 6]
+    assert len(lacking) > 20 and any(set(context) & {6, 7, 8} for _, *context in lacking)
+    assert all(query not in context for query, *context in lacking)
+
+
+@pytest.mark.usefixtures("unaugmented")
 @pytest.mark.parametrize(("synthetic", "superpixel"), [(0.5, 0.2), (0.0, 0.6), (1.0, 0.0), (0.0, 0.0)])
 def test_the_shares_are_kept(monkeypatch: pytest.MonkeyPatch, synthetic: float, superpixel: float) -> None:
     def made_up(_: np.random.Generator, count: int, side: int, *_absent: Masks) -> tuple[Images, Masks]:

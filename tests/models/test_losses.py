@@ -54,6 +54,16 @@ def test_the_loss_is_the_mean_over_the_batch() -> None:
     assert segmentation_loss(logits, truth).item() == pytest.approx(np.mean(alone), rel=1e-5)
 
 
+def test_a_false_object_where_there_is_none_costs_more_the_larger_it_is_and_is_learned_from() -> None:
+    nothing = torch.zeros(3, 1, 16, 16)
+    said = nothing.clone()
+    said[1, :, :8, :8] = said[2] = 1
+    logits = sure(said, 1).requires_grad_()
+    losses = soft_dice_loss(logits, nothing)
+    assert losses.diff().min() > 0.1 and losses.max() < 1
+    assert torch.autograd.grad(losses[1], logits)[0][1, 0, 3, 3] > 1e-3
+
+
 def test_the_dice_part_of_each_element_is_its_own() -> None:
     truth = square(2)
     losses = soft_dice_loss(torch.stack([sure(truth[0]), sure(1 - truth[0])]), truth)

@@ -93,7 +93,8 @@ def test_weights_that_are_none_are_refused_before_anything_starts(tmp_path: Path
     assert not out.exists()
 
 
-def test_several_processes_on_a_gpu_are_refused(tmp_path: Path) -> None:
+def test_several_processes_on_a_gpu_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.train.device_called", lambda name: name)
     with pytest.raises(ValueError, match="on a CPU only"):
         train(tmp_path, minutes=1, packs=None, recipe=RECIPE, device="cuda", processes=2)
     assert not any(tmp_path.iterdir())

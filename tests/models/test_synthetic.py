@@ -117,6 +117,13 @@ def test_a_family_that_only_makes_degenerate_tasks_is_replaced(share: int) -> No
     assert images.shape == masks.shape == (3, SIDE, SIDE)
 
 
+def test_the_first_image_of_the_context_shows_what_is_taken_away_from_the_query() -> None:
+    for seed in range(20):
+        absent = np.array([True, False])
+        _, masks = sample_family(rng(seed), FAMILIES[0], 2, SIDE, absent=absent)  # now and then one is empty
+        assert masks.any((1, 2)).tolist() == [False, True]
+
+
 def test_an_object_is_taken_away_and_what_surrounds_it_closes() -> None:
     def ringed(_: np.random.Generator, count: int, side: int) -> Anatomy:
         labels = np.full((count, side, side), 3, np.uint8)

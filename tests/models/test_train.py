@@ -93,6 +93,17 @@ def test_the_collapse_meter_is_zero_when_both_contexts_are_the_same(batch: Batch
     assert collapse_meter(network, twice) == pytest.approx(0, abs=1e-5)
 
 
+def test_the_collapse_meter_leaves_out_queries_without_the_object(batch: Batch) -> None:
+    network = Trainer(SMALL, torch.device("cpu")).average
+    masks = batch.masks.clone()
+    meters = [collapse_meter(network, batch)]
+    for query in (1, 0):
+        masks[query, 0] = 0
+        meters.append(collapse_meter(network, batch._replace(masks=masks)))
+    first = meters[1]  # that of the first query alone
+    assert first not in (0, pytest.approx(meters[0]), pytest.approx(meters[0] / 2)) and meters[2] == 0
+
+
 def test_a_misled_element_reads_the_context_of_another(batch: Batch) -> None:
     trainer = Trainer(SMALL, torch.device("cpu"))
     trainer.network.eval()

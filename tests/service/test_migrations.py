@@ -1,5 +1,7 @@
 """The migrations make the tables, and take them away again, on both databases."""
 
+import unicodedata
+
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -11,12 +13,13 @@ from pytest_alembic.tests import (  # noqa: F401 - they run here, on both databa
     test_up_down_consistency,
     test_upgrade,
 )
-from sqlalchemy import Engine, inspect
+from sqlalchemy import Engine, inspect, select
 
 import migrations
 from service.accounts.actions import create_user
 from service.db import make_sessions, reading, unit_of_work
-from service.tables import Table, User
+from service.tables import Image, Project, Table, User
+from tests.factories import stored_image
 
 
 @pytest.fixture
@@ -73,6 +76,22 @@ def test_upgrading_twice_changes_nothing(empty_database: Engine) -> None:
     migrations.upgrade(empty_database)
     with reading(sessions) as session:
         assert session.query(User).one().name == "kept"
+
+
+def test_names_from_before_are_composed(empty_database: Engine) -> None:
+    command.upgrade(migrations.configuration(empty_database), "0001")
+    sessions, written = make_sessions(empty_database), unicodedata.normalize("NFD", "Körper/täst.png")
+    with unit_of_work(sessions) as session:
+        project = Project(
+            name="p", model="memory-v1", use_context=True, created_by=create_user(session, "a").id
+        )
+        session.add(project)
+        session.flush()
+        kept = stored_image(session, project.id, "0" * 64)
+        kept.name, other = written, stored_image(session, project.id, "1" * 64).name
+    migrations.upgrade(empty_database)
+    with reading(sessions) as session:
+        assert session.scalars(select(Image.name).order_by(Image.id)).all() == ["Körper/täst.png", other]
 
 
 def test_down_and_up_again_leads_to_the_same_tables(empty_database: Engine) -> None:
