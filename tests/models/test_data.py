@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from models.data import read_pack, read_packs, tasks_of
 from tests.models.packs import pack_of, squares
 
-
 HEADER = "| name | modality | N | class | notes |\n| --- | --- | --- | --- | --- |\n"
 
 
