@@ -28,7 +28,7 @@ MODELS = {
     "memory-v1": Model(
         (("memory-v1.safetensors",),),
         "Apache-2.0",
-        "dfd98aad30b14bfe3285de10e129f46e866747b89830398beffaad55f1774040",
+        "afd9c9b4ec31f7625f58328402d15b752f3ce4ab3ca528f6b7a363d6d178d65d",
     ),
     "multiverseg": Model(
         (("MultiverSeg_v1_nf256_res128.pt", "MultiverSeg_v0_nf256_res128.pt"), SCRIBBLEPROMPT_UNET),
