@@ -87,7 +87,7 @@ def test_brush_eraser_and_fill_change_the_mask_and_undo_goes_back_to_the_first(d
     states.append(drawing.hash)
     drawing.press("s")
     drawing.stroke(*STROKE)
-    drawing.saved()
+    drawing.quiet()  # the mask of the stroke has come
     states.append(drawing.hash)
     drawing.press("f")
     drawing.stroke((0.9, 0.9))
