@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from commands.errors import CommandError
 from service.client import UPLOAD_BATCH, Accrue, RefusedError
 from service.exports.naming import CONTENTS, IMAGES, LABEL_MAPS, MASKS, VOLUMES
-from service.imports.legend import Legend, read_legend
+from service.imports.legend import Legend, plain, read_legend
 
 # DICOM files often have no ending, or a number for one.
 ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom", ".ima", ".nii", ".nii.gz", ".zip")
@@ -164,8 +164,8 @@ def _project(client: Accrue, name: str, labels: Iterable[str]) -> int:
     """The project's id; made, with its labels, where it is missing."""
     known = {each["name"]: each for each in client.projects()}
     project_id = int(known[name]["id"]) if name in known else client.create_project(name)
-    there = {each["name"].casefold() for each in known.get(name, {}).get("labels", ())}
-    for label in {each.casefold(): each for each in labels if each.casefold() not in there}.values():
+    there = {plain(each["name"]) for each in known.get(name, {}).get("labels", ())}
+    for label in {plain(each): each for each in labels if plain(each) not in there}.values():
         client.add_label(project_id, label)
     return project_id
 

@@ -1,5 +1,6 @@
 """`accrue import`: a folder goes in, masks and all, and a second time nothing is sent again."""
 
+import unicodedata
 import zipfile
 from pathlib import Path
 from uuid import uuid4
@@ -138,6 +139,19 @@ def test_an_unpacked_export_goes_in_as_it_came_out(tmp_path: Path, service: Serv
                 np.testing.assert_array_equal(np.asarray(again), mask)
         _, output = imported(tmp_path / "folder", service, name, label="disc")
         assert "lists 2 labels" in output, output
+
+
+def test_a_label_that_is_written_otherwise_is_not_made_again(
+    tmp_path: Path, service: ServiceUnderTest
+) -> None:
+    (tmp_path / "a.png").write_bytes(png())
+    (tmp_path / "a_mask.png").write_bytes(png(pixels() > 128))
+    name = f"written {uuid4()}"
+    with Accrue(service.base_url, service.token) as client:
+        client.add_label(client.create_project(name), "Körper")
+        imported(tmp_path, service, name, label=unicodedata.normalize("NFD", "körper"))
+        (told,) = [each for each in client.projects() if each["name"] == name]
+    assert [(label["name"], label["accepted"]) for label in told["labels"]] == [("Körper", 1)]
 
 
 def test_what_blank_slices_are_can_be_said(tmp_path: Path, service: ServiceUnderTest) -> None:

@@ -84,14 +84,11 @@ class Key:
     value: int | None = None
 
     def label_id(self, name: str) -> int:
-        """The label of that name, however it is capitalized and its accents are written.
-
-        MaskHomeless when the project has none.
-        """
-        same = [each for each in self.labels if _alike(each.name) == _alike(name)]
-        for label in sorted(same, key=lambda each: each.name != name):
-            return label.id
-        raise MaskHomeless(f"The project has no label called {name!r}. Add it, or say which it is of.")
+        """The id of the label ``called`` so; MaskHomeless when the project has none."""
+        label = called(self.labels, name)
+        if label is None:
+            raise MaskHomeless(f"The project has no label called {name!r}. Add it, or say which it is of.")
+        return label.id
 
     def meaning(self, name: str, legends: Mapping[str, Legend]) -> Meaning | None:
         """What a mask file of this name means, with the lists of labels by folder; None for no mask.
@@ -153,7 +150,14 @@ class Key:
         return Meaning(name, names=names)
 
 
-def _alike(name: str) -> str:
+def called(labels: Sequence[Label], name: str) -> Label | None:
+    """The label of that name, or else one whose name is capitalized or has its accents written otherwise."""
+    same = [each for each in labels if plain(each.name) == plain(name)]
+    return min(same, key=lambda each: each.name != name, default=None)
+
+
+def plain(name: str) -> str:
+    """What is the same of all ways to capitalize a label's name and to write its accents."""
     return unicodedata.normalize("NFC", name).casefold()
 
 

@@ -1,6 +1,6 @@
 """Importing masks that were drawn elsewhere."""
 
-from typing import Any
+from collections.abc import Sequence
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
@@ -15,7 +15,7 @@ from service.ids import Id
 from service.images.routes import uploaded_files
 from service.images.schemas import FileProblem
 from service.imports import actions
-from service.imports.legend import Key
+from service.imports.legend import Key, called
 from service.imports.reception import MaskFile, MaskReception
 from service.imports.schemas import Imported, ImportedMasks, Kept, RefusedImage
 from service.projects.queries import labels
@@ -124,16 +124,16 @@ def _problem(error: ImageRefused) -> FileProblem:
     return FileProblem(code=error.code, detail=error.detail)
 
 
-def _label(form: FormData, every: Any) -> Label | None:
+def _label(form: FormData, every: Sequence[Label]) -> Label | None:
     """The label that the form names; Invalid when the project has none such."""
     named = form.get("label")
     if named is None or named == "":
         return None
-    for label in every:
-        if named in (label.name, str(label.id)):
-            found: Label = label
-            return found
-    raise Invalid(f"The project has no label {str(named)[:100]!r}.")
+    exact = (label for label in every if named in (label.name, str(label.id)))
+    found = next(exact, None) or called(every, str(named))
+    if found is None:
+        raise Invalid(f"The project has no label {str(named)[:100]!r}.")
+    return found
 
 
 def _blank(form: FormData) -> str:
