@@ -150,27 +150,23 @@ def tasks_of(pack: Pack, *, min_images: int = 2, min_pixels: int = 16) -> list[T
     """
     tasks = []
     for value, label in enumerate(pack.label_names, start=1):
-        held = _holding(pack, value, min_pixels)
+        pixels = _pixels(pack, value)
+        held = np.flatnonzero(pixels >= min_pixels)
         if held.size >= min_images:
             task = Task(
                 name=f"{pack.name}/{label}",
                 images=_as_float(pack.images[held]),
                 masks=pack.labels[held] == value,
                 subjects=tuple(pack.subjects[i] for i in held),
-                lacking=_as_float(pack.images[_lacking(pack, value)]),
+                lacking=_as_float(pack.images[pixels == 0]),
             )
             tasks.append(task)
     return tasks
 
 
-def _holding(pack: Pack, value: int, min_pixels: int) -> NDArray[np.intp]:
-    """Indices of the images that hold at least ``min_pixels`` pixels of a label."""
-    return np.flatnonzero(np.count_nonzero(pack.labels == value, axis=(1, 2)) >= min_pixels)
-
-
-def _lacking(pack: Pack, value: int) -> NDArray[np.intp]:
-    """Indices of the images without a single pixel of a label."""
-    return np.flatnonzero(~(pack.labels == value).any(axis=(1, 2)))
+def _pixels(pack: Pack, value: int) -> NDArray[np.intp]:
+    """How many pixels of a label each image holds: (N,)."""
+    return np.asarray(np.count_nonzero(pack.labels == value, axis=(1, 2)))
 
 
 def _absent(rng: Rng, context_size: int) -> NDArray[np.bool_]:
@@ -212,8 +208,8 @@ class EpisodeSampler:
         # For every pack with any usable label: its value, and which images hold it and which have none of it.
         self._labels: list[tuple[Pack, list[tuple[int, NDArray[np.intp], NDArray[np.intp]]]]] = []
         for pack in self._packs:
-            values = range(1, len(pack.label_names) + 1)
-            held = [(k, _holding(pack, k, min_pixels), _lacking(pack, k)) for k in values]
+            pixels = [(k, _pixels(pack, k)) for k in range(1, len(pack.label_names) + 1)]
+            held = [(k, np.flatnonzero(p >= min_pixels), np.flatnonzero(p == 0)) for k, p in pixels]
             usable = [label for label in held if label[1].size >= 2]
             if usable:
                 self._labels.append((pack, usable))

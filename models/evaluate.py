@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import spearmanr
 
 from models.agreement import hausdorff_95
@@ -128,14 +128,22 @@ def uncertainty_calibration(
     order = rng.permutation(len(task.images))
     asked, others = order[:queries], order[queries:]
     images = [predictor.encode_image(task.images[i]) for i in asked]
+    for size, context in _contexts(predictor, task, others, sizes):
+        for image, q in zip(images, asked, strict=True):
+            result = predictor.predict(image, [], context=context)
+            dice = dice_score(result.mask, task.masks[q])
+            yield Estimate(task.name, size, result.uncertainty, dice)
+
+
+def _contexts(
+    predictor: Promptable, task: Task, order: NDArray[np.intp], sizes: Sequence[int]
+) -> Iterator[tuple[int, Any]]:
+    """Contexts of the first S images in ``order`` with their true masks, for each S there are so many for."""
     context = predictor.encode_context([])
-    for size, i in enumerate(others[: max(sizes)], start=1):
+    for size, i in enumerate(order[: max(sizes)], start=1):
         context = predictor.extend_context(context, task.images[i], task.masks[i])
         if size in sizes:
-            for image, q in zip(images, asked, strict=True):
-                result = predictor.predict(image, [], context=context)
-                dice = dice_score(result.mask, task.masks[q])
-                yield Estimate(task.name, size, result.uncertainty, dice)
+            yield size, context
 
 
 def untouched_dice(
@@ -169,14 +177,11 @@ def rejections(
     rng = np.random.default_rng(seed)
     asked = [task.lacking[i] for i in rng.permutation(len(task.lacking))[:queries]]
     images = [(predictor.encode_image(image), np.zeros(np.shape(image)[:2], bool)) for image in asked]
-    context = predictor.encode_context([])
     found = Rejections(task.name, {}, {})
-    for size, i in enumerate(rng.permutation(len(task.images))[: max(sizes)], start=1):
-        context = predictor.extend_context(context, task.images[i], task.masks[i])
-        if size in sizes:
-            runs = [_annotate_one(predictor, im, context, t, Protocol(target=1), rng) for im, t in images]
-            found.empty[size] = _mean([first_dice for first_dice, _, _ in runs])
-            found.clicks[size] = _mean([clicks for _, clicks, _ in runs])
+    for size, context in _contexts(predictor, task, rng.permutation(len(task.images)), sizes):
+        runs = [_annotate_one(predictor, im, context, t, Protocol(target=1), rng) for im, t in images]
+        found.empty[size] = _mean([first_dice for first_dice, _, _ in runs])
+        found.clicks[size] = _mean([clicks for _, clicks, _ in runs])
     return found
 
 

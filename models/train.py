@@ -53,9 +53,7 @@ class Recipe:
     seed: int = 0
 
 
-def episode_loss(
-    network: ContextMemory, batch: Batch, rng: Rng, recipe: Recipe, progress: float = 1.0
-) -> Tensor:
+def episode_loss(network: ContextMemory, batch: Batch, rng: Rng, recipe: Recipe, progress: float) -> Tensor:
     """The mean loss over the interactive steps of a batch: one encoding, one opening, several decodings.
 
     The weights of ink and harm grow with ``progress`` in [0, 1]: early they hold up the learning of all else.

@@ -201,11 +201,10 @@ def areas_after_warps(masks: np.ndarray, *, close_views: float) -> np.ndarray:
 def test_edges_and_thinner_masks_are_asked_for_where_an_image_has_nothing_too() -> None:
     masks = hooks(3)
     masks[1] = False
-    areas = {int(augment_task(rng(seed), as_images(masks), masks)[1][0].sum()) for seed in range(300)}
-    plain = int(masks[0].sum())
+    drawn = [augment_task(rng(seed), as_images(masks), masks)[1] for seed in range(300)]
+    areas, plain = {int(each[0].sum()) for each in drawn}, int(masks[0].sum())
     assert min(areas) < plain < max(area for area in areas if area < SIDE * SIDE / 2)
-    edges = [augment_task(rng(seed), as_images(masks), masks)[1] for seed in range(300)]
-    assert any(not each[0][20:24, 20:24].all() and each[0].any() and not each[1].any() for each in edges)
+    assert any(not each[0][20:24, 20:24].all() and each[0].any() and not each[1].any() for each in drawn)
 
 
 def test_an_empty_mask_stays_empty() -> None:
