@@ -7,6 +7,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.version import HEADER, VERSION
+
 LARGEST_JSON = 4 * 1024 * 1024
 # The addresses that take files. They look at the token first; elsewhere a body is read before that.
 UPLOADS = re.compile(r"/api/(projects/\d+/(images|masks)|labels/\d+/context/import)")
@@ -22,6 +24,7 @@ SAFE_HEADERS: Mapping[str, str] = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "private, no-cache",
+    HEADER: VERSION,  # a page that is open while the service is upgraded learns of it
 }
 
 

@@ -3,7 +3,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { api, away, onSignedOut, Problem, steadyFetch, tagged, told } from "../src/api/client";
+import { api, away, onSignedOut, outdated, Problem, steadyFetch, tagged, told } from "../src/api/client";
 
 type Answer = { status: number; body?: unknown; headers?: Record<string, string>; after?: Promise<void> };
 
@@ -50,6 +50,15 @@ describe("the client", () => {
     expect(keys[1]).toBe(keys[0]);
     expect(keys[2]).not.toBe(keys[0]);
     expect(seen[1]?.body).toBe(seen[0]?.body);
+  });
+
+  test("notices that the service under it has been exchanged", async () => {
+    const says = (version: string) => ({ status: 200, headers: { "Accrue-Version": version } });
+    answers = [says("1.0.0"), says("1.0.0"), { status: 200 }, says("1.0.1"), says("1.0.0")];
+    for (const expected of [false, false, false, true, true]) {
+      await told(api.GET("/api/me", here()));
+      expect(outdated.value).toBe(expected);
+    }
   });
 
   test("says that the service is away while it is", async () => {

@@ -31,6 +31,17 @@ export function unreachable(): Problem {
 /** Whether the service cannot be reached at the moment; requests are being repeated. */
 export const away = signal(false);
 
+let version: string | null = null;
+
+/** Whether the service is another version by now than the one this page came from. */
+export const outdated = signal(false);
+
+function heard(answer: Response): void {
+  const told = answer.headers.get("Accrue-Version");
+  version ??= told;
+  if (told !== null && told !== version) outdated.value = true;
+}
+
 /** Waits between the attempts to reach a service that is away, in milliseconds. */
 const PATIENCE = [300, 700, 1500, 3000, 5000, 8000];
 const AWAY = new Set([502, 503, 504]);
@@ -71,6 +82,7 @@ async function patiently(request: Request, patience: readonly number[]): Promise
       const answer = await fetch(last ? request : request.clone());
       if (last || !AWAY.has(answer.status)) {
         away.value = AWAY.has(answer.status);
+        heard(answer);
         return answer;
       }
     } catch (error) {

@@ -48,7 +48,10 @@ export function Shown<T>({ of, children }: { of: Read<T>; children: (data: T) =>
   );
 }
 
-/** A component whose code is fetched when it is first shown. */
+/**
+ * A component whose code is fetched when it is first shown. What a browser could not fetch it does not fetch
+ * again (whatwg/html#10327), and after an upgrade it is there under another name: both need a reload.
+ */
 export function lazily<P extends object>(load: () => Promise<ComponentType<P>>): ComponentType<P> {
   let module: Promise<ComponentType<P>> | undefined;
   return function Lazy(props: P) {
@@ -56,6 +59,12 @@ export function lazily<P extends object>(load: () => Promise<ComponentType<P>>):
       module ??= load();
       return { Found: await module };
     }, []);
-    return <Shown of={read}>{({ Found }) => <Found {...props} />}</Shown>;
+    if (!read.error) return <Shown of={read}>{({ Found }) => <Found {...props} />}</Shown>;
+    return (
+      <Empty title={texts.failed}>
+        <p>{texts.unfetched}</p>
+        <Button onPress={() => location.reload()}>{texts.reload}</Button>
+      </Empty>
+    );
   };
 }

@@ -3,7 +3,7 @@
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
-import { away } from "../api/client";
+import { away, outdated } from "../api/client";
 import { Button } from "../parts/button";
 import { texts } from "../texts";
 import { SignInAgain } from "./door";
@@ -32,6 +32,14 @@ function useFocusOfNext() {
     arrived.current = true;
   }, [route.value]);
   return content;
+}
+
+function Outdated() {
+  return (
+    <>
+      {texts.outdated} <Button onPress={() => location.reload()}>{texts.reload}</Button>
+    </>
+  );
 }
 
 /** Header, content, messages, and the dialogs that can lie over any page. */
@@ -66,9 +74,9 @@ export function Frame({ children, bare = false }: { children: ComponentChildren;
           <img src="/icon.svg" alt="" width={24} height={24} />
           {texts.brand}
         </a>
-        {away.value && (
-          <p class="away" role="status">
-            {texts.away}
+        {(away.value || outdated.value) && (
+          <p class="notice" role="status">
+            {away.value ? texts.away : <Outdated />}
           </p>
         )}
         <div class="actions">
