@@ -23,7 +23,7 @@ from pydicom.pixels.processing import apply_color_lut
 
 from service.errors import ImageDamaged, ImageTooLarge, ImageUnknown
 from service.images import codestreams
-from service.images.limits import DECODING, MOST_PIXELS, check_size, damaged
+from service.images.limits import DECODING, MOST_PIXELS, PARSER_ERRORS, check_size, damaged
 from service.images.slices import ImageFile, Pixels, Slice, eight_bit, in_turn, stored
 from service.storage import digest_of
 
@@ -31,6 +31,7 @@ MEDIA_TYPE = "application/dicom"
 PREAMBLE, PREFIX = 128, b"DICM"
 BROKEN = "The DICOM file cannot be read to its end."
 ITS_ERRORS = (BytesLengthException, InvalidDicomError)
+UNREADABLE = PARSER_ERRORS + ITS_ERRORS  # what a broken attribute raises
 # How an inflated file may grow beyond what its pixels take.
 MOST_INFLATED = 2 * MOST_PIXELS
 # What programs and pages begin with: a preamble is to hold none of it. (That of a TIFF is common there.)
@@ -144,7 +145,8 @@ def _values(
     """Stored pixels, scale, offset and window of a grey frame, more always being brighter."""
     pixels, scale, offset = stored(array)
     rescale = _group(dataset, frame, "PixelValueTransformationSequence")
-    slope, intercept = _number(rescale, "RescaleSlope") or 1.0, _number(rescale, "RescaleIntercept") or 0.0
+    slope = _first_number(rescale, "RescaleSlope") or 1.0
+    intercept = _first_number(rescale, "RescaleIntercept") or 0.0
     scale, offset = scale * slope, offset * slope + intercept
     window = _window(_group(dataset, frame, "FrameVOILUTSequence"))
     if dataset.PhotometricInterpretation == "MONOCHROME1":
@@ -241,7 +243,14 @@ def _spacing(group: Dataset) -> tuple[float, float] | None:
 
 
 def _number(dataset: Dataset, keyword: str) -> float | None:
-    """The first number of an attribute; None when it has none."""
+    """The first number of an attribute that a picture can do without; None when it cannot be read either."""
+    try:
+        return _first_number(dataset, keyword)
+    except UNREADABLE:
+        return None
+
+
+def _first_number(dataset: Dataset, keyword: str) -> float | None:
     value: Any = dataset.get(keyword)
     first = value[0] if isinstance(value, (list, tuple)) or hasattr(value, "append") else value
     if first is None or first == "":
@@ -251,8 +260,12 @@ def _number(dataset: Dataset, keyword: str) -> float | None:
 
 
 def _numbers(dataset: Dataset, keyword: str, count: int) -> list[float] | None:
-    value = dataset.get(keyword)
-    if value is None or isinstance(value, str) or not hasattr(value, "__len__") or len(value) != count:
+    """All the numbers of such an attribute; None when they are not ``count``, or one cannot be read."""
+    try:
+        value = dataset.get(keyword)
+        if value is None or isinstance(value, str) or not hasattr(value, "__len__") or len(value) != count:
+            return None
+        numbers = [float(each) for each in value]
+    except UNREADABLE:
         return None
-    numbers = [float(each) for each in value]
     return numbers if all(isfinite(each) for each in numbers) else None

@@ -199,6 +199,27 @@ def test_no_damage_to_a_file_is_more_than_a_refusal(name: str, data: st.DataObje
         assert all(each.pixels.dtype in (np.uint8, np.uint16) for each in found)
 
 
+@pytest.mark.parametrize(
+    "keyword",
+    ["PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient", "SliceLocation", "SliceThickness"]
+    + ["WindowCenter", "InstanceNumber"],
+)
+def test_one_broken_number_that_a_picture_can_do_without_refuses_no_file(keyword: str) -> None:
+    count = {"PixelSpacing": 2, "ImagePositionPatient": 3, "ImageOrientationPatient": 6}.get(keyword, 1)
+    number = ["75319"] * count
+    data = dicom(GREY, **{keyword: number})
+    assert b"75319" in data
+    (found,) = slices(data.replace(b"75319", b"75,19"))
+    assert np.array_equal(found.pixels, GREY)
+    assert (found.spacing, found.place) == (None, None)
+
+
+def test_values_that_cannot_be_told_are_refused() -> None:
+    data = dicom(GREY, RescaleSlope="2.5319", RescaleIntercept="0")
+    with pytest.raises(ImageRefused, match="cannot be read"):
+        slices(data.replace(b"2.5319", b"2,5319"))
+
+
 def test_a_damaged_deflated_stream_is_refused() -> None:
     data = dicom(GREY, uid.DeflatedExplicitVRLittleEndian)
     assert slices(data)
