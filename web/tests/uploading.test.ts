@@ -1,6 +1,6 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { type Found, inOrder } from "../src/pages/files";
-import { type Channel, outcomeOf, Uploads } from "../src/pages/uploading";
+import { type Channel, masksInto, outcomeOf, Uploads } from "../src/pages/uploading";
 
 const named = (path: string): Found => ({ path, file: new File([path], path.split("/").at(-1) ?? path) });
 
@@ -59,6 +59,54 @@ describe("an upload", () => {
     channel.known = async () => Promise.reject(new Error("away"));
     await new Uploads(channel).add([named("a.png")]);
     expect(sent).toEqual(["a.png"]);
+  });
+
+  test("of a file that cannot be read fails by itself, and holds nothing up", async () => {
+    const { channel, sent } = aProject([], new Set(["a.png"]));
+    channel.digest = async (file) => {
+      if (file.name === "a.png") throw new DOMException("gone", "NotFoundError");
+      return null;
+    };
+    const uploads = new Uploads(channel);
+    await uploads.add(["a.png", "b.png"].map(named));
+    await uploads.add([named("c.png")]);
+    expect(stages(uploads)).toEqual(["failed", "stored", "stored"]);
+    expect(sent).toEqual(["a.png", "b.png", "c.png"]);
+  });
+
+  test("that failed is still there to be sent again when the others have been cleared away", async () => {
+    const away = new Set(["b.png"]);
+    const uploads = new Uploads(aProject([], away).channel);
+    await uploads.add(["a.png", "b.png"].map(named));
+    uploads.clear();
+    expect(stages(uploads)).toEqual(["failed"]);
+    away.clear();
+    await uploads.retry();
+    expect(stages(uploads)).toEqual(["stored"]);
+  });
+
+  test("of masks goes out under the label that they were dropped for", async () => {
+    const sent: unknown[] = [];
+    vi.stubGlobal(
+      "XMLHttpRequest",
+      class {
+        upload = {};
+        status = 201;
+        response = { files: [] };
+        onload = () => {};
+        open(): void {}
+        setRequestHeader(): void {}
+        send(form: FormData): void {
+          sent.push(form.get("label"));
+          queueMicrotask(() => this.onload());
+        }
+      },
+    );
+    const uploads = masksInto(1, (names) => names);
+    const disc = ["a.png", "b.png", "c.png", "d.png"].map((path) => ({ ...named(path), label: "7" }));
+    await Promise.all([uploads.add(disc), uploads.add([{ ...named("e.png"), label: "" }])]);
+    vi.unstubAllGlobals();
+    expect(sent).toEqual(["7", "7", "7", "7", null]);
   });
 
   test("is refused when one of an archive's files is", () => {

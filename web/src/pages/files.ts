@@ -4,6 +4,8 @@
 export interface Found {
   file: File;
   path: string;
+  /** Of masks: the number of their label; none for label maps. */
+  label?: string;
 }
 
 const byName = new Intl.Collator("en", { numeric: true });

@@ -90,12 +90,13 @@ const CHIPS: Record<Stage, string> = {
 };
 
 function Line({ item }: { item: Item }) {
+  const { path, file } = item.found;
   return (
     <li>
-      <span class="name">{item.name}</span>
-      <span class="quiet">{size(item.bytes)}</span>
+      <span class="name">{path}</span>
+      <span class="quiet">{size(file.size)}</span>
       {item.stage === "sending" ? (
-        <Progress value={item.share} max={1} label={item.name} />
+        <Progress value={item.share} max={1} label={path} />
       ) : (
         <span class={CHIPS[item.stage]}>{t.stages[item.stage]}</span>
       )}
@@ -152,25 +153,25 @@ export function UploadImages() {
 /** Masks that were drawn elsewhere. */
 export function UploadMasks() {
   const { project, again } = useProject();
-  const { uploads, of } = masksInto(project.id, t.missing);
-  const [labelId, setLabelId] = useState(of.labelId);
-  const labels = inUse(project).map((label) => [String(label.id), label.name] as const);
+  const uploads = masksInto(project.id, t.missing);
+  const [label, setLabel] = useState("");
+  const labels = inUse(project).map(({ id, name }) => [String(id), name] as const);
   return (
     <>
       <Choice
         label={t.masksOf}
         hint={t.masksOfHint}
-        value={labelId}
+        value={label}
         options={[["", t.labelMap] as const, ...labels]}
-        onChoice={(value) => {
-          of.labelId = value;
-          setLabelId(value);
-        }}
+        onChoice={setLabel}
       />
       <Drop
         label={t.masks}
         hint={t.masksHint}
-        onFiles={(found) => uploads.add(found).then(again).catch(complain)}
+        onFiles={(found) => {
+          const masks = found.map((each) => ({ ...each, label }));
+          uploads.add(masks).then(again).catch(complain);
+        }}
       />
       <UploadList uploads={uploads} />
     </>

@@ -11,8 +11,7 @@ export type Kind = "images" | "masks";
 
 export interface Item {
   id: number;
-  name: string;
-  bytes: number;
+  found: Found;
   stage: Stage;
   share: number;
   detail: string;
@@ -36,7 +35,6 @@ export class Uploads {
   readonly running = computed(() => this.items.value.some((item) => UNSETTLED.has(item.stage)));
   readonly failed = computed(() => this.items.value.filter((item) => item.stage === "failed").length);
   readonly settled = computed(() => this.items.value.filter((item) => !UNSETTLED.has(item.stage)).length);
-  private readonly found = new Map<number, Found>();
   private next = 1;
   private work: Promise<void> = Promise.resolve();
 
@@ -44,54 +42,50 @@ export class Uploads {
 
   /** Send these, after what is being sent; settled when they all are. */
   add(files: readonly Found[]): Promise<void> {
-    const added = files.map((each) => {
-      const id = this.next++;
-      this.found.set(id, each);
-      return { id, name: each.path, bytes: each.file.size, stage: "waiting" as Stage, share: 0, detail: "" };
-    });
+    const added = files.map(
+      (found): Item => ({ id: this.next++, found, stage: "waiting", share: 0, detail: "" }),
+    );
     this.items.value = [...this.items.value, ...added];
-    return this.queue(added.map((item) => item.id));
+    return this.queue(added);
   }
 
   /** Send again what failed, and only that. */
   retry(): Promise<void> {
-    const ids = this.items.value.filter((item) => item.stage === "failed").map((item) => item.id);
-    for (const id of ids) this.change(id, { stage: "waiting", share: 0, detail: "" });
-    return this.queue(ids);
+    const failed = this.items.value.filter((item) => item.stage === "failed");
+    for (const { id } of failed) this.change(id, { stage: "waiting", share: 0, detail: "" });
+    return this.queue(failed);
   }
 
-  /** Forget what is settled and not in need of anybody. */
+  /** Forget what is settled, but for what failed: that can still be sent again. */
   clear(): void {
-    this.items.value = this.items.value.filter((item) => UNSETTLED.has(item.stage));
+    this.items.value = this.items.value.filter(({ stage }) => UNSETTLED.has(stage) || stage === "failed");
   }
 
-  private queue(ids: number[]): Promise<void> {
-    this.work = underWay(this.work.then(() => this.sendAll(ids)));
+  private queue(items: readonly Item[]): Promise<void> {
+    this.work = underWay(this.work.then(() => this.sendAll(items)));
     return this.work;
   }
 
-  private async sendAll(ids: number[]): Promise<void> {
-    for (let start = 0; start < ids.length; start += LOOKED_UP_AT_ONCE) {
-      await this.sendSome(ids.slice(start, start + LOOKED_UP_AT_ONCE));
+  private async sendAll(items: readonly Item[]): Promise<void> {
+    for (let start = 0; start < items.length; start += LOOKED_UP_AT_ONCE) {
+      await this.sendSome(items.slice(start, start + LOOKED_UP_AT_ONCE));
     }
   }
 
-  private async sendSome(ids: number[]): Promise<void> {
-    const unknown = await this.unknownOf(ids);
-    const line = [...unknown];
+  private async sendSome(items: readonly Item[]): Promise<void> {
+    const line = await this.unknownOf(items);
     const sender = async () => {
-      for (let id = line.shift(); id !== undefined; id = line.shift()) await this.sendOne(id);
+      for (let item = line.shift(); item; item = line.shift()) await this.sendOne(item);
     };
     await Promise.all(Array.from({ length: AT_ONCE }, sender));
   }
 
   /** Those that the project does not have; when it cannot be asked, all of them. */
-  private async unknownOf(ids: number[]): Promise<number[]> {
+  private async unknownOf(items: readonly Item[]): Promise<Item[]> {
     const digests = new Map<number, string>();
-    for (const id of ids) {
-      const found = this.found.get(id);
-      const digest =
-        found && found.file.size <= LARGEST_DIGESTED ? await this.channel.digest(found.file) : null;
+    for (const { id, found } of items) {
+      if (found.file.size > LARGEST_DIGESTED) continue;
+      const digest = await this.channel.digest(found.file).catch(() => null); // sending it says what is wrong
       if (digest) digests.set(id, digest);
     }
     const asked = [...new Set(digests.values())];
@@ -99,12 +93,10 @@ export class Uploads {
     for (const [id, digest] of digests) {
       if (known.has(digest)) this.change(id, { stage: "known", share: 1 });
     }
-    return ids.filter((id) => !known.has(digests.get(id) ?? ""));
+    return items.filter(({ id }) => !known.has(digests.get(id) ?? ""));
   }
 
-  private async sendOne(id: number): Promise<void> {
-    const found = this.found.get(id);
-    if (!found) return;
+  private async sendOne({ id, found }: Item): Promise<void> {
     this.change(id, { stage: "sending" });
     try {
       const { stage, detail } = await this.channel.send(found, (share) => this.change(id, { share }));
@@ -172,15 +164,15 @@ function imageChannel(projectId: number): Channel {
   };
 }
 
-/** Masks of one label; nothing says beforehand which are known. */
-function maskChannel(projectId: number, labelId: () => string, told: (text: string) => string): Channel {
+/** Nothing says beforehand which masks are known. */
+function maskChannel(projectId: number, told: (text: string) => string): Channel {
   return {
     digest: async () => null,
     known: async () => [],
     send: (found, progress) =>
       send<{ files: Schemas["ImportedMasks"][] }>(
         `/api/projects/${projectId}/masks`,
-        formOf(found, labelId() ? { label: labelId() } : {}),
+        formOf(found, found.label ? { label: found.label } : {}),
         progress,
       )
         .then(({ files }) => {
@@ -205,19 +197,11 @@ export function imagesInto(projectId: number): Uploads {
   return known;
 }
 
-/** The masks on their way into a project, and the label that they are of ("" for label maps). */
-export function masksInto(
-  projectId: number,
-  missing: (names: string) => string,
-): { uploads: Uploads; of: { labelId: string } } {
-  const known = maskUploads.get(projectId) ?? newMasks(projectId, missing);
-  maskUploads.set(projectId, known);
+const masks = new Map<number, Uploads>();
+
+/** The masks on their way into a project; each file says which label it is of. */
+export function masksInto(projectId: number, missing: (names: string) => string): Uploads {
+  const known = masks.get(projectId) ?? new Uploads(maskChannel(projectId, missing));
+  masks.set(projectId, known);
   return known;
-}
-
-const maskUploads = new Map<number, ReturnType<typeof newMasks>>();
-
-function newMasks(projectId: number, missing: (names: string) => string) {
-  const of = { labelId: "" };
-  return { of, uploads: new Uploads(maskChannel(projectId, () => of.labelId, missing)) };
 }
