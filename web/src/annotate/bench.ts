@@ -24,6 +24,8 @@ export class Bench implements Easel {
   /** What is drawn upon; null while nothing may be. */
   readonly #sitting: () => Sitting | null;
   readonly #windowed: (window: Window) => void;
+  /** What the stroke began upon, and ends upon, whatever may be drawn upon by then. */
+  #under: Sitting | null = null;
   #gesture: Gesture | null = null;
   #stroke: { value: Bit; last: ImagePoint } | null = null;
   #dragged: { from: ScreenPoint; window: Window } | null = null;
@@ -65,6 +67,7 @@ export class Bench implements Easel {
   begin(at: Touch, other: boolean): void {
     this.#pointer = at.at;
     const sitting = this.#sitting();
+    this.#under = sitting;
     const point = this.#onImage(at.at);
     const sign = hasSign(tool.value) ? positive.value !== other : !other;
     if (tool.value === "window") {
@@ -102,15 +105,14 @@ export class Bench implements Easel {
   extend(points: readonly Touch[]): void {
     const newest = points[points.length - 1];
     this.#pointer = newest.at;
-    const sitting = this.#sitting();
     if (this.#gesture) {
       this.#gesture.extend(points.map((point) => this.#onImage(point.at)));
       this.#stage.marks.gesture(this.#gesture);
-    } else if (this.#stroke && sitting) {
+    } else if (this.#stroke) {
       const { last, value } = this.#stroke;
       const line = [last, ...points.map((point) => this.#image(point.at))];
       this.#stroke.last = line[line.length - 1];
-      sitting.paint((mask) => paint(mask, line, this.#radius(newest), value));
+      this.#under?.paint((mask) => paint(mask, line, this.#radius(newest), value));
     } else if (this.#dragged) this.#drag(newest.at);
     this.refresh();
   }
@@ -124,29 +126,26 @@ export class Bench implements Easel {
   }
 
   end(): void {
-    const sitting = this.#sitting();
-    const gesture = this.#gesture;
-    const painted = this.#stroke !== null;
-    this.#forget();
-    if (gesture) {
-      const prompt = gesture.finish();
-      if (prompt) sitting?.hold({ kind: "drawn", prompt });
+    if (this.#gesture) {
+      const prompt = this.#gesture.finish();
+      if (prompt) this.#under?.hold({ kind: "drawn", prompt });
       this.drew();
-    } else if (painted) {
-      sitting?.commit();
+    } else if (this.#stroke) {
+      this.#under?.commit();
       this.drew();
     }
+    this.#forget();
     this.refresh();
   }
 
   drop(): void {
-    if (this.#stroke) this.#sitting()?.work.cancel();
+    if (this.#stroke) this.#under?.work.cancel();
     this.#forget();
     this.refresh();
   }
 
   #forget(): void {
-    this.#gesture = this.#stroke = this.#dragged = null;
+    this.#under = this.#gesture = this.#stroke = this.#dragged = null;
     this.#stage.marks.gesture(null);
   }
 

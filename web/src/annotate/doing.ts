@@ -33,9 +33,16 @@ export function drawing(
     fit: () => easels.value?.stage.fit(),
     outline: () => (look.value = { ...look.value, outlined: !look.value.outlined }),
     hide: (event) => hideWhile(easels.value, event),
-    before: () => void desk.browse(-1),
-    behind: () => void desk.browse(1),
-    home: () => desk.home(),
+    before: unlessDrawing(easels, () => void desk.browse(-1)),
+    behind: unlessDrawing(easels, () => void desk.browse(1)),
+    home: unlessDrawing(easels, () => desk.home()),
+  };
+}
+
+/** Nobody turns away from a mask in the middle of a stroke. */
+export function unlessDrawing(easels: Readonly<Signal<Easels | null>>, act: () => void): () => void {
+  return () => {
+    if (!easels.value?.hand.drawing) act();
   };
 }
 

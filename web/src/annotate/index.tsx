@@ -10,7 +10,7 @@ import { texts } from "../texts";
 import { commandsFor, type Does } from "./commands";
 import { Desk } from "./desk";
 import { Flagging, Skipping } from "./dialogs";
-import { drawing } from "./doing";
+import { drawing, unlessDrawing } from "./doing";
 import { useCtrl, useInk, useLeaving, useMarks, useProbe, useThinking } from "./effects";
 import { Act, Display, Labels, Origin } from "./panel";
 import { Nothing } from "./phases";
@@ -83,7 +83,7 @@ function Bureau({ desk }: { desk: Desk }) {
     return {
       ...drawing(desk, easels, () => desk.open),
       cancel: () => easels.value?.hand.cancel() || desk.home(),
-      submit: () => desk.open?.end({ kind: "submit" }),
+      submit: unlessDrawing(easels, () => desk.open?.end({ kind: "submit" })),
       skip: ask("skip"),
       flag: ask("flag"),
       comment: ask("comment"),
@@ -121,7 +121,7 @@ function Bureau({ desk }: { desk: Desk }) {
           label={words.crosshair}
           sitting={() => desk.open}
           windowed={windowed}
-          browse={(step) => void desk.browse(step)}
+          browse={(step) => (step < 0 ? does.before : does.behind)!()}
           moved={probe.moved}
           ready={(made) => {
             easels.value = made;

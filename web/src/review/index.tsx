@@ -4,7 +4,7 @@ import { useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 import { commandsFor, type Does } from "../annotate/commands";
 import { Desk } from "../annotate/desk";
-import { drawing } from "../annotate/doing";
+import { drawing, unlessDrawing } from "../annotate/doing";
 import { useCtrl, useInk, useLeaving, useMarks, useProbe, useThinking } from "../annotate/effects";
 import { Act, Display, Origin } from "../annotate/panel";
 import { Nothing } from "../annotate/phases";
@@ -89,14 +89,16 @@ export function Review({ labelId }: { labelId: number }) {
         if (asking.value === "place") asking.value = "return";
         else easels.value?.hand.cancel() || desk.home();
       },
-      accept: () => desk.open?.end({ kind: "accept" }),
+      accept: unlessDrawing(easels, () => desk.open?.end({ kind: "accept" })),
       return: ask("return"),
       comment: ask("comment"),
-      edit: () => {
+      edit: unlessDrawing(easels, () => {
         editing.value = !editing.value;
         if (!side.value) chosen.value = 0;
-      },
-      toggle: () => (chosen.value = (chosen.value + 1) % Math.max(1, masks.value.length)),
+      }),
+      toggle: unlessDrawing(easels, () => {
+        chosen.value = (chosen.value + 1) % Math.max(1, masks.value.length);
+      }),
       side: () => (side.value = !side.value),
     };
   }, []);
@@ -127,7 +129,7 @@ export function Review({ labelId }: { labelId: number }) {
             label={words.crosshair}
             sitting={inHand}
             windowed={windowed}
-            browse={(step) => void desk.browse(step)}
+            browse={(step) => (step < 0 ? does.before : does.behind)!()}
             moved={probe.moved}
             ready={(made) => {
               easels.value = made;
