@@ -111,7 +111,7 @@ def test_a_service_killed_with_all_its_children_goes_on_where_it_was(settings: S
     try:
         annotator = Stubborn(lambda: running.address)
         headers = {"Authorization": f"Bearer {running.address[1]}"}
-        with httpx.Client(base_url=f"{running.address[0]}/api", headers=headers) as api:
+        with httpx.Client(base_url=f"{running.address[0]}/api", headers=headers, timeout=60) as api:
             project = a_project(api, images=IMAGES)
         for index in range(IMAGES):
             annotation, lease = annotator.open_next(project.label_id)
@@ -155,7 +155,7 @@ class _Restarted:
     def stop(self) -> None:
         children = psutil.Process(self._process.pid).children(recursive=True)
         self._process.terminate()
-        assert self._process.wait(30) == 0
+        assert self._process.wait(60) == 0
         assert not any(child.is_running() for child in children)
 
     def _start(self) -> tuple[str, str]:

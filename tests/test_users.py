@@ -119,7 +119,8 @@ def test_with_a_link_of_the_command_line_one_signs_in_at_the_running_service(
     elsewhere = service.settings.model_copy(update={"port": 8000, "public_url": None})
     page, _, secret = change_user(elsewhere, "katherine", Wish(link=True)).partition("/#invitation=")
     assert page == service.base_url
-    with httpx.Client(base_url=f"{service.base_url}/api", headers={"Origin": service.base_url}) as browser:
+    origin = {"Origin": service.base_url}
+    with httpx.Client(base_url=f"{service.base_url}/api", headers=origin, timeout=60) as browser:
         told(browser.post("/invitations/accept", json={"secret": secret, "password": PASSWORD}))
         assert told(browser.get("/me"))["name"] == "katherine"
         assert browser.post("/auth/logout").status_code == 204

@@ -27,5 +27,5 @@ export default defineConfig({
   },
   plugins: [compressed],
   server: { proxy: { "/api": API } },
-  test: { include: ["tests/**/*.test.ts"], environment: "node" },
+  test: { include: ["tests/**/*.test.ts"], environment: "node", testTimeout: 60_000 },
 });

@@ -199,15 +199,15 @@ def test_no_damage_to_a_file_is_more_than_a_refusal(name: str, data: st.DataObje
         assert all(each.pixels.dtype in (np.uint8, np.uint16) for each in found)
 
 
-@pytest.mark.parametrize(
-    "keyword",
-    ["PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient", "SliceLocation", "SliceThickness"]
-    + ["WindowCenter", "InstanceNumber"],
-)
+BREAKABLE = {
+    **{"PixelSpacing": 2, "ImagePositionPatient": 3, "ImageOrientationPatient": 6, "SliceLocation": 1},
+    **{"SliceThickness": 1, "WindowCenter": 1, "InstanceNumber": 1},
+}
+
+
+@pytest.mark.parametrize("keyword", list(BREAKABLE))
 def test_one_broken_number_that_a_picture_can_do_without_refuses_no_file(keyword: str) -> None:
-    count = {"PixelSpacing": 2, "ImagePositionPatient": 3, "ImageOrientationPatient": 6}.get(keyword, 1)
-    number = ["75319"] * count
-    data = dicom(GREY, **{keyword: number})
+    data = dicom(GREY, **{keyword: ["75319"] * BREAKABLE[keyword]})
     assert b"75319" in data
     (found,) = slices(data.replace(b"75319", b"75,19"))
     assert np.array_equal(found.pixels, GREY)

@@ -138,8 +138,8 @@ def test_a_token_is_stored_as_its_digest_only(alone: Alone) -> None:
 
 
 def test_the_installation_says_that_it_is_ready(service: Any) -> None:
-    assert told(httpx.get(f"{service.base_url}/healthz")) == {"status": "ok"}
-    ready = told(httpx.get(f"{service.base_url}/readyz"))
+    assert told(httpx.get(f"{service.base_url}/healthz", timeout=60)) == {"status": "ok"}
+    ready = told(httpx.get(f"{service.base_url}/readyz", timeout=60))
     assert ready == {"ready": True, "database": True, "broker": True, "worker": True}
 
 
@@ -150,14 +150,14 @@ def test_without_a_worker_the_installation_is_not_ready(alone: Alone) -> None:
 
 
 def test_the_page_may_load_nothing_from_elsewhere(api: httpx.Client, service: Any) -> None:
-    page = httpx.get(service.base_url + "/")
+    page = httpx.get(service.base_url + "/", timeout=60)
     assert page.status_code == 200
     assert page.headers["content-type"].startswith("text/html")
     policy = page.headers["Content-Security-Policy"]
     assert "default-src 'self'" in policy
     assert "unsafe" not in policy
     for path in ("/../pyproject.toml", "/%2e%2e/pyproject.toml", "/service/main.py"):
-        assert httpx.get(service.base_url + path).status_code == 404
+        assert httpx.get(service.base_url + path, timeout=60).status_code == 404
 
 
 @pytest.mark.parametrize("path", ["/", "/icon.svg", "/api/me", "/api/nothing", "/healthz", "/api/projects/1"])

@@ -2,7 +2,6 @@
 
 import time
 from functools import partial
-from statistics import median
 
 import pytest
 from sqlalchemy import select, text, update
@@ -179,8 +178,8 @@ def test_the_queue_is_as_quick_by_uncertainty(
         first = 999 if strategy is Strategy.MOST_UNCERTAIN else 1000
         assert taken is not None and taken[0].position == first + 1000 * index
         assert len(pool) == POOL
-    # A scan or a sort of the label takes many times longer.
-    assert median(took[long_queue.label_id]) < 4 * median(took[short])
+    # A scan or a sort of the label takes many times longer, at its quickest as well.
+    assert min(took[long_queue.label_id]) < 4 * min(took[short])
 
 
 def test_the_list_by_uncertainty_is_as_quick_with_100_000_images(
@@ -202,5 +201,5 @@ def test_the_list_by_uncertainty_is_as_quick_with_100_000_images(
             assert [row.id for row in first] == sorted((row.id for row in first), reverse=True)
             assert {row.id for row in first}.isdisjoint(row.id for row in second)
             assert len(second) == 15
-    # A scan or a sort of the label takes many times longer.
-    assert median(took[long_queue.label_id]) < 4 * median(took[short])
+    # A scan or a sort of the label takes many times longer, at its quickest as well.
+    assert min(took[long_queue.label_id]) < 4 * min(took[short])

@@ -140,9 +140,9 @@ def test_queues_are_as_deep_and_as_old_as_their_jobs(valkey: str, broker: redis.
         registry.get_sample_value("accrue_queue_depth", {"lane": lane}) for lane in ("prompt", "batch", "io")
     ]
     assert depths == [1, 2, 0]
-    assert 0.3 <= (registry.get_sample_value(age, {"lane": "batch"}) or 0) < 5
-    assert (registry.get_sample_value(age, {"lane": "prompt"}) or 0) < 0.3 + 5
-    assert registry.get_sample_value(pulse) == pytest.approx(4, abs=1)
+    assert 0.3 <= (registry.get_sample_value(age, {"lane": "batch"}) or 0) < 300
+    assert (registry.get_sample_value(age, {"lane": "prompt"}) or 0) < 300
+    assert 3 < (registry.get_sample_value(pulse) or 0) < PULSE_SECONDS
 
 
 def test_a_running_installation_tells_of_its_worker(service: ServiceUnderTest) -> None:

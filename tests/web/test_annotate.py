@@ -10,7 +10,7 @@ from playwright.sync_api import Page, Request, Route, expect
 from service.tables import Annotation, State
 from tests.conftest import ServiceUnderTest
 from tests.factories import AProject, a_project, pixels, png, told, upload
-from tests.web.conftest import Desk, SignIn
+from tests.web.conftest import Desk, SignIn, eventually
 from tests.web.people import end_login
 
 pytestmark = pytest.mark.parametrize("service", ["postgresql"], indirect=True)
@@ -18,6 +18,16 @@ pytestmark = pytest.mark.parametrize("service", ["postgresql"], indirect=True)
 MIDDLE = (0.5, 0.5)
 STROKE = ((0.45, 0.5), (0.5, 0.52), (0.55, 0.5))
 CORNER = ((0.2, 0.2), (0.25, 0.25))
+# How many prompts and masks the browser itself keeps.
+KEPT = """() => new Promise((resolve) => {
+    indexedDB.open("accrue").onsuccess = (opened) => {
+        const database = opened.target.result;
+        database.transaction("drafts").objectStore("drafts").getAll().onsuccess = (found) => {
+            database.close();
+            resolve(found.target.result.map((draft) => [draft.prompts.length, draft.mask !== null]));
+        };
+    };
+})"""
 
 
 @pytest.fixture
@@ -248,7 +258,7 @@ def test_work_done_offline_survives_a_closed_tab(sign_in: SignIn, project: AProj
     first.stroke(*STROKE)
     expect(first.page.locator('[data-state="offline"]')).to_be_visible()
     drawn, prompts = first.hash, first.prompts
-    first.page.wait_for_timeout(300)
+    eventually(lambda: first.page.evaluate(KEPT) == [[1, True]])
     first.page.close()
     context.set_offline(False)
     second = Desk(context.new_page())
@@ -337,13 +347,13 @@ def test_sixteen_bits_reach_the_canvas_and_another_window_sends_nothing(
     desk.open(f"/labels/{project.label_id}/annotate")
     width = desk.page.get_by_label("Width", exact=True).last
     assert float(width.input_value()) > 1000
+    desk.page.wait_for_load_state("networkidle")
     sent = asked(desk.page, "")
     grey = "() => { const c = document.querySelector('.layer-image'); return [...c.getContext('2d')"
     grey += ".getImageData(c.width / 2, c.height / 2, 1, 1).data] }"
     before = desk.page.evaluate(grey)
     desk.press("w")
     desk.stroke(MIDDLE, (0.9, 0.9))
-    desk.page.wait_for_timeout(100)
-    assert desk.page.evaluate(grey) != before
+    eventually(lambda: desk.page.evaluate(grey) != before)
     # The page may still be looking for the image after this one.
     assert [each.url for each in sent if "/annotations?" not in each.url] == []

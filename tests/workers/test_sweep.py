@@ -13,9 +13,15 @@ from service.tables import Annotation, ContextEntry, Interaction, Lease
 from tests.workers.conftest import Workplace
 from workers.check import check_entry
 from workers.predict import predict_interaction
-from workers.sweep import LOST_AFTER, sweep
+from workers.sweep import sweep
 
+LOST_AFTER = timedelta(hours=1)  # however slow the machine, what a test has just made is not lost
 AGO = LOST_AFTER + timedelta(seconds=1)
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.sweep.LOST_AFTER", LOST_AFTER)
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 // Keys: what each does on the page at hand, and which the person would rather press.
 
 import { computed, signal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 import { keep, kept } from "./kept";
 
 /** Something that a key does. `id` names it for remapping, `group` where the help shows it. */
@@ -84,7 +84,8 @@ export function startKeys(): void {
 
 /** These commands hold for as long as the component is shown. */
 export function useCommands(own: readonly Command[], deps: readonly unknown[] = []): void {
-  useEffect(() => {
+  // Before anybody sees it: what is shown to have a key has it.
+  useLayoutEffect(() => {
     sets.value = [...sets.peek(), own];
     return () => {
       sets.value = sets.peek().filter((each) => each !== own);
