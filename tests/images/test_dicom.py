@@ -200,8 +200,13 @@ def test_no_damage_to_a_file_is_more_than_a_refusal(name: str, data: st.DataObje
 
 
 BREAKABLE = {
-    **{"PixelSpacing": 2, "ImagePositionPatient": 3, "ImageOrientationPatient": 6, "SliceLocation": 1},
-    **{"SliceThickness": 1, "WindowCenter": 1, "InstanceNumber": 1},
+    "PixelSpacing": 2,
+    "ImagePositionPatient": 3,
+    "ImageOrientationPatient": 6,
+    "SliceLocation": 1,
+    "SliceThickness": 1,
+    "WindowCenter": 1,
+    "InstanceNumber": 1,
 }
 
 
