@@ -102,6 +102,20 @@ def test_of_two_people_one_keeps_the_image_and_the_other_goes_on_with_the_next(
         drawing.ready()
 
 
+def test_who_cannot_go_on_with_the_next_is_told_and_tries_again(
+    drawing: Desk, api: httpx.Client, project: AProject
+) -> None:
+    (held,) = told(api.get(f"/labels/{project.label_id}/annotations?held=true"))
+    assert api.post(f"/annotations/{held['id']}/revoke").status_code == 204
+    drawing.page.route("**/next", lambda route: route.fulfill(status=503, json={"detail": "Not now."}))
+    drawing.page.get_by_role("button", name="Go on with the next").click()
+    expect(drawing.page.get_by_text("Not now.")).to_be_visible()
+    drawing.page.unroute("**/next")
+    drawing.page.get_by_role("button", name="Look again").click()
+    expect(drawing.page.get_by_role("dialog")).to_have_count(0)
+    drawing.ready()
+
+
 def two_tabs(sign_in: SignIn, project: AProject) -> tuple[Desk, Desk]:
     """The same image in two tabs of one browser: the second took the lease, and painted."""
     context = sign_in()

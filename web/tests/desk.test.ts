@@ -45,9 +45,20 @@ beforeEach(() => {
 
 afterEach(() => vi.unstubAllGlobals());
 
+const next = "/api/labels/1/next";
+
+it("gives back what comes after it was closed, and asks for nothing more", async () => {
+  const desk = new Desk(next, () => next);
+  const taken = desk.take(next);
+  desk.close();
+  await taken;
+  await desk.next();
+  expect(asked).toEqual([next, "/api/annotations/1/release"]);
+});
+
 it("leaves the annotation of an image that cannot be loaded, and hears nothing more of it", async () => {
-  const desk = new Desk("/api/labels/1/next", (label) => `/api/labels/${label}/next`);
-  await desk.take("/api/labels/1/next");
+  const desk = new Desk(next, () => next);
+  await desk.take(next);
   expect(desk.phase.value.kind).toBe("failed");
   await vi.waitFor(() => expect(asked).toContain("/api/annotations/1/release"));
   expect(streams.size).toBe(0);

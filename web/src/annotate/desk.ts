@@ -78,23 +78,25 @@ export class Desk implements Ends {
     void this.take(this.#first);
   }
 
-  next(): void {
-    void this.take(this.#next());
+  next(): Promise<void> {
+    return this.take(this.#next());
   }
 
   /** Asks once more, after nothing was left or something went wrong. */
-  again(): void {
+  again(): Promise<void> {
     this.phase.value = { kind: "opening" };
-    void this.take(this.label.value ? this.#next() : this.#first);
+    return this.take(this.label.value ? this.#next() : this.#first);
   }
 
   /** Asks for an annotation and shows it; nothing is left when the answer is empty. */
   async take(path: string): Promise<void> {
+    if (this.#closed) return;
     const began = performance.now();
     if (this.phase.value.kind === "working") this.phase.value = { kind: "turning" };
     const answer = await this.#post(path);
-    if (this.#closed) return;
-    if (!answer.ok) {
+    if (this.#closed) {
+      if (answer.ok && answer.data) this.#giveBack(answer.data);
+    } else if (!answer.ok) {
       this.phase.value = { kind: "failed", problem: answer.problem };
     } else if (answer.data === null) {
       this.#leave();
@@ -110,6 +112,12 @@ export class Desk implements Ends {
       method: "POST",
       headers: { "Idempotency-Key": newKey(), Prefer: `wait=${FIRST_MASK_SECONDS}` },
     });
+  }
+
+  /** Nobody is there any more for what has come. */
+  #giveBack({ annotation, lease }: Opened): void {
+    const headers = { "Lease-Token": lease.token, "Idempotency-Key": newKey() };
+    void this.remote.ask(`/api/annotations/${annotation.id}/release`, { method: "POST", headers });
   }
 
   /** What was there before stays to be looked at until the next one is there. */
@@ -224,7 +232,7 @@ export class Desk implements Ends {
 
   finished(): void {
     this.finishedHere.value += 1;
-    this.next();
+    void this.next();
   }
 
   told({ detail }: Told): void {

@@ -20,9 +20,11 @@ interface Props {
   readonly sitting: Sitting;
 }
 
-/** The dialog for what is in the way, if anything is. */
+/** The dialog for what is in the way, if anything is; it makes room for what the page says when going on has failed. */
 export function Troubles({ desk, sitting }: Props) {
   sitting.tick.value; // it may be out of the way by now
+  const { kind } = desk.phase.value;
+  if (kind !== "working" && kind !== "turning") return null;
   switch (sitting.work.session.trouble) {
     case "lease-lost":
       return <Lost desk={desk} sitting={sitting} />;
