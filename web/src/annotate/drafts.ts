@@ -75,11 +75,11 @@ export async function unfinished(
   return { before, prompts: kept?.prompts ?? draft?.prompts ?? [] };
 }
 
-/** What of a work has not reached the service; null when all has. */
-export function draftOf({ session, mask }: Work, held: Held): Draft | null {
+/** What of a work has not reached the service; null when all has. A prompt that was undone is not wanted back. */
+export function draftOf({ session, mask, prompts: standing }: Work, held: Held): Draft | null {
   const { orders } = session;
   const waiting = orders.flatMap((order) => (order.kind === "prompts" ? order.prompts : []));
-  const prompts = [...waiting, ...held.prompts];
+  const prompts = [...waiting.filter((each) => standing.includes(each)), ...held.prompts];
   const drawn = orders.some((order) => ["edit", "undo", "redo"].includes(order.kind));
   if (prompts.length === 0 && !drawn) return null;
   return { prompts, mask: drawn ? pack(mask, everything(mask)) : null };
