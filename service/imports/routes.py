@@ -35,9 +35,10 @@ IMPORT_BODY = bodies.form(
     },
     label={
         "type": "string",
-        "description": "Name or id of the label that all masks are of. Without it a mask is a label map: "
+        "description": "Name of the label that all masks are of. Without a label a mask is a label map: "
         "value k is the k-th label of the project, or of the export that it is from.",
     },
+    label_id={"type": "integer", "description": "Id of that label, in the place of its name."},
     value={
         "type": "integer",
         "description": "The value in the masks that means `label`; by default all but 0.",
@@ -125,14 +126,16 @@ def _problem(error: ImageRefused) -> FileProblem:
 
 
 def _label(form: FormData, every: Sequence[Label]) -> Label | None:
-    """The label that the form names; Invalid when the project has none such."""
-    named = form.get("label")
-    if named is None or named == "":
+    """The label that the form says, by its name or its id; Invalid when the project has none such."""
+    name, label_id = form.get("label"), form.get("label_id")
+    if name and label_id:
+        raise Invalid("A label is said by `label`, its name, or by `label_id`, not by both.")
+    if not (name or label_id):
         return None
-    exact = (label for label in every if named in (label.name, str(label.id)))
-    found = next(exact, None) or called(every, str(named))
+    by_id = (label for label in every if str(label.id) == label_id)
+    found = next(by_id, None) if label_id else called(every, str(name))
     if found is None:
-        raise Invalid(f"The project has no label {str(named)[:100]!r}.")
+        raise Invalid(f"The project has no label {str(name or label_id)[:100]!r}.")
     return found
 
 

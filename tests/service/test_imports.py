@@ -76,7 +76,7 @@ def test_nothing_that_a_person_did_is_overwritten(alone: Alone) -> None:
     told(draw(alone.api, drawn), 202)
     alone.api.post(f"/annotations/{drawn.id}/release", headers=drawn.lease)
     masks = {f"{n}_mask.png": png(DISC) for n in (0, 1, 3)}
-    files = told(bring(alone.api, project.id, masks, label=str(project.label_id)), 201)["files"]
+    files = told(bring(alone.api, project.id, masks, label_id=project.label_id), 201)["files"]
     assert [file["accepted"] for file in files] == [0, 0, 1]
     assert [file["kept"][0]["reason"] for file in files[:2]] == [
         "it is accepted already",
@@ -241,6 +241,18 @@ def test_one_slice_of_a_file_is_found_by_its_number(alone: Alone, name: str) -> 
     project_id, label_id, ids = stack(alone, tiff(np.stack([pixels() for _ in range(3)])), "cells.tif")
     told(bring(alone.api, project_id, {name: png(DISC)}), 201)
     assert list(accepted(alone, label_id)) == ids[1:2]
+
+
+def test_a_label_is_said_by_its_name_or_by_its_id_and_neither_is_taken_for_the_other(alone: Alone) -> None:
+    project = a_project(alone.api, images=2)
+    named = add_label(alone.api, project.id, str(project.label_id))
+    told(bring(alone.api, project.id, {"0.png": png(DISC)}, label=str(project.label_id)), 201)
+    assert list(accepted(alone, named)) == project.image_ids[:1]
+    told(bring(alone.api, project.id, {"1.png": png(DISC)}, label_id=project.label_id), 201)
+    assert list(accepted(alone, project.label_id)) == project.image_ids[1:]
+    both = {"label": "disc", "label_id": project.label_id}
+    for wrong in ({"label": str(named)}, {"label_id": named + 1}, {"label_id": "disc"}, both):
+        assert told(bring(alone.api, project.id, {"0.png": png()}, **wrong), 422)["code"] == "invalid"
 
 
 def test_a_value_that_no_label_has_is_refused(alone: Alone) -> None:

@@ -97,7 +97,7 @@ describe("an upload", () => {
         open(): void {}
         setRequestHeader(): void {}
         send(form: FormData): void {
-          sent.push(form.get("label"));
+          sent.push(form.get("label_id"));
           queueMicrotask(() => this.onload());
         }
       },

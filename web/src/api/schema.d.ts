@@ -5605,8 +5605,10 @@ export interface operations {
             content: {
                 "multipart/form-data": {
                     files: string[];
-                    /** @description Name or id of the label that all masks are of. Without it a mask is a label map: value k is the k-th label of the project, or of the export that it is from. */
+                    /** @description Name of the label that all masks are of. Without a label a mask is a label map: value k is the k-th label of the project, or of the export that it is from. */
                     label?: string;
+                    /** @description Id of that label, in the place of its name. */
+                    label_id?: number;
                     /** @description The value in the masks that means `label`; by default all but 0. */
                     value?: number;
                     /**

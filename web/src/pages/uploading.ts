@@ -172,7 +172,7 @@ function maskChannel(projectId: number, told: (text: string) => string): Channel
     send: (found, progress) =>
       send<{ files: Schemas["ImportedMasks"][] }>(
         `/api/projects/${projectId}/masks`,
-        formOf(found, found.label ? { label: found.label } : {}),
+        formOf(found, found.label ? { label_id: found.label } : {}),
         progress,
       )
         .then(({ files }) => {
