@@ -18,14 +18,15 @@ from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any
 
-from sqlalchemy import Engine, MetaData, make_url, select, union
+from sqlalchemy import Engine, MetaData, select, union
 from sqlalchemy.orm import Session
 
 import migrations
 from commands.errors import CommandError
+from commands.installation import installation
 from service.blobs import BLOBS
 from service.clock import now
-from service.db import make_sessions, open_engine, reading
+from service.db import make_sessions, reading
 from service.settings import Settings
 from service.storage import Storage, digest_of, open_storage
 from service.tables import Export, Leftover, Table
@@ -154,25 +155,6 @@ def _created(path: Path) -> Iterator[IO[bytes]]:
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
-
-
-@contextmanager
-def database(settings: Settings) -> Iterator[Engine]:
-    engine = open_engine(settings.resolved_database_url)
-    try:
-        yield engine
-    finally:
-        engine.dispose()
-
-
-@contextmanager
-def installation(settings: Settings) -> Iterator[Engine]:
-    """The database of an installation; CommandError, with nothing made, if there is none."""
-    url = make_url(settings.resolved_database_url)
-    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
-        raise CommandError(f"There is no installation in {settings.data_dir}.")
-    with database(settings) as engine:
-        yield engine
 
 
 def _revision(engine: Engine) -> str:

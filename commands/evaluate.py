@@ -194,9 +194,11 @@ def evaluate(
 ) -> None:
     """Prints each of ``tables`` as it is finished; ``report`` is a JSON file, written after each.
 
-    Interrupted, it prints the table over the tasks that were finished and raises CommandError. ValueError
-    when a peer cannot be had: said at once, and not after an hour.
+    Interrupted, it prints the table over the tasks that were finished and raises CommandError. That a report
+    cannot be written, and ValueError when a peer cannot be had, is said at once and not after an hour.
     """
+    if report is not None and not report.parent.is_dir():
+        raise CommandError(f"There is no folder {report.parent}.")
     if "peers" in tables:
         rivals(plan)
     written = {"settings": _settings(plan, model)}
@@ -207,6 +209,8 @@ def evaluate(
             for table in measurement.show(rows, overall):
                 console.print(table)
             written[measurement.name] = {"tasks": rows, "overall": overall}
+        elif not stopped:
+            console.print(f"{measurement.name}: no task has the images that it takes.")
         if report is not None:
             report.write_text(json.dumps(written, default=asdict, indent=2))
         if stopped:
@@ -227,8 +231,8 @@ def _measured(measurement: Measurement, plan: Plan) -> tuple[list[Any], bool]:
 
 def wide_console() -> Console:
     """A console as wide as the terminal; a file has no edge, so there no table is folded."""
-    console = Console()
-    return console if console.is_terminal else Console(width=WIDTH)
+    console = Console(markup=False)  # tasks are called as their files are
+    return console if console.is_terminal else Console(width=WIDTH, markup=False)
 
 
 def read_tasks(packs: Sequence[Path], label: str | None) -> list[Task]:
@@ -239,8 +243,8 @@ def read_tasks(packs: Sequence[Path], label: str | None) -> list[Task]:
     tasks = [task for path in packs for task in _tasks_in(path)]
     if not tasks:
         raise ValueError(
-            f"there are neither .npz packs nor images with a NAME{MASK} beside them in "
-            f"{', '.join(map(str, packs))}"
+            f"there are neither .npz packs nor two images with a NAME{MASK} beside them, and at least "
+            f"{FEWEST_PIXELS} pixels of the object on each, in {', '.join(map(str, packs))}"
         )
     chosen = [t for t in tasks if label is None or t.name.split("/", 1)[1] == label]
     if not chosen:

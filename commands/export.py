@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import httpx
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 
 from commands.errors import CommandError
-from service.client import Accrue, RefusedError
+from service.client import Accrue
+from service.imports.legend import plain
 
 # Formats that have more to tell than what was accepted.
 TELLS_ALL = ("json",)
@@ -34,27 +35,24 @@ def export(
         raise CommandError(f"There is no folder {path.parent}.")
     if path.is_dir():
         raise CommandError(f"{path} is a folder. Name the file to write.")
-    try:
-        found = _project(client, project)
-        chosen = _labels(found, labels) if labels else None
-        if form not in TELLS_ALL and not _accepted(found, chosen):
-            raise CommandError("Nothing is accepted yet, so there is nothing to export.")
-        with Progress(console=console, transient=True) as bar:
-            task = bar.add_task("", total=1.0)
-            made = client.export(
-                int(found["id"]),
-                form,
-                path,
-                labels=chosen,
-                images=images,
-                separate=separate,
-                progress=lambda what, share: bar.update(task, description=what, completed=share),
-            )
-    except (RefusedError, httpx.TransportError) as error:
-        raise CommandError(str(error)) from error
+    found = _project(client, project)
+    chosen = _labels(found, labels) if labels else None
+    if form not in TELLS_ALL and not _accepted(found, chosen):
+        raise CommandError("Nothing is accepted yet, so there is nothing to export.")
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task("", total=1.0)
+        made = client.export(
+            int(found["id"]),
+            form,
+            path,
+            labels=chosen,
+            images=images,
+            separate=separate,
+            progress=lambda what, share: bar.update(task, description=what, completed=share),
+        )
     for line in made["report"]:
-        console.print(f"[red]{line['item']}[/red]: {line['what']}", highlight=False)
-    console.print(f"{made['size']:,} bytes are in {path}.", highlight=False)
+        console.print(f"[red]{escape(line['item'])}[/red]: {escape(line['what'])}", highlight=False)
+    console.print(f"{made['size']:,} bytes are in {path}.", markup=False, highlight=False)
 
 
 def _project(client: Accrue, named: str) -> dict[str, Any]:
@@ -71,7 +69,8 @@ def _accepted(project: dict[str, Any], chosen: Sequence[int] | None) -> int:
 
 def _labels(project: dict[str, Any], names: Sequence[str]) -> list[int]:
     known = {str(label["name"]): int(label["id"]) for label in project["labels"]}
+    alike = {plain(name): label_id for name, label_id in known.items()}
     for name in names:
-        if name not in known:
+        if plain(name) not in alike:
             raise CommandError(f"The project has no label {name!r}, only {', '.join(known) or 'none yet'}.")
-    return [known[name] for name in names]
+    return [known.get(name, alike[plain(name)]) for name in names]

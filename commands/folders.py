@@ -11,8 +11,8 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
-import httpx
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from commands.errors import CommandError
@@ -88,7 +88,7 @@ class Report:
 
     def tell(self, console: Console) -> None:
         for path, why in self.problems[:MOST_TOLD]:
-            console.print(f"[red]{path}[/red]: {why}", highlight=False)
+            console.print(f"[red]{escape(path)}[/red]: {escape(why)}", highlight=False)
         if len(self.problems) > MOST_TOLD:
             console.print(f"… and {len(self.problems) - MOST_TOLD} more")
         if self.left_out:
@@ -113,21 +113,14 @@ def import_folder(client: Accrue, folder: Path, project: str, ways: Ways, *, con
     if not folder.is_dir():
         raise CommandError(f"{folder} is no folder.")
     found = look_through(folder)
-    try:
-        listed = (name for legend in found.exports.values() for name in legend.values.values())
-        project_id = _project(client, project, [*listed] if ways.label is None else [ways.label])
-        report = Report(left_out=[path.relative_to(folder).as_posix() for path in found.others])
-        report.counts["left out"] = len(found.others)
-        with _bar(console) as bar:
-            to = Destination(client, project_id, folder, found)
-            _images(to, ways, report, bar)
-            _masks(to, ways, report, bar)
-    except httpx.TransportError as error:
-        raise CommandError(
-            f"The service does not answer ({error}). Start it, and give this command again."
-        ) from error
-    except RefusedError as error:
-        raise CommandError(error.detail) from error
+    listed = (name for legend in found.exports.values() for name in legend.values.values())
+    project_id = _project(client, project, [*listed] if ways.label is None else [ways.label])
+    report = Report(left_out=[path.relative_to(folder).as_posix() for path in found.others])
+    report.counts["left out"] = len(found.others)
+    with _bar(console) as bar:
+        to = Destination(client, project_id, folder, found)
+        _images(to, ways, report, bar)
+        _masks(to, ways, report, bar)
     report.tell(console)
     return not report.problems
 

@@ -23,14 +23,10 @@ def read_originals(folder: Path, *, min_pixels: int) -> list[Task]:
     left out (those with none are the task's ``lacking``), and tasks with fewer than two images. Raises
     CommandError for a file that cannot be read.
     """
-    max_pixels = Settings().max_image_pixels
     pairs: dict[str, list[tuple[Pixels, Pixels]]] = defaultdict(list)
     lacking: dict[str, list[Pixels]] = defaultdict(list)
-    for image, mask in _paired(folder):
-        try:
-            slices = [(pixels, values != 0) for pixels, values in _slices(image, mask, max_pixels)]
-        except AccrueError as error:
-            raise CommandError(f"{image} with {mask.name}: {error}") from error
+    for image, mask in pairs_in(folder):
+        slices = [(pixels, values != 0) for pixels, values in slices_of(image, mask)]
         place = (image if len(slices) > 1 else image.parent).relative_to(folder)
         name = f"{folder.resolve().name}/{place if place.name else 'images'}"
         pairs[name] += [pair for pair in slices if pair[1].sum() >= min_pixels]
@@ -42,7 +38,8 @@ def read_originals(folder: Path, *, min_pixels: int) -> list[Task]:
     ]
 
 
-def _paired(folder: Path) -> Iterator[tuple[Path, Path]]:
+def pairs_in(folder: Path) -> Iterator[tuple[Path, Path]]:
+    """The images of a folder and those below it that have a mask, and the mask."""
     found = look_through(folder)
     images = {path.relative_to(folder).as_posix(): path for path in found.images}
     for mask in found.masks:
@@ -51,8 +48,18 @@ def _paired(folder: Path) -> Iterator[tuple[Path, Path]]:
             yield image, mask
 
 
+def slices_of(image: Path, mask: Path) -> list[tuple[Pixels, Pixels]]:
+    """The pixels of each slice, and the values of the mask there, as the service reads both.
+
+    Raises CommandError for a file that cannot be read.
+    """
+    try:
+        return list(_slices(image, mask, Settings().max_image_pixels))
+    except AccrueError as error:
+        raise CommandError(f"{image} with {mask.name}: {error}") from error
+
+
 def _slices(image: Path, mask: Path, max_pixels: int) -> Iterator[tuple[Pixels, Pixels]]:
-    """The pixels of each slice, and the values of the mask there, as the service reads both."""
     opened = open_image(image.read_bytes(), max_pixels=max_pixels)
     pixels = {each.frame: each.pixels for each in opened.slices()}
     rows = [

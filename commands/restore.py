@@ -4,6 +4,7 @@ import gzip
 import json
 import tarfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from hashlib import sha256
@@ -15,8 +16,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 import migrations
-from commands.backup import END, FORMAT, MANIFEST, VERSION, End, Progress, database, tables
+from commands.backup import END, FORMAT, MANIFEST, VERSION, End, Progress, tables
 from commands.errors import CommandError
+from commands.installation import database
 from service.db import dialect_of, make_sessions, unit_of_work
 from service.settings import Settings
 from service.storage import Storage, digest_of, open_storage
@@ -99,18 +101,19 @@ def _check_manifest(manifest: dict[str, Any]) -> None:
 
 def _fill(session: Session, storage: Storage, path: Path, progress: Progress) -> None:
     known = {table.name: table for table in tables()}
-    count = 0
+    counts: Counter[str] = Counter()
     for name, data in _entries(path):
         kind, _, rest = name.partition("/")
         if kind == "tables":
             table = known[rest.partition("/")[0]]
             rows = [json.loads(line) for line in gzip.decompress(data).splitlines()]
             session.execute(_insert(table), [_values(table, row) for row in rows])
-            progress(table.name, len(rows))
+            counts[table.name] += len(rows)
+            progress(table.name, counts[table.name])
         elif kind == "blobs":
             storage.put(data, anew=True)  # what lies there may be what made the restore necessary
-            count += 1
-            progress("blobs", count)
+            counts["blobs"] += 1
+            progress("blobs", counts["blobs"])
     if dialect_of(session) == "postgresql":
         _go_on_counting(session)
 

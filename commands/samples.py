@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from commands.errors import CommandError
+from commands.folders import MASK
+from commands.originals import pairs_in, slices_of
 from models.data import read_pack, tasks_of
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
-MASK = "_mask"
 FEWEST_PIXELS = 16
 
 
@@ -38,26 +38,17 @@ def read_samples(source: Path, label: str) -> list[Sample]:
 
 
 def _from_folder(folder: Path) -> list[Sample]:
-    files = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES}
-    pairs = [(path, files[stem + MASK]) for stem, path in files.items() if stem + MASK in files]
-    if not pairs:
-        raise CommandError(f"{folder} holds no pairs of NAME.png and NAME{MASK}.png (or .jpg, .tif).")
-    return [_pair(image, mask) for image, mask in pairs]
+    samples = [_sample(folder, image, mask) for image, mask in pairs_in(folder)]
+    if not samples:
+        raise CommandError(f"{folder} holds no pairs of an image NAME and its mask NAME{MASK}.")
+    return samples
 
 
-def _pair(image: Path, mask: Path) -> Sample:
-    try:
-        with Image.open(image) as opened:
-            size = opened.size
-        with Image.open(mask) as opened:
-            truth = np.asarray(opened.convert("L")) > 127
-    except (UnidentifiedImageError, OSError) as error:
-        raise CommandError(f"{image.name} or {mask.name} cannot be read: {error}") from error
-    if truth.shape != (size[1], size[0]):
-        raise CommandError(
-            f"{mask.name} is {truth.shape[1]} x {truth.shape[0]} pixels, {image.name} {size[0]} x {size[1]}."
-        )
-    return Sample(image.name, image.read_bytes(), truth)
+def _sample(folder: Path, image: Path, mask: Path) -> Sample:
+    slices = slices_of(image, mask)
+    if len(slices) > 1:
+        raise CommandError(f"{image} has {len(slices)} slices; simulated annotators work on single images.")
+    return Sample(image.relative_to(folder).as_posix(), image.read_bytes(), slices[0][1] != 0)
 
 
 def _from_pack(path: Path, label: str) -> list[Sample]:

@@ -21,11 +21,12 @@ import uvicorn
 import migrations
 from commands import children
 from commands.errors import StartError
+from commands.installation import database, url_of
 from commands.valkey import private_valkey
 from service.accounts.actions import create_token, create_user, revoke_tokens
 from service.accounts.queries import anybody_can_sign_in, user_named, user_of_token
 from service.audit.actions import note
-from service.db import make_sessions, open_engine, unit_of_work
+from service.db import make_sessions, unit_of_work
 from service.events import redis_py_url
 from service.jobs import PULSE_KEY, VISIBILITY_SECONDS
 from service.main import create_app
@@ -83,9 +84,8 @@ def running_service(settings: Settings) -> Iterator[Running]:
         for child in ("valkey", "worker"):
             _log(settings, child).write_bytes(b"")  # what a child says begins with the service
         listener = stack.enter_context(_listening(settings.host, settings.port))
-        if settings.redis_url is None:
-            address = stack.enter_context(private_valkey(_log(settings, "valkey")))
-            settings = settings.model_copy(update={"redis_url": address})
+        redis_url = settings.redis_url or stack.enter_context(private_valkey(_log(settings, "valkey")))
+        settings = settings.model_copy(update={"redis_url": redis_url, **_resolved(settings)})
         migrate(settings)
         token = machine_token(settings)
         pulse = Pulse(settings.resolved_redis_url)
@@ -96,16 +96,21 @@ def running_service(settings: Settings) -> Iterator[Running]:
         _wait_for(worker, pulse, _log(settings, "worker"))
         gc.freeze()  # all that is loaded stays: no request waits for the collector to go through it
         stack.callback(gc.unfreeze)
-        settings.url_file.write_text(_url(listener) + "\n")
+        url = url_of(*listener.getsockname()[:2])
+        settings.url_file.write_text(url + "\n")
         stack.callback(settings.url_file.unlink, missing_ok=True)
-        yield Running(_url(listener), token, settings, worker, api)
+        yield Running(url, token, settings, worker, api)
+
+
+def _resolved(settings: Settings) -> dict[str, str]:
+    """Where everything is kept, said in full: a child must not find another place in its environment."""
+    return {"database_url": settings.resolved_database_url, "storage_url": settings.resolved_storage_url}
 
 
 def migrate(settings: Settings) -> None:
     """Brings the database up to date."""
-    engine = open_engine(settings.resolved_database_url)
-    migrations.upgrade(engine)
-    engine.dispose()
+    with database(settings) as engine:
+        migrations.upgrade(engine)
 
 
 def machine_token(settings: Settings) -> str:
@@ -115,8 +120,7 @@ def machine_token(settings: Settings) -> str:
     """
     path = settings.data_dir / "token"
     kept = path.read_text().strip() if path.exists() else ""
-    engine = open_engine(settings.resolved_database_url)
-    with unit_of_work(make_sessions(engine)) as session:
+    with database(settings) as engine, unit_of_work(make_sessions(engine)) as session:
         if kept and user_of_token(session, kept):
             token = kept
         else:
@@ -124,7 +128,6 @@ def machine_token(settings: Settings) -> str:
             revoke_tokens(session, machine.id)
             token = create_token(session, machine, "data folder")
             note(session, "machine_token", who=MACHINE, user_id=machine.id, subject={})
-    engine.dispose()
     path.touch(mode=0o600)
     path.chmod(0o600)
     path.write_text(token + "\n")
@@ -133,10 +136,8 @@ def machine_token(settings: Settings) -> str:
 
 def first_admin_link(settings: Settings, url: str) -> str | None:
     """A link that makes the administrator, as long as nobody can sign in; a new one with every start."""
-    engine = open_engine(settings.resolved_database_url)
-    with unit_of_work(make_sessions(engine)) as session:
+    with database(settings) as engine, unit_of_work(make_sessions(engine)) as session:
         secret = None if anybody_can_sign_in(session) else first_link(session)
-    engine.dispose()
     return f"{(settings.public_url or url).rstrip('/')}/#invitation={secret}" if secret else None
 
 
@@ -220,13 +221,6 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with listener:
         yield listener
-
-
-def _url(listener: socket.socket) -> str:
-    """Where a browser on this machine finds it."""
-    host, port = listener.getsockname()[:2]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -26,7 +26,7 @@ from commands.users import add_token
 from models.losses import dice_score
 from models.prompts import Prompt
 from models.simulators import PromptKind, next_prompts
-from service.client import Accrue, Held, RefusedError
+from service.client import Accrue, Held
 from service.images.actions import clean_name
 from service.settings import Settings
 
@@ -172,7 +172,9 @@ def _service(given: tuple[str, Sequence[str]] | None, annotators: int) -> Iterat
         yield url, tokens[:annotators]
         return
     with tempfile.TemporaryDirectory(prefix="accrue-simulate-") as folder:
-        settings = Settings(data_dir=Path(folder), port=0, database_url=None, storage_url=None)
+        # Nothing of the installation that this machine may be set up for.
+        alone: dict[str, Any] = dict.fromkeys(("database_url", "storage_url", "redis_url", "public_url"))
+        settings = Settings(data_dir=Path(folder), host="127.0.0.1", port=0, **alone)
         with running_service(settings) as running:
             names = [f"annotator {i + 1}" for i in range(annotators)]
             yield running.url, [add_token(running.settings, name) for name in names]
@@ -191,12 +193,9 @@ def _upload(
     """The label of a new project, of the first of these people; the others are its annotators."""
     name = f"{source.stem} {time.strftime('%Y-%m-%d %H:%M')} {secrets.token_hex(3)}"
     with Accrue(url, tokens[0]) as client:
-        try:
-            chosen = {"model": model} if model else {}
-            project = client.create_project(name, use_context=use_context, **chosen)
-            told = client.upload_images(project, [(s.name, s.data) for s in samples])
-        except RefusedError as problem:
-            raise CommandError(str(problem)) from problem
+        chosen = {"model": model} if model else {}
+        project = client.create_project(name, use_context=use_context, **chosen)
+        told = client.upload_images(project, [(s.name, s.data) for s in samples])
         if bad := [each for each in told if each["status"] != "stored"]:
             why = bad[0]["problem"]["detail"] if bad[0]["problem"] else "it is there twice"
             raise CommandError(f"{bad[0]['filename']} was not stored: {why}")
@@ -214,7 +213,7 @@ def _shown(rows: Iterator[Row], count: int, console: Console) -> list[Row]:
         bar = progress.add_task("Annotating", total=count)
         for row in rows:
             done.append(row)
-            progress.console.print(_line(len(done), row), highlight=False)
+            progress.console.print(_line(len(done), row), markup=False, highlight=False)
             progress.advance(bar)
     return done
 

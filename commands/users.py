@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from commands.backup import installation
 from commands.errors import CommandError
+from commands.installation import installation, url_of
 from service.accounts import actions, queries
 from service.audit.actions import note
 from service.db import make_sessions, unit_of_work
@@ -76,5 +76,4 @@ def address(settings: Settings) -> str:
     """Where people open the page: what is set, else where the service runs, else where it would."""
     if settings.public_url is None and settings.url_file.exists():
         return settings.url_file.read_text().strip()
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
-    return (settings.public_url or f"http://{host}:{settings.port}").rstrip("/")
+    return (settings.public_url or url_of(settings.host, settings.port)).rstrip("/")

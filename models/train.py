@@ -12,6 +12,7 @@ import os
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 
 import numpy as np
 import torch
@@ -180,11 +181,14 @@ class Trainer:
         self.average.load_state_dict(weights)
 
     def restore(self, path: Path) -> None:
-        """Goes on from a checkpoint, with this trainer's recipe."""
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        """Goes on from a checkpoint, with this trainer's recipe; ValueError when it cannot be read."""
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+            self.network.load_state_dict(state["network"])
+            self.average.load_state_dict(state["average"])
+            self.optimiser.load_state_dict(state["optimiser"])
+        except (UnpicklingError, RuntimeError, LookupError, TypeError, EOFError) as error:
+            raise ValueError(f"{path} is damaged, or of another network. Name another folder.") from error
         for group in self.optimiser.param_groups:
             group["weight_decay"] = self.recipe.weight_decay
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
@@ -229,8 +233,10 @@ def train(
     if minutes <= 0:
         raise ValueError(f"training takes more than {minutes:g} minutes")
     if start is not None:
-        load_weights(start)  # a wrong file is refused here, once
+        load_weights(start)  # a wrong file is refused here, once, and so is a checkpoint
     recipe = recipe or Recipe()
+    if (out / CHECKPOINT).exists():
+        Trainer(recipe, torch.device("cpu")).restore(out / CHECKPOINT)
     free = read_packs(packs, ["A"]) if packs else []
     if unknown := set(exclude) - {pack.name for pack in free}:
         raise ValueError(f"no pack of class A is called {sorted(unknown)[0]!r}, which is to be left out")

@@ -61,6 +61,8 @@ class Connection:
                 answer = self._http.request(method, path, headers=headers, **options)
                 if answer.status_code not in AWAY or time.monotonic() > deadline:
                     return checked(answer)
+            except httpx.UnsupportedProtocol:  # no address, and none later
+                raise
             except httpx.TransportError:
                 if time.monotonic() > deadline:
                     raise

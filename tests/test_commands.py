@@ -188,7 +188,7 @@ def test_without_opencv_the_peers_say_so_before_anything_is_measured(
     ("arguments", "said"),
     [
         (["evaluate", "nowhere"], "not a pack"),
-        (["evaluate", "{empty}"], "neither .npz packs nor images"),
+        (["evaluate", "{empty}"], "neither .npz packs nor two images"),
         (["evaluate", "{pack}", "--label", "wing"], "cells/cell"),
         (["evaluate", "{pack}", "--model", "unet"], "memory-v1"),
         (["evaluate", "{pack}", "--weights", "nowhere"], "no weights file"),
@@ -196,7 +196,10 @@ def test_without_opencv_the_peers_say_so_before_anything_is_measured(
         (["simulate", "nowhere", "--label", "x"], "neither a folder"),
         (["simulate", "{pack}", "--label", "cell", "--out", "{pack}"], "File exists"),
         (["export", "a project", "--token", "t", "--out", "{empty}"], "is a folder"),
-        (["import", "{empty}", "--project", "p", "--token", "t", "--url", "nowhere"], "accrue: "),
+        (["import", "{empty}", "--project", "p", "--token", "t", "--url", "nowhere"], "no address"),
+        (["export", "p", "--token", "t", "--out", "p.zip", "--url", "http://a:port"], "no address"),
+        (["evaluate", "{pack}", "--json", "{empty}/none/all.json"], "no folder"),
+        (["train", "--out", "{damaged}"], "is damaged, or of another network"),
         (["serve", "--data-dir", "{pack}"], "cells.npz"),
     ],
 )
@@ -204,7 +207,9 @@ def test_what_cannot_be_done_ends_in_a_sentence(
     pack: Path, tmp_path: Path, arguments: list[str], said: str
 ) -> None:
     (tmp_path / "empty").mkdir()
-    places = {"pack": pack, "empty": tmp_path / "empty"}
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "checkpoint.pt").write_bytes(b"PK no checkpoint")
+    places = {"pack": pack, "empty": tmp_path / "empty", "damaged": tmp_path / "damaged"}
     result = CliRunner().invoke(app, [argument.format(**places) for argument in arguments])
     assert result.exit_code == 1
     assert said in result.output and "Traceback" not in result.output

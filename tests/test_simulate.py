@@ -85,8 +85,14 @@ def test_the_command_starts_a_service_of_its_own_and_prints_a_row_per_image(
     folder: Path, tmp_path: Path
 ) -> None:
     arguments = ["simulate", str(folder), "--label", "disc", "--images", "2", "--max-interactions", "2"]
-    result = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "out")])
+    others = {
+        "ACCRUE_DATABASE_URL": f"sqlite:///{tmp_path}/theirs.sqlite3",
+        "ACCRUE_STORAGE_URL": f"file://{tmp_path}/theirs",
+        "ACCRUE_REDIS_URL": "redis://127.0.0.1:9",
+    }
+    result = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "out")], env=others)
     assert result.exit_code == 0, result.output
+    assert not list(tmp_path.glob("theirs*"))
     assert result.output.count("disc_") >= 2
     assert "2 images" in result.output and "reached Dice 0.9" in result.output
 
@@ -133,6 +139,19 @@ def test_a_pack_is_read_by_the_name_of_its_label(tmp_path: Path) -> None:
         read_samples(pack, "wing")
 
 
+@pytest.mark.parametrize("values", ["ones", "palette"])
+def test_a_mask_is_what_is_not_zero_however_it_is_written(tmp_path: Path, values: str) -> None:
+    Image.new("L", (8, 6), 7).save(tmp_path / "a[1].png")
+    mask = Image.new("L", (8, 6))
+    mask.paste(1, (2, 1, 5, 4))
+    if values == "palette":
+        mask = mask.convert("P")
+        mask.putpalette([0, 0, 0, 128, 0, 0])
+    mask.save(tmp_path / "a[1]_mask.png")
+    (sample,) = read_samples(tmp_path, "disc")
+    assert (sample.name, int(sample.truth.sum())) == ("a[1].png", 9)
+
+
 def test_sources_that_cannot_be_used_say_why(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="neither a folder"):
         read_samples(tmp_path / "nowhere", "disc")
@@ -143,8 +162,8 @@ def test_sources_that_cannot_be_used_say_why(tmp_path: Path) -> None:
         read_samples(tmp_path / "broken.npz", "disc")
     Image.new("L", (8, 6)).save(tmp_path / "a.png")
     Image.new("L", (6, 8)).save(tmp_path / "a_mask.png")
-    with pytest.raises(CommandError, match=r"a_mask\.png is 6 x 8 pixels, a\.png 8 x 6"):
+    with pytest.raises(CommandError, match=r"a_mask\.png: The mask has 6 x 8 pixels, and .a\.png. has 8 x 6"):
         read_samples(tmp_path, "disc")
     (tmp_path / "a_mask.png").write_text("no image")
-    with pytest.raises(CommandError, match="cannot be read"):
+    with pytest.raises(CommandError, match=r"a_mask\.png: Masks are read as PNG"):
         read_samples(tmp_path, "disc")

@@ -165,7 +165,7 @@ def nearest(work: Work) -> frozenset[int]:
     near = [
         (abs(pair.place - work.place), i)
         for i, pair in enumerate(work.context)
-        if pair.series == work.series and pair.place is not None
+        if pair.series == work.series and pair.place is not None and pair.image_id != work.image_id
     ]
     return frozenset(i for _, i in sorted(near)[:NEIGHBOURS])
 

@@ -162,6 +162,14 @@ def test_the_nearest_slices_of_its_own_volume_are_read_by_an_image_in_any_case(p
     assert place.predictor.extended == 5
 
 
+def test_what_another_made_of_the_same_slice_is_not_one_of_its_neighbours(place: Workplace) -> None:
+    for where in (3.0, 4.0):
+        placed(place, place.entry(place.accepted()).annotation_id, "a", where)
+    theirs = placed(place, place.entry(place.accepted()).annotation_id, "a", 5.0)
+    predict_interaction(place.bench, place.interaction(place.replica(theirs)))
+    assert [context.pinned for context in place.predictor.seen] == [{0, 1}]
+
+
 def test_who_pins_and_who_lies_near_are_read_alike(place: Workplace) -> None:
     entries = [place.entry(place.accepted()) for _ in range(3)]
     placed(place, entries[2].annotation_id, "a", 1.0)
