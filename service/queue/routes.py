@@ -68,6 +68,7 @@ def heartbeat(
     """The page lives; with ``active`` (the default), so does the person before it."""
 
     def effect(session: Session) -> LeaseExtended:
+        annotations.locked(session, annotation_id)  # or what ends the lease could come in between
         lease = require_lease(session, annotation_id, caller.id, token)
         active = body is None or body.active
         extend(lease, active=active)

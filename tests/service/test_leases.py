@@ -1,13 +1,14 @@
 """Leases: two clocks, what ends them, and who is told."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
-from service.annotations.queries import channel_of
+from service.annotations.queries import channel_of, locked
 from service.clock import now
 from service.db import reading, unit_of_work
 from service.tables import Lease, Role
@@ -98,6 +99,18 @@ def test_a_sign_of_the_page_alone_moves_one_clock(alone: Alone, pair: tuple[Hand
     assert after[0] > expires and after[1] == idle
     assert datetime.fromisoformat(told_clocks["expires_at"]) == after[0]
     assert datetime.fromisoformat(told_clocks["idle_at"]) == idle
+
+
+def test_a_sign_of_life_waits_for_what_ends_the_lease(alone: Alone, pair: tuple[Hand, Any]) -> None:
+    hand, _ = pair
+    with ThreadPoolExecutor() as pool:
+        with unit_of_work(alone.sessions) as session:
+            locked(session, hand.id)
+            session.execute(delete(Lease))
+            answer = pool.submit(hand.send, "heartbeat")
+            with pytest.raises(TimeoutError):
+                answer.result(timeout=0.5)
+        assert told(answer.result(), 410)["code"] == "lease_expired"
 
 
 def test_how_long_somebody_may_do_nothing_is_the_projects_to_say(alone: Alone) -> None:
