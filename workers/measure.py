@@ -38,7 +38,7 @@ def measure_submission(bench: Bench, submission_id: int) -> None:
         other = _read(bench, digest)
         agreed.append(Agreed(other_id, dice(other, mask), distance(other, mask)))
     with unit_of_work(bench.sessions) as session:
-        record_measurement(session, submission_id, first_dice=first_dice, gold_dice=gold_dice, agreed=agreed)
+        record_measurement(session, work, first_dice=first_dice, gold_dice=gold_dice, agreed=agreed)
     logger.info("submission.measured submission=%d others=%d", submission_id, len(agreed))
 
 

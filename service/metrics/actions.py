@@ -120,18 +120,23 @@ def put_off_measurement(session: Session, submission_id: int) -> None:
 
 def record_measurement(
     session: Session,
-    submission_id: int,
+    work: Measurement,
     *,
     first_dice: float | None,
     gold_dice: float | None,
     agreed: Sequence[Agreed],
 ) -> None:
-    """Keep what was measured, unless its image was deleted meanwhile; said twice it is the same."""
-    measured = {"submission_id": submission_id, "first": first_dice, "gold": gold_dice, "at": now()}
-    if not rows_changed(session, _MEASURED, measured):
+    """Keep what was measured, unless its image was deleted meanwhile or has another gold mask now; said twice
+    it is the same.
+    """
+    subject = {"submission_id": work.submission_id}
+    # Locked first: an UPDATE that waits for new gold would still see the old one.
+    session.execute(_LOCK, subject)
+    measured = {"first": first_dice, "gold": gold_dice, "at": now(), "against": work.gold_digest}
+    if not rows_changed(session, _MEASURED, subject | measured):
         return
     for each in agreed:
-        earlier, later = sorted((submission_id, each.other_id))
+        earlier, later = sorted((work.submission_id, each.other_id))
         session.execute(
             insert_into(session, Agreement)
             .values(earlier_id=earlier, later_id=later, dice=each.dice, hd95=each.hd95)
@@ -168,9 +173,20 @@ _PUT_OFF = (
     .values(measure_attempts=Submission.measure_attempts - 1)
     .execution_options(synchronize_session=False)
 )
+_LOCK = select(Submission.id).where(Submission.id == bindparam("submission_id")).with_for_update()
+_GOLD = (
+    select(Gold.mask_digest)
+    .join(Annotation, (Annotation.label_id == Gold.label_id) & (Annotation.image_id == Gold.image_id))
+    .where(Annotation.id == Submission.annotation_id)
+    .correlate(Submission)
+    .scalar_subquery()
+)
 _MEASURED = (
     update(Submission)
-    .where(Submission.id == bindparam("submission_id"))
+    .where(
+        Submission.id == bindparam("submission_id"),
+        _GOLD.is_not_distinct_from(bindparam("against")),
+    )
     .values(first_dice=bindparam("first"), gold_dice=bindparam("gold"), measured_at=bindparam("at"))
     .execution_options(synchronize_session=False)
 )

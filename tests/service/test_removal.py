@@ -14,7 +14,7 @@ from service.db import reading, unit_of_work
 from service.exports.actions import Cursor, Part, claim, save
 from service.jobs import Job
 from service.masks import to_png
-from service.metrics.actions import Agreed, record_measurement
+from service.metrics.actions import Agreed, begin_measurement, record_measurement
 from service.projects.removal import STAYS
 from service.tables import (
     Agreement,
@@ -111,7 +111,9 @@ def busy(alone: Alone) -> tuple[AProject, int]:
         session.add(Submission(annotation_id=hand.id, user_id=first.user_id, step=0, mask_digest="a" * 64))
         session.flush()
         ids = [each.id for each in session.query(Submission).filter_by(annotation_id=hand.id)]
-        record_measurement(session, ids[0], first_dice=1, gold_dice=1, agreed=[Agreed(ids[1], 0.5, 1.0)])
+        begun = begin_measurement(session, ids[0], most=1)
+        assert begun is not None
+        record_measurement(session, begun, first_dice=1, gold_dice=1, agreed=[Agreed(ids[1], 0.5, 1.0)])
     return project, image_id
 
 
@@ -272,8 +274,10 @@ def test_a_worker_that_predicts_on_it_ends_quietly(alone: Alone, project: AProje
 
 def test_a_worker_that_checks_or_measures_it_ends_quietly(alone: Alone, project: AProject) -> None:
     accepted = alone.accept(project.label_id)
-    with reading(alone.sessions) as session:
+    with unit_of_work(alone.sessions) as session:
         submission = session.scalars(select(Submission.id)).one()
+        begun = begin_measurement(session, submission, most=1)
+        assert begun is not None
     (entry,) = told(alone.api.get(f"/labels/{project.label_id}/context"))
     assert delete(alone, accepted["image"]["id"], "0.png").status_code == 204
 
@@ -285,7 +289,7 @@ def test_a_worker_that_checks_or_measures_it_ends_quietly(alone: Alone, project:
         _task(body, bench_of(alone))(entry["id"])
     with unit_of_work(alone.sessions) as session:
         agreed = [Agreed(submission + 1, 1.0, None)]
-        record_measurement(session, submission, first_dice=1.0, gold_dice=None, agreed=agreed)
+        record_measurement(session, begun, first_dice=1.0, gold_dice=None, agreed=agreed)
         assert session.query(Agreement).count() == 0
 
 

@@ -1,22 +1,24 @@
 """The measuring of submitted masks: against the first one, gold and other people; once; people go first."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from models.agreement import hausdorff_95
 from service.clock import now
 from service.db import unit_of_work
 from service.jobs import Job
 from service.masks import Mask, to_png
-from service.metrics.actions import measure_again
+from service.metrics.actions import begin_measurement, measure_again, record_measurement
 from service.tables import Agreement, Annotation, Gold, Origin, Prediction, Submission, User
 from tests.workers.conftest import Workplace
+from workers import measure
 from workers.measure import dice, distance, measure_submission
 from workers.sweep import sweep
 
@@ -79,11 +81,19 @@ class Opinions:
             session.flush()
             return submission.id
 
-    def gold(self, mask: Mask) -> None:
+    def gold(self, mask: Mask | None) -> None:
+        """The gold mask of the image, or none."""
         with unit_of_work(self.place.bench.sessions) as session:
+            session.execute(delete(Gold))
+            if mask is None:
+                return
             where = {"label_id": self.place.label_id, "image_id": self.image_id}
             digest = self.place.bench.storage.put(to_png(mask))
-            session.merge(Gold(**where, mask_digest=digest, created_by=self.place.user_id))
+            session.add(Gold(**where, mask_digest=digest, created_by=self.place.user_id))
+
+    def measure_again(self) -> None:
+        with unit_of_work(self.place.bench.sessions) as session:
+            measure_again(session, self.place.jobs, self.place.label_id, self.image_id)
 
     def measured(self, submission_id: int) -> Submission:
         with self.place.bench.sessions() as session:
@@ -185,12 +195,55 @@ def test_new_gold_is_measured_against_again(opinions: Opinions) -> None:
     submission = opinions.submit("anna", square(10, 10), first=square(10, 10))
     measure_submission(opinions.place.bench, submission)
     opinions.gold(square(10, 10))
-    with unit_of_work(opinions.place.bench.sessions) as session:
-        measure_again(session, opinions.place.jobs, opinions.place.label_id, opinions.image_id)
+    opinions.measure_again()
     assert opinions.place.jobs.sent == [(Job.MEASURE, submission, "batch")]
     measure_submission(opinions.place.bench, submission)
     row = opinions.measured(submission)
     assert (row.first_dice, row.gold_dice) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("before", [None, square(10, 10, 5)])
+@pytest.mark.parametrize("after", [None, square(10, 10)])
+def test_what_was_measured_against_gold_that_has_changed_meanwhile_does_not_count(
+    opinions: Opinions, monkeypatch: pytest.MonkeyPatch, before: Mask | None, after: Mask | None
+) -> None:
+    opinions.gold(before)
+    submission = opinions.submit("anna", square(10, 10), first=square(10, 10))
+
+    def change_meanwhile(one: Mask, other: Mask) -> float:
+        monkeypatch.undo()
+        opinions.gold(after)
+        opinions.measure_again()
+        return dice(one, other)
+
+    monkeypatch.setattr(measure, "dice", change_meanwhile)
+    for _ in range(2):
+        measure_submission(opinions.place.bench, submission)
+    row = opinions.measured(submission)
+    assert (row.first_dice, row.gold_dice) == (1.0, None if after is None else 1.0)
+
+
+def test_a_measurement_waits_for_gold_that_is_about_to_change(opinions: Opinions) -> None:
+    sessions = opinions.place.bench.sessions
+    opinions.gold(square(10, 10, 5))
+    submission = opinions.submit("anna", square(10, 10))
+    with unit_of_work(sessions) as session:
+        begun = begin_measurement(session, submission, most=3)
+    assert begun is not None
+
+    def record() -> None:
+        with unit_of_work(sessions) as session:
+            record_measurement(session, begun, first_dice=None, gold_dice=0.4, agreed=())
+
+    with ThreadPoolExecutor() as pool:
+        with unit_of_work(sessions) as session:
+            session.execute(delete(Gold))
+            measure_again(session, opinions.place.jobs, opinions.place.label_id, opinions.image_id)
+            recorded = pool.submit(record)
+            with pytest.raises(TimeoutError):
+                recorded.result(timeout=0.5)
+        recorded.result()
+    assert opinions.measured(submission).measured_at is None
 
 
 def test_the_distance_is_that_of_the_whole_masks_and_the_dice_of_nothing_is_one() -> None:
