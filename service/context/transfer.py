@@ -11,9 +11,10 @@ from service.context.actions import add_entry
 from service.context.archive import ENDINGS, MOST_PAIRS, Manifest, MaskFile, Pair, Picture
 from service.errors import Invalid
 from service.images.actions import StoredFile, clean_name, register
+from service.imports.queries import annotations
 from service.jobs import Jobs
 from service.projects.queries import lock_label
-from service.tables import Annotation, ContextEntry, Image, Label, Lease, Project, State
+from service.tables import Annotation, ContextEntry, Image, Label, Project, State
 
 # How many digests or ids are asked for in one statement.
 BATCH = 500
@@ -87,12 +88,14 @@ def take_in(
     """Each pair's image is in the project, its mask accepted and in the context; what became of each pair.
 
     ``kept`` has the archive's files by name. An image that the project has is used, unless somebody has
-    annotated it here: their work stays.
+    begun on it here: their work stays.
     """
     project_id = session.scalars(select(Label.project_id).where(Label.id == label_id)).one()
     images = _images(session, project_id, [pair.image for pair in manifest.pairs], kept)
     lock_label(session, label_id)
-    work = _work_on(session, label_id, [image.id for image in images.values()])
+    work: dict[int, list[tuple[Annotation, bool]]] = {image.id: [] for image in images.values()}
+    for annotation, worked_on in annotations(session, label_id, work):
+        work[annotation.image_id].append((annotation, worked_on))
     reason = f"imported from {manifest.project}, {manifest.label}, by {importer.name}"[:500]
     taken = []
     for pair in manifest.pairs:
@@ -145,31 +148,11 @@ def _images_by_digest(session: Session, project_id: int, digests: Sequence[str])
     return found
 
 
-def _work_on(
-    session: Session, label_id: int, image_ids: Sequence[int]
-) -> dict[int, list[tuple[Annotation, bool]]]:
-    """The annotations of each image, locked, by replica, and whether somebody holds them."""
-    found: dict[int, list[tuple[Annotation, bool]]] = {image_id: [] for image_id in image_ids}
-    for start in range(0, len(image_ids), BATCH):
-        batch = image_ids[start : start + BATCH]
-        rows = session.execute(
-            select(Annotation, Lease.annotation_id.is_not(None))
-            .outerjoin(Lease, Lease.annotation_id == Annotation.id)
-            .where(Annotation.label_id == label_id, Annotation.image_id.in_(batch))
-            .order_by(Annotation.image_id, Annotation.replica)
-            .with_for_update(of=Annotation)
-            .execution_options(populate_existing=True)
-        )
-        for annotation, held in rows:
-            found[annotation.image_id].append((annotation, held))
-    return found
-
-
 def _free(work: Sequence[tuple[Annotation, bool]]) -> tuple[Annotation | None, str | None]:
     """The annotation of an image that can take an imported mask, or why none can."""
     if any(annotation.state is State.ACCEPTED for annotation, _ in work):
         return None, "The image has an accepted mask here already."
-    for annotation, held in work:
-        if annotation.state is State.OPEN and annotation.step == 0 and not held:
+    for annotation, worked_on in work:
+        if annotation.state is State.OPEN and not worked_on:
             return annotation, None
-    return None, "Somebody is annotating the image here."
+    return None, "Somebody has begun on the image here. Their mask enters the context once it is accepted."

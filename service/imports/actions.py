@@ -34,14 +34,17 @@ def accept(
 ) -> list[str | None]:
     """Settle the annotations of these masks; of each that is kept as it was, why.
 
-    With overlap the first annotation of each image is settled. The next ones of each label are predicted
-    with what has entered the context.
+    With overlap the first annotation of each image is settled, which is not always the first replica: when
+    less overlap is wanted, the one that was begun stays. The next ones of each label are predicted with what
+    has entered the context.
     """
     told: list[str | None] = [None] * len(drawn)
     for label_id in sorted({each.label_id for each in drawn}):
         lock_label(session, label_id)
         of_label = [(n, each) for n, each in enumerate(drawn) if each.label_id == label_id]
-        found = queries.annotations(session, label_id, {each.image_id for _, each in of_label})
+        found: dict[int, tuple[Annotation, bool]] = {}
+        for first in queries.annotations(session, label_id, {each.image_id for _, each in of_label}):
+            found.setdefault(first[0].image_id, first)
         new: set[int] = set()
         for n, each in of_label:
             if each.image_id not in found:

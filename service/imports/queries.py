@@ -1,4 +1,4 @@
-"""Reads about what masks are imported onto: images by their names, annotations that nobody works on."""
+"""Reads about what masks are imported onto: images by their names, and who works on their annotations."""
 
 from collections.abc import Collection, Iterator, Sequence
 from typing import TypeVar
@@ -7,6 +7,7 @@ from sqlalchemy import and_, bindparam, exists, or_, select
 from sqlalchemy.orm import Session
 
 from service.clock import now
+from service.queue.queries import live
 from service.tables import IMPORT, Annotation, Draft, Image, Interaction, Lease, Source
 from service.tables.columns import UtcDateTime
 
@@ -61,30 +62,27 @@ def slices(session: Session, file: Source) -> list[tuple[Image, Source]]:
 
 def annotations(
     session: Session, label_id: int, image_ids: Collection[int]
-) -> dict[int, tuple[Annotation, bool]]:
-    """The first annotation of each image for the label, and whether it has anybody's work; rows locked.
+) -> Iterator[tuple[Annotation, bool]]:
+    """The annotations of these images for the label, and whether anybody works on each; rows locked.
 
-    That is not always the first replica: when less overlap is wanted, the one that was begun stays.
+    Those of one image come by replica. What was imported is nobody's work, nor is what somebody looked at
+    and left.
     """
-    found: dict[int, tuple[Annotation, bool]] = {}
     for batch in _batches(image_ids):
         rows = session.execute(
             select(Annotation, or_(_DRAWN, _DRAFTED, _HELD))
             .where(Annotation.label_id == label_id, Annotation.image_id.in_(batch))
             .order_by(Annotation.replica, Annotation.id)
-            .with_for_update(of=Annotation),
+            .with_for_update(of=Annotation)
+            .execution_options(populate_existing=True),
             {"now": now()},
         )
-        for annotation, worked_on in rows:
-            found.setdefault(annotation.image_id, (annotation, worked_on))
-    return found
+        yield from rows.tuples()
 
 
 _DRAWN = exists().where(Interaction.annotation_id == Annotation.id, Interaction.edit.is_distinct_from(IMPORT))
 _DRAFTED = exists().where(Draft.annotation_id == Annotation.id)
-_HELD = exists().where(
-    Lease.annotation_id == Annotation.id, Lease.expires_at > bindparam("now", type_=UtcDateTime)
-)
+_HELD = exists().where(Lease.annotation_id == Annotation.id, live(bindparam("now", type_=UtcDateTime)))
 
 
 def _batches(items: Collection[Item]) -> Iterator[Sequence[Item]]:

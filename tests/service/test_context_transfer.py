@@ -4,21 +4,24 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from datetime import timedelta
 from hashlib import sha256
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from service.client import Accrue
+from service.clock import now
 from service.context.archive import MANIFEST
 from service.db import reading, unit_of_work
 from service.masks import from_png, to_png
-from service.tables import Annotation, Image, Origin, Source, State, Submission
-from tests.factories import AProject, a_project, accept_next, open_next, png, told, upload
+from service.tables import Annotation, Image, Lease, Origin, Source, State, Submission
+from tests.factories import CLICK, AProject, a_project, accept_next, open_next, png, told, upload
 from tests.service.conftest import Alone
+from tests.service.hands import Hand, disc, take_next
 
 Files = dict[str, bytes]
 
@@ -123,17 +126,69 @@ def test_an_import_twice_changes_nothing_and_says_so(alone: Alone, origin: AProj
         assert session.scalar(select(func.count(Image.id)).where(of_home)) == 3
 
 
-def test_work_that_is_under_way_stays(alone: Alone, origin: AProject) -> None:
+def draft_and_go(hand: Hand) -> None:
+    body = {"prompts": [CLICK], "step": 0, "mask": None}
+    told(hand.api.put(f"/annotations/{hand.id}/draft", json=body, headers=hand.lease))
+    hand.post("release", status=204)
+
+
+def undo_and_go(hand: Hand) -> None:
+    hand.draw()
+    hand.undo()
+    hand.post("release", status=204)
+
+
+def time_out(hand: Hand) -> None:
+    end_lease(hand, Lease.expires_at)
+
+
+def doze(hand: Hand) -> None:
+    end_lease(hand, Lease.idle_at)
+
+
+def end_lease(hand: Hand, clock: Any) -> None:
+    with unit_of_work(hand.alone.sessions) as session:
+        session.execute(update(Lease).values({clock: now() - timedelta(seconds=1)}))
+
+
+def withdrawn_import(hand: Hand) -> None:
+    hand.post("release", status=204)
+    named = {"files": ("mine.png", png(disc(20, 20, 5)))}
+    project_id = told(hand.api.get("/projects"))[-1]["id"]
+    told(hand.api.post(f"/projects/{project_id}/masks", files=named, data={"label": "disc"}), 201)
+    path = f"/annotations/{hand.id}/withdraw"
+    told(hand.api.post(path, json={"reason": "wrong side"}, headers={"If-Match": "*"}))
+
+
+BEGUN = "Somebody has begun on the image here. Their mask enters the context once it is accepted."
+
+
+@pytest.mark.parametrize(
+    ("do", "detail"),
+    [
+        (lambda _: None, BEGUN),
+        (draft_and_go, BEGUN),
+        (undo_and_go, BEGUN),
+        (time_out, None),
+        (doze, None),
+        (withdrawn_import, None),
+    ],
+    ids=["at it", "drafted", "undone", "timed out", "dozing", "withdrawn import"],
+)
+def test_what_people_have_begun_stays_and_what_they_left_as_it_was_is_free(
+    alone: Alone, origin: AProject, do: Callable[[Hand], None], detail: str | None
+) -> None:
     data = exported(alone.api, origin.label_id)
     manifest = json.loads(unpacked(data)[MANIFEST])
     home = a_project(alone.api, images=0)
     first = manifest["pairs"][0]["image"]["file"]
     told(upload(alone.api, home.id, {"mine.png": unpacked(data)[first]}), 201)
-    held = open_next(alone.api, home.label_id)
+    hand = take_next(alone, alone.api, home.label_id)
+    do(hand)
     report = told(imported(alone.api, home.label_id, data), 201)["pairs"]
-    assert report[0]["detail"] == "Somebody is annotating the image here."
-    assert [pair["entry_id"] is None for pair in report] == [True, False, False]
-    assert told(alone.api.get(f"/annotations/{held.id}"))["state"] == "open"
+    assert [pair["detail"] for pair in report] == [detail, None, None]
+    assert [pair["entry_id"] is None for pair in report] == [detail is not None, False, False]
+    assert hand.seen()["state"] == ("open" if detail else "accepted")
 
 
 def with_manifest(change: Callable[[dict[str, Any]], Any]) -> Callable[[Files], None]:

@@ -1,18 +1,20 @@
 """Masks that were drawn elsewhere: onto their image's pixels, into the context, over nobody's work."""
 
 import io
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 from PIL import Image
-from sqlalchemy import select
+from sqlalchemy import select, update
 
+from service.clock import now
 from service.db import reading, unit_of_work
 from service.jobs import Job
 from service.masks import from_png
-from service.tables import Annotation, Origin, Submission
+from service.tables import Annotation, Lease, Origin, Submission
 from tests.factories import a_project, draw, open_next, pixels, png, told, upload
 from tests.files import nifti, tiff, zipped
 from tests.service.conftest import Alone
@@ -89,6 +91,15 @@ def test_nothing_that_a_person_did_is_overwritten(alone: Alone) -> None:
     assert (held.id, file["accepted"]) == (drawn.id, 0)
     again = told(bring(alone.api, project.id, masks, label="disc"), 201)["files"]
     assert [file["accepted"] for file in again] == [0, 0, 0]
+
+
+def test_an_image_that_was_left_as_it_was_before_an_open_page_is_free(alone: Alone) -> None:
+    project = a_project(alone.api, images=1)
+    open_next(alone.api, project.label_id)
+    with unit_of_work(alone.sessions) as session:
+        session.execute(update(Lease).values(idle_at=now() - timedelta(seconds=1)))
+    (file,) = told(bring(alone.api, project.id, {"0.png": png(DISC)}, label="disc"), 201)["files"]
+    assert (file["accepted"], file["kept"]) == (1, [])
 
 
 def test_a_label_map_has_a_value_for_each_label(alone: Alone) -> None:
