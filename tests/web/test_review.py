@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator, Route, expect
 
 from service.tables import Role
 from tests.conftest import ServiceUnderTest
@@ -95,6 +95,33 @@ def test_a_reviewer_mends_the_mask_and_accepts_it_as_a_new_version(
     found = told(api.get(f"/labels/{submitted.label_id}/annotations?state=accepted"))
     versions = told(api.get(f"/annotations/{found[0]['id']}/versions"))
     assert len({version["mask_digest"] for version in versions}) == 2
+
+
+def test_who_edits_and_chooses_another_mask_edits_no_longer(reviewing: Desk) -> None:
+    before = reviewing.hash
+    reviewing.press("i", "b", "v")
+    expect(reviewing.page.locator(".labels button").nth(1)).to_have_attribute("aria-pressed", "true")
+    expect(reviewing.page.get_by_text("You are editing")).to_have_count(0)
+    reviewing.stroke((0.1, 0.1), (0.9, 0.9))
+    reviewing.press("d", "i")
+    expect(reviewing.page.get_by_text("You are editing")).to_be_visible()
+    assert reviewing.hash == before
+
+
+def test_the_masks_to_compare_are_those_of_the_image_that_is_shown(reviewing: Desk) -> None:
+    page, held = reviewing.page, list[Route]()
+    page.route("**/versions", lambda route: held.append(route), times=1)
+    with page.expect_request("**/versions"):
+        page.reload()
+    first = name(reviewing).inner_text()
+    reviewing.press("Control+Enter")
+    expect(name(reviewing)).not_to_have_text(first)
+    views = page.locator(".labels button")
+    expect(views).to_have_count(2)
+    with page.expect_response("**/versions"):
+        held[0].fulfill(json=[])
+    page.wait_for_load_state("networkidle")
+    expect(views).to_have_count(2)
 
 
 @pytest.mark.parametrize("by", ["pointer", "keyboard"])

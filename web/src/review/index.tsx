@@ -49,6 +49,10 @@ export function Review({ labelId }: { labelId: number }) {
     reply.value = NO_REPLY;
   });
   useSignalEffect(() => {
+    // Nobody draws on a mask that is not shown.
+    if (views.chosen.value > 0 && !views.side.value) editing.value = false;
+  });
+  useSignalEffect(() => {
     window.value = (desk.peek.value?.picture ?? desk.picture.value)?.window ?? null;
   });
   useLeaving(desk);

@@ -29,7 +29,10 @@ export function useViews(desk: Desk, easels: Readonly<Signal<Easels | null>>): V
     const sitting = desk.sitting.value;
     views.masks.value = [];
     views.chosen.value = 0;
-    if (sitting) masksOf(desk, sitting.id).then((found) => (views.masks.value = found), complain);
+    if (!sitting) return;
+    masksOf(desk, sitting.id).then((found) => {
+      if (desk.sitting.peek() === sitting) views.masks.value = found;
+    }, complain);
   });
   useSignalEffect(() => compare(desk, easels, views));
   return views;
