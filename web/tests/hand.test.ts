@@ -92,6 +92,42 @@ describe("a hand", () => {
     expect(done).toEqual(["begin", "drop", "begin", "end"]);
   });
 
+  it("lets a pen take over from palms that move the image", () => {
+    const { hand: it, done } = hand();
+    it.down(touch(1, "pen"));
+    it.up(1);
+    it.down(touch(2, "touch"));
+    it.down(touch(3, "pen"));
+    it.up(2);
+    it.up(3);
+    it.down(touch(4, "touch"));
+    it.down(touch(5, "touch"));
+    it.down(touch(6, "pen"));
+    it.move([touch(6, "pen", 1)]);
+    it.up(6);
+    expect(done).toEqual(["begin", "end", "begin", "end", "begin", "extend 1", "end"]);
+  });
+
+  it("goes on drawing when the browser takes a palm, and stops when it takes the pen", () => {
+    const { hand: it, done } = hand();
+    it.down(touch(1, "pen"));
+    it.down(touch(2, "touch"));
+    it.taken(2);
+    it.move([touch(1, "pen", 1)]);
+    it.taken(1);
+    it.down(touch(3, "touch"));
+    it.taken(3);
+    it.down(touch(1, "pen"));
+    expect(done).toEqual(["begin", "extend 1", "drop", "begin"]);
+  });
+
+  it("leaves back and forward to the browser, and draws the other sign with the eraser of a pen", () => {
+    const { hand: it, done } = hand();
+    for (const button of [3, 4]) it.down({ ...touch(1, "mouse"), button });
+    it.down({ ...touch(2, "pen"), button: 5 });
+    expect(done).toEqual(["begin other"]);
+  });
+
   it("gives a stroke up when it is cancelled, and only then", () => {
     const { hand: it, done } = hand();
     expect(it.cancel()).toBe(false);

@@ -14,7 +14,7 @@ export interface Touch {
 }
 
 export interface Down extends Touch {
-  /** 0 left or contact, 1 middle, 2 right. */
+  /** 0 left or contact, 1 middle, 2 right, 3 back, 4 forward, 5 the other end of a pen, an eraser. */
   readonly button: number;
   readonly alt: boolean;
 }
@@ -65,6 +65,7 @@ export class Hand {
   }
 
   down(down: Down): void {
+    if (down.button === 3 || down.button === 4) return; // they are the browser's
     if (down.type === "pen") this.#penSeen = true;
     const doing = this.#doing;
     if (doing.kind === "drawing") this.#second(doing, down);
@@ -72,7 +73,7 @@ export class Hand {
       this.#doing = { kind: "resting", ids: new Set([...doing.ids, down.id]) };
     } else if (doing.kind === "panning" && down.type === "touch") {
       this.#doing = { kind: "pinching", a: { ...down, id: doing.id, at: doing.last }, b: down };
-    } else if (doing.kind === "nothing" || doing.kind === "resting") this.#first(down);
+    } else if (doing.kind === "nothing" || doing.kind === "resting" || down.type === "pen") this.#first(down);
   }
 
   #first(down: Down): void {
@@ -82,7 +83,7 @@ export class Hand {
       return;
     }
     this.#doing = { kind: "drawing", id: down.id, type: down.type, from: down.at };
-    this.#easel.begin(down, down.button === 2 || down.alt);
+    this.#easel.begin(down, down.button === 2 || down.button === 5 || down.alt);
   }
 
   /** Another pointer while one draws: two fingers are a pinch; a finger beside a pen is a palm, a pen takes over. */
@@ -150,7 +151,13 @@ export class Hand {
     if (this.#doing.kind === "nothing") this.#easel.hover(null);
   }
 
-  /** The browser took the pointer, or the person wants the stroke gone. */
+  /** The browser took the pointer, as it does with a palm; only what that one drew is gone. */
+  taken(id: number): void {
+    if (this.#doing.kind === "drawing" && this.#doing.id === id) this.cancel();
+    else this.up(id);
+  }
+
+  /** The person wants the stroke gone. */
   cancel(): boolean {
     const drawing = this.drawing;
     this.#doing = NOTHING;

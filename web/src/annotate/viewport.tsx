@@ -126,7 +126,7 @@ function pointers(
     { signal },
   );
   box.addEventListener("pointerup", (event) => hand.up(event.pointerId), { signal });
-  box.addEventListener("pointercancel", () => hand.cancel(), { signal });
+  box.addEventListener("pointercancel", (event) => hand.taken(event.pointerId), { signal });
   box.addEventListener("pointerleave", () => hand.hover(), { signal });
   box.addEventListener("contextmenu", (event) => event.preventDefault(), { signal });
   return measure;
