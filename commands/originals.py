@@ -32,7 +32,7 @@ def read_originals(folder: Path, *, min_pixels: int) -> list[Task]:
         pairs[name] += [pair for pair in slices if pair[1].sum() >= min_pixels]
         lacking[name] += [pixels for pixels, mask in slices if not mask.any()]
     return [
-        Task(name, [pixels for pixels, _ in of], [mask for _, mask in of], ("",) * len(of), lacking[name])
+        Task(name, [pixels for pixels, _ in of], [mask for _, mask in of], lacking[name])
         for name, of in pairs.items()
         if len(of) > 1
     ]

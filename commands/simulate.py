@@ -23,8 +23,8 @@ from commands.errors import CommandError
 from commands.samples import Sample, read_samples
 from commands.serve import running_service
 from commands.users import add_token
-from models.losses import dice_score
 from models.prompts import Prompt
+from models.scores import dice_score
 from models.simulators import PromptKind, next_prompts
 from service.client import Accrue, Held
 from service.images.actions import clean_name

@@ -35,13 +35,11 @@ FEWEST_LACKING = 3
 class Pack:
     """One data set: images uint8 (N, H, W), labels uint8 (N, H, W) with k for label_names[k - 1].
 
-    Licence classes: A free, B research only, C unknown. Images with the same entry in ``subjects`` show
+    Images with the same entry in ``subjects`` show
     the same patient, slide or sequence; an empty entry means that this is not known.
     """
 
     name: str
-    modality: str
-    licence: Licence
     images: NDArray[np.uint8]
     labels: NDArray[np.uint8]
     label_names: tuple[str, ...]
@@ -59,34 +57,27 @@ class Task:
     name: str
     images: Images | list[NDArray[Any]]
     masks: Masks | list[Masks]
-    subjects: tuple[str, ...]
     lacking: Images | list[NDArray[Any]] = field(default_factory=list)
 
 
-def read_packs(folder: Path, licences: Collection[str], names: Collection[str] | None = None) -> list[Pack]:
+def read_packs(folder: Path, licences: Collection[str]) -> list[Pack]:
     """The packs of ``folder``/*.npz whose licence class is in ``licences``, sorted by name.
 
-    Class and modality come from the table in DATASETS.md, beside the packs or one level above. Raises
-    ValueError for a missing table, a pack that the table does not list and a name without a pack.
+    The classes (A free, B research only, C unknown) come from the table in DATASETS.md, beside the packs or
+    one level above. Raises ValueError for a missing table and a pack that the table does not list.
     """
-    table = _read_table(folder)
-    files = {path.stem: path for path in sorted(folder.glob("*.npz"))}
-    if missing := set(names or ()) - set(files):
-        raise ValueError(f"no such packs in {folder}: {', '.join(sorted(missing))}")
+    classes = _read_table(folder)
     packs = []
-    for name, path in files.items():
-        if names is not None and name not in names:
-            continue
-        if name not in table:
-            raise ValueError(f"{path} is not in DATASETS.md: add a row with its modality and class")
-        modality, licence = table[name]
-        if licence in licences:
-            packs.append(read_pack(path, modality, licence))
+    for path in sorted(folder.glob("*.npz")):
+        if path.stem not in classes:
+            raise ValueError(f"{path} is not in DATASETS.md: add a row with its class")
+        if classes[path.stem] in licences:
+            packs.append(read_pack(path))
     return packs
 
 
-def _read_table(folder: Path) -> dict[str, tuple[str, Licence]]:
-    """Modality and licence class of every pack in the DATASETS.md that belongs to the folder."""
+def _read_table(folder: Path) -> dict[str, Licence]:
+    """The licence class of every pack in the DATASETS.md that belongs to the folder."""
     candidates = [folder / "DATASETS.md", folder.resolve().parent / "DATASETS.md"]
     found = next((path for path in candidates if path.is_file()), None)
     if found is None:
@@ -97,25 +88,23 @@ def _read_table(folder: Path) -> dict[str, tuple[str, Licence]]:
         if line.startswith("|")
     ]
     header = rows[0] if rows else []
-    if not {"name", "modality", "class"} <= set(header):
-        raise ValueError(f"{found} needs a table with the columns name, modality and class")
-    name, modality, licence = (header.index(title) for title in ("name", "modality", "class"))
-    table: dict[str, tuple[str, Licence]] = {}
+    if not {"name", "class"} <= set(header):
+        raise ValueError(f"{found} needs a table with the columns name and class")
+    name, licence = header.index("name"), header.index("class")
+    table: dict[str, Licence] = {}
     for row in rows[2:]:
         if len(row) != len(header) or row[licence] not in ("A", "B", "C"):
             raise ValueError(f"{found}: row {row[0]!r} is broken, or its class is not A, B or C")
-        table[row[name]] = (row[modality], cast(Licence, row[licence]))
+        table[row[name]] = cast(Licence, row[licence])
     return table
 
 
-def read_pack(path: Path, modality: str = "unknown", licence: Licence = "C") -> Pack:
+def read_pack(path: Path) -> Pack:
     """One pack file; ValueError, with what is wrong, for one that is not a pack."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             pack = Pack(
                 name=path.stem,
-                modality=modality,
-                licence=licence,
                 images=np.asarray(arrays["images"]),
                 labels=np.asarray(arrays["labels"]),
                 label_names=tuple(str(name) for name in arrays["label_names"]),
@@ -143,21 +132,20 @@ def read_pack(path: Path, modality: str = "unknown", licence: Licence = "C") -> 
     return pack
 
 
-def tasks_of(pack: Pack, *, min_images: int = 2, min_pixels: int = 16) -> list[Task]:
+def tasks_of(pack: Pack, *, min_pixels: int = 16) -> list[Task]:
     """The labels of a pack as tasks, each over the images that hold at least ``min_pixels`` of it.
 
-    Labels left with fewer than ``min_images`` images are dropped.
+    Labels left with a single image are dropped.
     """
     tasks = []
     for value, label in enumerate(pack.label_names, start=1):
         pixels = _pixels(pack, value)
         held = np.flatnonzero(pixels >= min_pixels)
-        if held.size >= min_images:
+        if held.size > 1:
             task = Task(
                 name=f"{pack.name}/{label}",
                 images=_as_float(pack.images[held]),
                 masks=pack.labels[held] == value,
-                subjects=tuple(pack.subjects[i] for i in held),
                 lacking=_as_float(pack.images[pixels == 0]),
             )
             tasks.append(task)

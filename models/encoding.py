@@ -1,7 +1,8 @@
 """The model square: images, masks and prompts into it and back, one implementation for training and serving.
 
 An image keeps its aspect: its longer side fills the square, the rest is padding at the bottom or
-right. Nothing outside this file knows the square; everything else speaks image pixels.
+right. Only networks, their training and what they are compared with know the square; everything
+else speaks image pixels.
 """
 
 from collections.abc import Sequence

@@ -15,11 +15,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import spearmanr
 
-from models.agreement import hausdorff_95
 from models.data import Task
 from models.handles import Result
-from models.losses import dice_score
 from models.prompts import Prompt
+from models.scores import dice_score, hausdorff_95
 from models.simulators import PromptKind, next_prompts
 
 Commit = Literal["prediction", "truth"]

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from models.data import Task
 from models.evaluate import Promptable
-from models.losses import dice_score
 from models.prompts import Click, Prompt
+from models.scores import dice_score
 from models.simulators import next_prompts
 
 CLICKS = 20

@@ -1,8 +1,6 @@
-"""What training minimises and what evaluation reports: soft Dice plus focal loss, and the Dice score."""
+"""What training minimises: soft Dice plus focal loss, and more of the latter under ink."""
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -36,7 +34,7 @@ def soft_dice_loss(logits: Tensor, truth: Tensor) -> Tensor:
     return 1 - (2 * overlap + smoothing) / (probability.square().flatten(1).sum(1) + size + smoothing)
 
 
-def under_ink(logits: Tensor, truth: Tensor, ink: Tensor) -> Tensor:
+def ink_loss(logits: Tensor, truth: Tensor, ink: Tensor) -> Tensor:
     """Cross-entropy on the pixels that clicks and strokes cover, a scalar; 0 where there is no ink.
 
     ``ink`` is (B, 3, H, W) as ``models.encoding.encode_prompts`` paints it: box, positive, negative.
@@ -54,11 +52,3 @@ def _focal(logits: Tensor, truth: Tensor, gamma: float) -> Tensor:
         # finite where it rounds to 1 and gamma is below 1.
         entropy = (1 - torch.exp(-entropy)).clamp_min(1e-6) ** gamma * entropy
     return entropy.flatten(1).mean(1)
-
-
-def dice_score(prediction: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
-    """2|A∩B| / (|A| + |B|) of two boolean masks of one shape, in [0, 1]; 1 when both are empty."""
-    if prediction.shape != truth.shape:
-        raise ValueError(f"masks differ in shape: {prediction.shape} and {truth.shape}")
-    total = int(np.count_nonzero(prediction)) + int(np.count_nonzero(truth))
-    return 2 * int(np.count_nonzero(prediction & truth)) / total if total else 1.0

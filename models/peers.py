@@ -19,6 +19,7 @@ from skimage.segmentation import random_walker
 from models.encoding import BOX, NEGATIVE, POSITIVE, SIDE, Frame, encode_prompts, grey_plane, mask_square
 from models.handles import Result, State
 from models.prompts import Box, Click, Prompt, Scribble
+from models.uncertainty import expected_dice
 
 THUMBNAIL = 32  # side of what two images are compared by
 # The best of four or five values each, tried on five real tasks: a peer gets its chance.
@@ -83,10 +84,8 @@ class Peer(ABC):
         inner = self.foreground(image, prompts, context)
         probability = image.frame.out_of_square(torch.from_numpy(inner.astype(np.float32))[None, None])
         mask = probability > 0.5
-        total = float(probability.sum()) + float(mask.sum())
-        expected_dice = 2 * float(probability[mask].sum()) / total if total else 0.0
         state = State(np.zeros((0, 0, 0), dtype=np.float16), len(prompts))
-        return Result(mask, probability, 1 - expected_dice, state)
+        return Result(mask, probability, 1 - expected_dice(torch.from_numpy(probability)), state)
 
     @abstractmethod
     def foreground(self, image: Picture, prompts: Sequence[Prompt], context: Pairs) -> Floats | Bools:

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.handles import EncodedImage
-from models.losses import dice_score
 from models.predictor import Predictor
+from models.scores import dice_score
 
 Pair = tuple[EncodedImage, NDArray[np.bool_]]
 

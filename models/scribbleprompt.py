@@ -69,7 +69,6 @@ class ScribblePromptUNet(nn.Module):
 
     def __init__(self, features: int = 192) -> None:
         super().__init__()
-        self.features = features
         self.downs = nn.ModuleList(
             _layer(features if level else CHANNELS, features) for level in range(LEVELS)
         )

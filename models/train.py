@@ -26,7 +26,7 @@ from models.data import EpisodeSampler, read_packs
 from models.devices import device_called
 from models.encoding import SIDE
 from models.episodes import Annotators, Batch, Batches, Episode, accepted_context
-from models.losses import segmentation_loss, soft_dice_loss, under_ink
+from models.losses import ink_loss, segmentation_loss, soft_dice_loss
 from models.memory import ContextMemory, Opened
 from models.parallel import as_the_first_says, average_gradients, rank, run_in_processes
 from models.weights_file import load_weights, save_weights
@@ -67,7 +67,7 @@ def episode_loss(network: ContextMemory, batch: Batch, rng: Rng, recipe: Recipe,
         ink = annotators.prompt(logits).to(truth.device)
         fed_back = torch.zeros_like(truth) if logits is None else logits.detach()
         logits = network.decode(opened, torch.cat([ink, fed_back], dim=1)).float()
-        under = progress * recipe.ink_weight * under_ink(logits, truth, ink)
+        under = progress * recipe.ink_weight * ink_loss(logits, truth, ink)
         losses.append(segmentation_loss(logits, truth) + under)
         dice_loss = soft_dice_loss(logits, truth)
         if before is not None:

@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 
-from models.agreement import hausdorff_95
+from models.scores import dice_score, hausdorff_95
 from service.db import unit_of_work
 from service.jobs import Job
 from service.masks import Mask, from_png
@@ -27,8 +27,8 @@ def measure_submission(bench: Bench, submission_id: int) -> None:
         return
     agreed: list[Agreed] = []
     mask = _read(bench, work.mask_digest)
-    first_dice = dice(_read(bench, work.first_digest), mask) if work.first_digest else None
-    gold_dice = dice(_read(bench, work.gold_digest), mask) if work.gold_digest else None
+    first_dice = dice_score(_read(bench, work.first_digest), mask) if work.first_digest else None
+    gold_dice = dice_score(_read(bench, work.gold_digest), mask) if work.gold_digest else None
     for other_id, digest in work.others:
         if bench.jobs.people_wait():
             with unit_of_work(bench.sessions) as session:
@@ -36,7 +36,7 @@ def measure_submission(bench: Bench, submission_id: int) -> None:
             bench.jobs.send(Job.MEASURE, submission_id)
             return
         other = _read(bench, digest)
-        agreed.append(Agreed(other_id, dice(other, mask), distance(other, mask)))
+        agreed.append(Agreed(other_id, dice_score(other, mask), distance(other, mask)))
     with unit_of_work(bench.sessions) as session:
         record_measurement(session, work, first_dice=first_dice, gold_dice=gold_dice, agreed=agreed)
     logger.info("submission.measured submission=%d others=%d", submission_id, len(agreed))
@@ -44,12 +44,6 @@ def measure_submission(bench: Bench, submission_id: int) -> None:
 
 def _read(bench: Bench, digest: str) -> Mask:
     return from_png(bench.storage.get(digest))
-
-
-def dice(one: Mask, other: Mask) -> float:
-    """Twice what two masks share, by what they have; 1 when both are empty."""
-    both = int(one.sum()) + int(other.sum())
-    return 2 * int((one & other).sum()) / both if both else 1.0
 
 
 def distance(one: Mask, other: Mask) -> float | None:

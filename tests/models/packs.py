@@ -12,7 +12,7 @@ def pack_of(labels: NDArray[np.uint8], subjects: Sequence[str] = (), names: Sequ
     """A pack in which every image is grey in a grey of its own, 10 more than the one before."""
     count = len(labels)
     images = np.broadcast_to(np.arange(count, dtype=np.uint8)[:, None, None] * 10, labels.shape)
-    return Pack("p", "CT", "A", images.copy(), labels, tuple(names), tuple(subjects) or ("",) * count)
+    return Pack("p", images.copy(), labels, tuple(names), tuple(subjects) or ("",) * count)
 
 
 def squares(*widths: Sequence[int], side: int = 16) -> NDArray[np.uint8]:

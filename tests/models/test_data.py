@@ -50,12 +50,6 @@ def test_only_packs_of_the_given_licence_classes_are_read(
 ) -> None:
     packs = read_packs(folder, licences)
     assert [pack.name for pack in packs] == list(expected)
-    assert [pack.licence for pack in packs] == list(expected.upper())
-    assert [pack.modality for pack in packs] == [f"CT of {name}" for name in expected]
-
-
-def test_names_narrow_what_is_read_and_do_not_widen_the_licences(folder: Path) -> None:
-    assert [pack.name for pack in read_packs(folder, "AB", ["c", "b"])] == ["b"]
 
 
 def test_a_pack_comes_back_as_it_was_saved(folder: Path) -> None:
@@ -82,12 +76,6 @@ def test_a_pack_that_the_table_does_not_list_is_refused(folder: Path) -> None:
     np.savez(folder / "stray.npz", allow_pickle=False, **arrays())
     with pytest.raises(ValueError, match=r"stray\.npz is not in DATASETS\.md"):
         read_packs(folder, "A")
-    assert len(read_packs(folder, "A", ["a"])) == 1  # nobody asked for the stray one
-
-
-def test_an_unknown_name_is_refused(folder: Path) -> None:
-    with pytest.raises(ValueError, match=r"no such packs.*: d, e"):
-        read_packs(folder, "A", ["a", "e", "d"])
 
 
 @pytest.mark.parametrize(
@@ -105,7 +93,7 @@ def test_a_broken_row_is_refused_and_named(folder: Path, broken: str) -> None:
 @pytest.mark.parametrize("text", ["", "No table here.\n", "| name | modality |\n| --- | --- |\n| a | CT |\n"])
 def test_a_table_without_the_columns_is_refused(folder: Path, text: str) -> None:
     (folder.parent / "DATASETS.md").write_text(text)
-    with pytest.raises(ValueError, match="needs a table with the columns name, modality and class"):
+    with pytest.raises(ValueError, match="needs a table with the columns name and class"):
         read_packs(folder, "A")
 
 
@@ -170,15 +158,10 @@ def test_arrays_that_do_not_fit_together_are_refused(
         read_pack(tmp_path / "odd.npz")
 
 
-def test_a_pack_read_on_its_own_counts_as_unlicensed(folder: Path) -> None:
-    assert read_pack(folder / "a.npz").licence == "C"
-
-
 def test_every_label_becomes_a_task_over_the_images_that_hold_it() -> None:
     pack = pack_of(squares((4, 4), (4, 0), (0, 5), (4, 4)), ("a", "b", "c", "d"), ("liver", "lung"))
     liver, lung = tasks_of(pack)
     assert (liver.name, lung.name) == ("p/liver", "p/lung")
-    assert liver.subjects == ("a", "b", "d") and lung.subjects == ("a", "c", "d")
     np.testing.assert_allclose(lung.images[:, 0, 0] * 255, [0, 20, 30], rtol=1e-5)
     assert lung.images.dtype == np.float32 and lung.masks.dtype == np.bool_
     np.testing.assert_array_equal(lung.masks.sum((1, 2)), [16, 20, 16])
@@ -192,7 +175,6 @@ def test_images_with_too_few_pixels_are_left_out(min_pixels: int, expected: int 
     assert [len(task.images) for task in tasks] == ([expected] if expected else [])
 
 
-@pytest.mark.parametrize(("min_images", "expected"), [(1, 2), (2, 1), (3, 1), (4, 0)])
-def test_labels_with_too_few_images_are_left_out(min_images: int, expected: int) -> None:
+def test_labels_with_a_single_image_are_left_out() -> None:
     pack = pack_of(squares((4, 4), (4, 0), (4, 0)), names=("x", "y"))
-    assert len(tasks_of(pack, min_images=min_images)) == expected
+    assert [task.name for task in tasks_of(pack)] == ["p/x"]

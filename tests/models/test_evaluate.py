@@ -23,7 +23,7 @@ from models.synthetic import sample_task
 @pytest.fixture(scope="module")
 def task() -> Task:
     images, masks = sample_task(np.random.default_rng(5), 6)
-    return Task("synthetic/cells", images, masks, ("",) * 6)
+    return Task("synthetic/cells", images, masks)
 
 
 def test_each_image_is_annotated_once_with_a_context_that_grows(predictor: Predictor, task: Task) -> None:
@@ -51,7 +51,7 @@ def test_an_image_already_good_enough_costs_nothing(predictor: Predictor, task: 
 
 
 def test_the_distance_of_a_perfect_mask_is_none_and_of_a_missing_one_the_diagonal(task: Task) -> None:
-    same = Task(task.name, task.images[:1].repeat(2, 0), task.masks[:1].repeat(2, 0), ("", ""))
+    same = Task(task.name, task.images[:1].repeat(2, 0), task.masks[:1].repeat(2, 0))
     protocol = Protocol(images=2, budget=0, commit="truth")
     blank, copied = annotate(MaskCopy(), same, protocol, seed=0)
     assert (blank.final_dice, blank.final_hd95) == (0, pytest.approx(np.hypot(128, 128)))
@@ -59,7 +59,7 @@ def test_the_distance_of_a_perfect_mask_is_none_and_of_a_missing_one_the_diagona
 
 
 def test_the_mask_that_joins_the_context_is_the_predicted_or_the_true_one(task: Task) -> None:
-    same = Task(task.name, task.images[:1].repeat(2, 0), task.masks[:1].repeat(2, 0), ("", ""))
+    same = Task(task.name, task.images[:1].repeat(2, 0), task.masks[:1].repeat(2, 0))
     second = {
         commit: list(annotate(MaskCopy(), same, Protocol(budget=0, commit=commit), seed=0))[1]
         for commit in ("prediction", "truth")
@@ -90,11 +90,11 @@ def test_calibration_asks_about_the_same_images_at_every_size(predictor: Predict
 
 def test_images_without_the_object_are_clicked_until_their_masks_are_empty(task: Task) -> None:
     lacking = task.images[:2].repeat(2, 0)
-    without = Task(task.name, task.images, task.masks, task.subjects, lacking)
+    without = Task(task.name, task.images, task.masks, lacking)
     # It copies a mask, whatever is clicked: nothing is ever empty, and the budget ends.
     found = rejections(MaskCopy(), without, (1, 4, 16), seed=0)
     assert found.empty == {1: 0, 4: 0} and found.clicks == {1: 20, 4: 20}
-    blank = Task(task.name, task.images, np.zeros_like(task.masks), task.subjects, lacking)
+    blank = Task(task.name, task.images, np.zeros_like(task.masks), lacking)
     found = rejections(MaskCopy(), blank, (1, 4), seed=0)
     assert found.empty == {1: 1, 4: 1} and found.clicks == {1: 0, 4: 0}
 

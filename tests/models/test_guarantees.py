@@ -84,7 +84,7 @@ def test_clicks_go_on_whatever_the_dice_until_nothing_is_wrong() -> None:
 
 def task_of(mask: Mask, name: str, images: int = 6) -> Task:
     grain = np.random.default_rng(0).random((images, 64, 64)).astype(np.float32)
-    return Task(name, grain, np.repeat(mask[None], images, 0), ("",) * images)
+    return Task(name, grain, np.repeat(mask[None], images, 0))
 
 
 def test_the_right_context_is_compared_with_that_of_another_task() -> None:
@@ -107,7 +107,7 @@ class LastMask(MaskCopy):
 
 def test_a_context_whose_order_or_number_matters_is_told() -> None:
     masks = np.stack([square(4 * n) for n in range(2, 10)])
-    task = Task("a/b", np.zeros((8, 64, 64), np.float32), masks, ("",) * 8)
+    task = Task("a/b", np.zeros((8, 64, 64), np.float32), masks)
     found = measure_guarantees(LastMask(), task, None, 0, queries=4, context_size=4)
     assert found.order == pytest.approx(1 - 0.5**4)
     assert found.duplication == pytest.approx(0.5**4 - 0.5**8)
@@ -117,7 +117,7 @@ def test_a_context_whose_order_or_number_matters_is_told() -> None:
 
 def test_the_network_takes_its_context_as_a_set(predictor: Predictor) -> None:
     images, masks = sample_task(np.random.default_rng(2), 6)
-    found = measure_guarantees(predictor, Task("a/b", images, masks, ("",) * 6), None, 0, queries=1)
+    found = measure_guarantees(predictor, Task("a/b", images, masks), None, 0, queries=1)
     assert found.order < 1e-4
     assert found.duplication < 1e-4
 
@@ -129,7 +129,7 @@ def test_a_task_of_two_images_is_enough() -> None:
 
 def test_means_weigh_tasks_the_same_and_keep_the_worst_invariance() -> None:
     masks = np.stack([square(4 * n) for n in range(2, 10)])
-    task = Task("a/b", np.zeros((8, 64, 64), np.float32), masks, ("",) * 8)
+    task = Task("a/b", np.zeros((8, 64, 64), np.float32), masks)
     one = measure_guarantees(LastMask(), task, None, 0)
     other = measure_guarantees(MaskCopy(), task_of(square(20), "a/b"), task_of(square(10), "c/d"), 0)
     mean = mean_guarantees("both", [one, other])

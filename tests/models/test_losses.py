@@ -1,22 +1,13 @@
-"""The training loss and the Dice score."""
+"""The training loss."""
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
-from numpy.typing import NDArray
 from torch import Tensor
 
-from models.losses import dice_score, segmentation_loss, soft_dice_loss
-
-Mask = NDArray[np.bool_]
+from models.losses import segmentation_loss, soft_dice_loss
 
 gammas = pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0, 20.0])
-pairs = st.tuples(st.integers(1, 6), st.integers(1, 6)).flatmap(
-    lambda shape: st.tuples(hnp.arrays(np.bool_, shape), hnp.arrays(np.bool_, shape))
-)
 
 
 def square(batch: int = 2) -> Tensor:
@@ -126,28 +117,3 @@ def test_it_is_computed_in_float32_under_autocast() -> None:
     assert loss.dtype == torch.float32
     assert loss.item() == pytest.approx(segmentation_loss(logits.detach().float(), truth).item(), rel=1e-6)
     assert logits.grad is not None and logits.grad.isfinite().all() and logits.grad.any()
-
-
-@settings(max_examples=40, deadline=None)
-@given(pair=pairs)
-def test_the_dice_score_is_symmetric_bounded_and_1_only_for_equal_masks(pair: tuple[Mask, Mask]) -> None:
-    score = dice_score(*pair)
-    assert 0 <= score <= 1 and score == dice_score(pair[1], pair[0])
-    assert (score == 1) == np.array_equal(*pair)
-    assert (score == 0) == (not (pair[0] & pair[1]).any() and bool((pair[0] | pair[1]).any()))
-
-
-def test_the_dice_score_by_hand() -> None:
-    row = np.array([[1, 1, 1, 0, 0]], np.bool_)
-    assert dice_score(row, row[:, ::-1]) == pytest.approx(2 * 1 / 6)
-
-
-def test_two_empty_masks_agree_and_one_empty_mask_does_not() -> None:
-    empty, point = np.zeros((3, 4), np.bool_), np.eye(3, 4, dtype=np.bool_)
-    assert dice_score(empty, empty) == 1
-    assert dice_score(empty, point) == dice_score(point, empty) == 0
-
-
-def test_masks_that_differ_in_shape_have_no_dice_score() -> None:
-    with pytest.raises(ValueError, match="differ in shape"):
-        dice_score(np.zeros((3, 4), np.bool_), np.zeros((1, 4), np.bool_))

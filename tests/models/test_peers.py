@@ -142,7 +142,7 @@ def test_peers_annotate_a_task_as_the_network_does(peer: Peer) -> None:
     image, truth = scene()
     images = np.stack([np.roll(image, shift, 1) for shift in (0, 4, 9)]).astype(np.float32) / 255
     masks = np.stack([np.roll(truth, shift, 1) for shift in (0, 4, 9)])
-    task, protocol = Task("a/b", images, masks, ("",) * 3), Protocol(budget=4, commit="truth")
+    task, protocol = Task("a/b", images, masks), Protocol(budget=4, commit="truth")
     rows = list(annotate(peer, task, protocol, seed=0))
     assert [row.context_size for row in rows] == [0, 1, 2]
     if isinstance(peer, MaskCopy):

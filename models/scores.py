@@ -1,4 +1,4 @@
-"""How far apart the outlines of two masks lie: the 95th percentile Hausdorff distance, in pixels."""
+"""How alike two masks are: the Dice score, and the distance between their outlines in pixels."""
 
 import math
 
@@ -7,6 +7,14 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 Mask = NDArray[np.bool_]
+
+
+def dice_score(prediction: Mask, truth: Mask) -> float:
+    """2|A∩B| / (|A| + |B|) of two boolean masks of one shape, in [0, 1]; 1 when both are empty."""
+    if prediction.shape != truth.shape:
+        raise ValueError(f"masks differ in shape: {prediction.shape} and {truth.shape}")
+    total = int(np.count_nonzero(prediction)) + int(np.count_nonzero(truth))
+    return 2 * int(np.count_nonzero(prediction & truth)) / total if total else 1.0
 
 
 def hausdorff_95(prediction: Mask, truth: Mask) -> float:

@@ -1,14 +1,21 @@
-"""The 95th percentile Hausdorff distance, against distances worked out by hand."""
+"""The Dice score and the 95th percentile Hausdorff distance, against what was worked out by hand."""
 
 import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from models.agreement import hausdorff_95
+from models.scores import dice_score, hausdorff_95
 
 Mask = NDArray[np.bool_]
+
+pairs = st.tuples(st.integers(1, 6), st.integers(1, 6)).flatmap(
+    lambda shape: st.tuples(hnp.arrays(np.bool_, shape), hnp.arrays(np.bool_, shape))
+)
 
 
 def box(rows: slice, columns: slice, shape: tuple[int, int] = (40, 60)) -> Mask:
@@ -59,3 +66,28 @@ def test_a_hole_has_an_outline_too() -> None:
 def test_masks_of_other_shapes_are_refused() -> None:
     with pytest.raises(ValueError, match="differ in shape"):
         hausdorff_95(SQUARE, SQUARE.T)
+
+
+@settings(max_examples=40, deadline=None)
+@given(pair=pairs)
+def test_the_dice_score_is_symmetric_bounded_and_1_only_for_equal_masks(pair: tuple[Mask, Mask]) -> None:
+    score = dice_score(*pair)
+    assert 0 <= score <= 1 and score == dice_score(pair[1], pair[0])
+    assert (score == 1) == np.array_equal(*pair)
+    assert (score == 0) == (not (pair[0] & pair[1]).any() and bool((pair[0] | pair[1]).any()))
+
+
+def test_the_dice_score_by_hand() -> None:
+    row = np.array([[1, 1, 1, 0, 0]], np.bool_)
+    assert dice_score(row, row[:, ::-1]) == pytest.approx(2 * 1 / 6)
+
+
+def test_two_empty_masks_agree_and_one_empty_mask_does_not() -> None:
+    empty, point = np.zeros((3, 4), np.bool_), np.eye(3, 4, dtype=np.bool_)
+    assert dice_score(empty, empty) == 1
+    assert dice_score(empty, point) == dice_score(point, empty) == 0
+
+
+def test_masks_that_differ_in_shape_have_no_dice_score() -> None:
+    with pytest.raises(ValueError, match="differ in shape"):
+        dice_score(np.zeros((3, 4), np.bool_), np.zeros((1, 4), np.bool_))
