@@ -1,6 +1,6 @@
 """Reads about what masks are imported onto: images by their names, and who works on their annotations."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from sqlalchemy import and_, bindparam, exists, or_, select
@@ -28,17 +28,24 @@ def named(
     return found
 
 
-def below(
-    session: Session, kind: type[Named], project_id: int, names: Collection[str]
-) -> dict[str, list[Named]]:
-    """What is in a folder, whichever, and called one of ``names`` there, by that name."""
-    ids: dict[int, str] = {}
+def in_folders(session: Session, kind: type[Named], project_id: int) -> dict[str, list[int]]:
+    """The ids of the files or images of a project that are in folders, by their names there.
+
+    It goes through all of them: no index knows how a name ends.
+    """
+    found: dict[str, list[int]] = {}
     for found_id, name in session.execute(
         select(kind.id, kind.name).where(kind.project_id == project_id, kind.name.contains("/"))
     ):
-        last = name.rpartition("/")[2]
-        if last in names:
-            ids[found_id] = last
+        found.setdefault(name.rpartition("/")[2], []).append(found_id)
+    return found
+
+
+def below(
+    session: Session, kind: type[Named], folders: Mapping[str, Collection[int]], names: Collection[str]
+) -> dict[str, list[Named]]:
+    """What is ``in_folders``, in whichever, and called one of ``names`` there, by that name."""
+    ids = {found_id: name for name in names for found_id in folders.get(name, ())}
     found: dict[str, list[Named]] = {}
     for batch in _batches(ids):
         for each in session.scalars(select(kind).where(kind.id.in_(batch))):

@@ -52,6 +52,8 @@ class MaskReception:
     key: Key
     blank_is_empty: bool
     max_pixels: int
+    # What is in folders, by kind; read once, when a file without a folder is first looked for.
+    _in_folders: dict[type[Source | Image], dict[str, list[int]]] = field(default_factory=dict, init=False)
 
     def receive(self, files: Sequence[tuple[str, BinaryIO]]) -> Iterator[MaskFile]:
         """The masks in these files, which are beside each other, or in each file of an archive."""
@@ -162,7 +164,11 @@ class MaskReception:
             if len(levels) == 1 and found.keys().isdisjoint(levels[0])
             for name in levels[0]
         }
-        return found | queries.below(session, kind, self.project_id, bare) if bare else found
+        if not bare:
+            return found
+        if kind not in self._in_folders:
+            self._in_folders[kind] = queries.in_folders(session, kind, self.project_id)
+        return found | queries.below(session, kind, self._in_folders[kind], bare)
 
     def _coco(self, data: bytes, file: MaskFile) -> Iterator[tuple[Image, int, Mask]]:
         """Image, label and mask; what is wrong with one image is noted, and the others come in."""

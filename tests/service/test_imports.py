@@ -8,7 +8,7 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
-from sqlalchemy import select, update
+from sqlalchemy import event, select, update
 
 from service.clock import now
 from service.db import reading, unit_of_work
@@ -320,3 +320,21 @@ def test_masks_are_of_the_image_in_their_own_folder(alone: Alone) -> None:
     assert np.array_equal(found[ids["b/img1.png"]], DISC) and np.array_equal(found[ids["a/img1.png"]], ~DISC)
     assert np.array_equal(found[ids["b/only.png"]], DISC)
     assert set(ids.values()) <= set(found)
+
+
+def test_what_is_in_folders_is_read_once_for_all_masks_without_one(alone: Alone) -> None:
+    project = a_project(alone.api, images=0)
+    told(upload(alone.api, project.id, {f"f/{n}.png": png() for n in range(3)}), 201)
+    searches: list[str] = []
+
+    def note(_conn: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if " LIKE " in statement:
+            searches.append(statement)
+
+    engine = alone.sessions.kw["bind"]
+    event.listen(engine, "before_cursor_execute", note)
+    files = {f"{n}_mask.png": png(DISC) for n in range(3)}
+    told(bring(alone.api, project.id, files, label="disc"), 201)
+    event.remove(engine, "before_cursor_execute", note)
+    assert len(accepted(alone, project.label_id)) == 3
+    assert len(searches) == 2, "of images and of files"
