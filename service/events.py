@@ -6,6 +6,7 @@ import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
 from typing import Any, Protocol
 
 import redis
@@ -13,6 +14,9 @@ import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.retry import Retry
+from sqlalchemy.orm import Session
+
+from service.db import on_commit
 
 Event = dict[str, Any]
 Stream = AsyncIterator[Event]
@@ -148,6 +152,21 @@ class RedisEvents:
                 elif message["type"] == "pmessage":
                     channel = message["channel"].decode().removeprefix(PREFIX)
                     self._local.publish(channel, json.loads(message["data"]))
+
+
+def project_channel(project_id: int) -> str:
+    """The channel of what happens in a project."""
+    return f"project:{project_id}"
+
+
+def announce(session: Session, events: Events, project_id: int, state: str, **which: int) -> None:
+    """Tell those who look at the project, after the commit, that annotations of it are in another state now.
+
+    ``which`` says which ones, by the ids of what they have in common, never who or what: whoever may know
+    more reads it.
+    """
+    event = {"kind": state, **which}
+    on_commit(session, partial(events.publish, project_channel(project_id), event))
 
 
 def redis_py_url(url: str) -> str:

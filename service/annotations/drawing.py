@@ -1,6 +1,5 @@
 """Routes of what people draw: prompts, manual edits, undo and redo, drafts."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
@@ -13,6 +12,7 @@ from sqlalchemy.orm import Session
 from service import bodies, morphology
 from service.annotations import actions, presentation, queries
 from service.annotations.actions import held
+from service.annotations.deciding import Subject
 from service.annotations.queries import channel_of
 from service.annotations.schemas import (
     AnnotationOut,
@@ -36,8 +36,6 @@ from service.dependencies import Caller, Events, Jobs, LeaseToken, Sessions, Sto
 from service.errors import MaskRefused
 from service.ids import Id
 from service.masks import Change, Mask, apply_change, encode_change, from_png, read_mask, to_png
-from service.metrics.actions import announce
-from service.projects.queries import lock_label
 from service.tables import Annotation
 
 router = APIRouter(prefix="/annotations/{annotation_id}", tags=["annotations"])
@@ -112,20 +110,14 @@ class Sheet:
 
 
 @dataclass(frozen=True, slots=True)
-class Hand:
-    """Who draws on which annotation, and what they need for it."""
+class Hand(Subject):
+    """Who draws on the annotation that they hold, and what they need for it."""
 
-    annotation_id: Id
     caller: Caller
     token: LeaseToken
-    transaction: Transaction
     sessions: Sessions
-    storage: Storage
-    events: Events
-    response: Response
 
     def annotation(self, session: Session) -> Annotation:
-        """The annotation, locked, if the caller holds it."""
         return held(session, self.annotation_id, self.caller.id, self.token)
 
     def sheet(self) -> Sheet:
@@ -162,26 +154,6 @@ class Hand:
             answer.edited.mask = MaskChange(**change)
         self.response.headers["ETag"] = f'"{answer.version}"'
         return answer
-
-    def look_again(
-        self, effect: Callable[[Session, Annotation], None], *, lock: bool = False
-    ) -> AnnotationOut:
-        """The annotation as it is seen after ``effect``, which has it locked, and with ``lock`` its label."""
-
-        def change(session: Session) -> AnnotationOut:
-            if lock:
-                lock_label(session, queries.annotation(session, self.annotation_id).label_id)
-            annotation = self.annotation(session)
-            before = annotation.state
-            effect(session, annotation)
-            session.flush()
-            if annotation.state is not before:
-                announce(session, self.events, annotation)
-            return presentation.seen(session, queries.annotation(session, self.annotation_id))
-
-        answer = self.transaction(change, AnnotationOut)
-        self.response.headers["ETag"] = f'"{answer.version}"'
-        return presentation.with_mask(answer, self.storage)
 
 
 Drawing = Annotated[Hand, Depends(Hand)]

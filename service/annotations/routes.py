@@ -57,7 +57,7 @@ def skip(body: Skip, hand: Drawing, if_match: IfMatch, jobs: Jobs, rules: Rules)
 @router.post("/reopen")
 def reopen(deciding: Deciding) -> AnnotationOut:
     """Put a skipped annotation back into the queue."""
-    return deciding.decide(closing.reopen)
+    return deciding.look_again(closing.reopen)
 
 
 @router.get("/mask", response_class=Response)
@@ -75,7 +75,7 @@ def read_mask(annotation_id: Id, _caller: Caller, sessions: Sessions, storage: S
 @router.put("/flag")
 def flag(body: Flag, deciding: Deciding) -> AnnotationOut:
     """Mark the annotation for others to look at, or take the mark away."""
-    return deciding.decide(lambda _session, annotation: actions.flag(annotation, body.reason))
+    return deciding.look_again(lambda _session, annotation: actions.flag(annotation, body.reason))
 
 
 @router.post("/comments", status_code=201)

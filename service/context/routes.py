@@ -23,16 +23,27 @@ from service.context.schemas import (
 from service.context.transfer import Importer, Kept
 from service.context.withdrawal import withdraw
 from service.db import reading
-from service.dependencies import Admission, Caller, IfMatch, Jobs, Rules, Sessions, Storage, Transaction
+from service.dependencies import (
+    Admission,
+    Caller,
+    Events,
+    IfMatch,
+    Jobs,
+    Rules,
+    Sessions,
+    Storage,
+    Transaction,
+)
 from service.errors import Invalid
 from service.etag import unless_known
+from service.events import announce
 from service.ids import After, Id
 from service.images.decode import decode
 from service.images.queries import stored_window
 from service.masks import from_png
 from service.permissions import blind
 from service.projects.queries import label
-from service.tables import Annotation
+from service.tables import Annotation, State
 
 router = APIRouter(tags=["context"])
 
@@ -133,7 +144,7 @@ def withdraw_acceptance(
             predict_ahead=rules.predict_ahead,
         )
 
-    return deciding.decide(effect, lock=True)
+    return deciding.look_again(effect, lock=True)
 
 
 @router.get("/labels/{label_id}/context/export", response_class=StreamingResponse)
@@ -155,6 +166,7 @@ async def import_context(
     transaction: Transaction,
     storage: Storage,
     jobs: Jobs,
+    events: Events,
     rules: Rules,
 ) -> Imported:
     """Add all pairs of an archive to the context, or none when one of them is not what it claims to be."""
@@ -177,6 +189,9 @@ async def import_context(
                 taken = transfer.take_in(
                     session, jobs, label_id, manifest, kept, importer, predict_ahead=rules.predict_ahead
                 )
+                if any(each.entry_id for each in taken):
+                    project_id = label(session, label_id).project_id
+                    announce(session, events, project_id, State.ACCEPTED, label_id=label_id)
                 pairs = [ImportedPair.model_validate(each) for each in taken]
                 return Imported(source=f"{manifest.project}, {manifest.label}", pairs=pairs)
 

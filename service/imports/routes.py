@@ -9,8 +9,9 @@ from starlette.datastructures import FormData
 
 from service import bodies
 from service.db import reading
-from service.dependencies import Caller, Jobs, Rules, Sessions, Storage, Transaction
+from service.dependencies import Caller, Events, Jobs, Rules, Sessions, Storage, Transaction
 from service.errors import ImageRefused, Invalid, MasksRefused
+from service.events import announce
 from service.ids import Id
 from service.images.routes import uploaded_files
 from service.images.schemas import FileProblem
@@ -19,7 +20,7 @@ from service.imports.legend import Key, called
 from service.imports.reception import MaskFile, MaskReception
 from service.imports.schemas import Imported, ImportedMasks, Kept, RefusedImage
 from service.projects.queries import labels
-from service.tables import Label
+from service.tables import Label, State
 
 router = APIRouter(tags=["imports"])
 
@@ -61,6 +62,7 @@ async def import_masks(
     transaction: Transaction,
     storage: Storage,
     jobs: Jobs,
+    events: Events,
     rules: Rules,
 ) -> Imported:
     """Accept masks that were drawn elsewhere; what somebody works on or has settled stays as it is."""
@@ -78,6 +80,8 @@ async def import_masks(
             def settle(session: Session) -> Imported:
                 drawn = [each for file in files for each in file.drawn]
                 told = actions.accept(session, jobs, caller.id, drawn, predict_ahead=rules.predict_ahead)
+                for label_id in {each.label_id for each, kept in zip(drawn, told, strict=True) if not kept}:
+                    announce(session, events, project_id, State.ACCEPTED, label_id=label_id)
                 return _told(files, told)
 
             return transaction(settle, Imported)

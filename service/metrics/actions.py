@@ -1,4 +1,4 @@
-"""The rules of measuring: whose time went where, how good a mask is, and who is told what has happened."""
+"""The rules of measuring: whose time went where, and how good a mask is."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session, aliased
 
 from service.clock import now
 from service.db import insert_into, on_commit, rows_changed
-from service.events import Events
 from service.jobs import Job, Jobs
 from service.metrics.queries import is_newest
 from service.tables import (
@@ -18,7 +17,6 @@ from service.tables import (
     Agreement,
     Annotation,
     Gold,
-    Label,
     Origin,
     Prediction,
     Submission,
@@ -238,26 +236,3 @@ _OTHERS = (
     )
     .order_by(_other.id)
 )
-
-
-# ---- what happens, told to those who look on
-
-
-def project_channel(project_id: int) -> str:
-    """The event channel of a project."""
-    return f"project:{project_id}"
-
-
-def announce(session: Session, events: Events, annotation: Annotation) -> None:
-    """Tell those who look at the project, after the commit, that an annotation is in another state now.
-
-    It says which one, never who or what: whoever may know more reads it.
-    """
-    event = {
-        "kind": annotation.state.value,
-        "annotation_id": annotation.id,
-        "label_id": annotation.label_id,
-        "image_id": annotation.image_id,
-    }
-    project_id = session.get_one(Label, annotation.label_id).project_id
-    on_commit(session, partial(events.publish, project_channel(project_id), event))

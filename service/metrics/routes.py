@@ -12,9 +12,9 @@ from pydantic import BaseModel
 
 from service.db import reading
 from service.dependencies import Admission, Caller, Events, Sessions
+from service.events import project_channel
 from service.ids import After, Id
 from service.metrics import presentation, queries
-from service.metrics.actions import project_channel
 from service.metrics.schemas import (
     AcceptedImage,
     CurvePoint,

@@ -6175,8 +6175,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                "Lease-Token"?: string | null;
                 "Idempotency-Key"?: string | null;
+                "Lease-Token"?: string | null;
                 "If-Match"?: string | null;
             };
             path: {
@@ -6231,8 +6231,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                "Lease-Token"?: string | null;
                 "Idempotency-Key"?: string | null;
+                "Lease-Token"?: string | null;
                 "If-Match"?: string | null;
             };
             path: {
@@ -6291,8 +6291,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                "If-Match"?: string | null;
                 "Idempotency-Key"?: string | null;
+                "If-Match"?: string | null;
             };
             path: {
                 annotation_id: number;
@@ -6396,8 +6396,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                "Lease-Token"?: string | null;
                 "Idempotency-Key"?: string | null;
+                "Lease-Token"?: string | null;
             };
             path: {
                 annotation_id: number;
@@ -6455,8 +6455,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                "If-Match"?: string | null;
                 "Idempotency-Key"?: string | null;
+                "If-Match"?: string | null;
             };
             path: {
                 annotation_id: number;
@@ -6742,8 +6742,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                "Lease-Token"?: string | null;
                 "Idempotency-Key"?: string | null;
+                "Lease-Token"?: string | null;
             };
             path: {
                 annotation_id: number;
@@ -6801,8 +6801,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                "Lease-Token"?: string | null;
                 "Idempotency-Key"?: string | null;
+                "Lease-Token"?: string | null;
             };
             path: {
                 annotation_id: number;
@@ -6856,8 +6856,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                "Lease-Token"?: string | null;
                 "Idempotency-Key"?: string | null;
+                "Lease-Token"?: string | null;
             };
             path: {
                 annotation_id: number;
@@ -6970,8 +6970,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                "Lease-Token"?: string | null;
                 "Idempotency-Key"?: string | null;
+                "Lease-Token"?: string | null;
             };
             path: {
                 annotation_id: number;
@@ -7029,8 +7029,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                "Lease-Token"?: string | null;
                 "Idempotency-Key"?: string | null;
+                "Lease-Token"?: string | null;
             };
             path: {
                 annotation_id: number;
@@ -7197,8 +7197,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                "Lease-Token"?: string | null;
                 "Idempotency-Key"?: string | null;
+                "Lease-Token"?: string | null;
                 "If-Match"?: string | null;
             };
             path: {
@@ -7253,8 +7253,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                "Lease-Token"?: string | null;
                 "Idempotency-Key"?: string | null;
+                "Lease-Token"?: string | null;
                 "If-Match"?: string | null;
             };
             path: {
@@ -7685,8 +7685,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                "If-Match"?: string | null;
                 "Idempotency-Key"?: string | null;
+                "If-Match"?: string | null;
             };
             path: {
                 annotation_id: number;
