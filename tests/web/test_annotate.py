@@ -235,6 +235,32 @@ def test_an_image_is_skipped_with_a_reason_and_an_empty_queue_says_so(
     assert {each["skip_reason"] for each in found} == {"too dark"}
 
 
+def test_the_reason_to_skip_stays_chosen_while_the_keys_lead_past_the_field(
+    desk: Desk, api: httpx.Client, project: AProject
+) -> None:
+    path = f"/projects/{project.id}"
+    seen = {"If-Match": api.get(path).headers["ETag"]}
+    told(api.patch(path, json={"skip_reasons": ["blurred", "empty"]}, headers=seen))
+    desk.open(f"/labels/{project.label_id}/annotate")
+    name = desk.page.locator(".where .name").inner_text()
+    desk.press("x", "ArrowDown", "Tab", "Tab", "Enter")
+    expect(desk.page.locator(".where .name")).not_to_have_text(name)
+    (skipped,) = told(api.get(f"/labels/{project.label_id}/annotations?state=skipped"))
+    assert skipped["skip_reason"] == "empty"
+
+
+def test_letters_are_keys_again_once_a_box_was_ticked_and_a_field_undoes_its_own_text(drawing: Desk) -> None:
+    drawing.press("b")
+    before = drawing.hash
+    drawing.stroke(*STROKE)
+    drawn = drawing.painted(before)
+    drawing.page.get_by_role("spinbutton", name="Level").press("Control+z")
+    assert drawing.hash == drawn
+    drawing.page.get_by_label("Invert").check()
+    drawing.press("e")
+    expect(drawing.page.get_by_role("button", name="Eraser")).to_have_attribute("aria-pressed", "true")
+
+
 def test_flags_and_comments_are_kept(drawing: Desk, api: httpx.Client, project: AProject) -> None:
     drawing.press("m")
     drawing.page.get_by_role("dialog").get_by_role("textbox").fill("is this a vessel?")

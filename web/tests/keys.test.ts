@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { type Action, commandsFor } from "../src/annotate/commands";
-import { type Command, chordOf, commandFor, heeds, keysOf, remap } from "../src/shell/keys";
+import { type Command, chordOf, commandFor, heeds, keeps, keysOf, remap } from "../src/shell/keys";
 
 const none = { ctrlKey: false, metaKey: false, altKey: false, shiftKey: false };
 const command = (id: string, ...keys: string[]): Command => ({
@@ -24,6 +24,27 @@ describe("a chord", () => {
     [{ key: "ArrowUp", shiftKey: true }, "Shift+ArrowUp"],
   ])("%o is written %s", (event, chord) => {
     expect(chordOf({ ...none, ...event })).toBe(chord);
+  });
+});
+
+describe("what has the focus", () => {
+  const field = (type: string, tagName = "INPUT") => ({ tagName, type, isContentEditable: false });
+  const kept = (of: ReturnType<typeof field>) =>
+    ["s", "ArrowLeft", "PageDown", "Ctrl+z", "Ctrl+Backspace", "Ctrl+s"].filter((chord) => {
+      const [held, key] = chord.startsWith("Ctrl+") ? [true, chord.slice(5)] : [false, chord];
+      return keeps(of, { ...none, key, ctrlKey: held });
+    });
+
+  test.each([
+    [field("text"), ["s", "ArrowLeft", "PageDown", "Ctrl+z", "Ctrl+Backspace"]],
+    [field("number"), ["s", "ArrowLeft", "PageDown", "Ctrl+z", "Ctrl+Backspace"]],
+    [field("textarea", "TEXTAREA"), ["s", "ArrowLeft", "PageDown", "Ctrl+z", "Ctrl+Backspace"]],
+    [field("range"), ["ArrowLeft", "PageDown"]],
+    [field("checkbox"), []],
+    [field("radio"), []],
+    [field("submit", "BUTTON"), []],
+  ])("%o keeps %o for itself", (of, keys) => {
+    expect(kept(of)).toEqual(keys);
   });
 });
 

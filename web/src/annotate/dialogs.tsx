@@ -63,8 +63,10 @@ function Why({
             aria-label={words.skipping.other}
             maxLength={500}
             value={other}
-            onFocus={() => choose("")}
-            onInput={({ currentTarget }) => say(currentTarget.value)}
+            onInput={({ currentTarget }) => {
+              choose("");
+              say(currentTarget.value);
+            }}
           />
         </fieldset>
         <div class="actions">

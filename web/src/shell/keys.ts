@@ -47,11 +47,18 @@ export function chordOf(event: Pressed): string {
   return [...held.filter(Boolean), name].join("+");
 }
 
-function typing(target: EventTarget | null): boolean {
-  return (
-    target instanceof HTMLElement &&
-    (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName))
-  );
+/** What the browser does for whoever writes. */
+const WRITING = new Set(["Ctrl+Z", "Ctrl+Shift+Z", "Ctrl+Y", "Ctrl+Backspace"]);
+
+/** Whether what has the focus does something of its own with a key. */
+export function keeps(
+  { tagName, type, isContentEditable }: Pick<HTMLInputElement, "tagName" | "type" | "isContentEditable">,
+  event: Pressed,
+): boolean {
+  if (!isContentEditable && !/^(INPUT|TEXTAREA|SELECT)$/.test(tagName)) return false;
+  if (type === "checkbox" || type === "radio") return false;
+  if (type === "range") return /^(Arrow.*|Page.*|Home|End)$/.test(event.key);
+  return WRITING.has(chordOf(event)) || !(event.ctrlKey || event.metaKey || event.key === "F1");
 }
 
 /** The command that a key means: that of the innermost page that has one. */
@@ -67,13 +74,13 @@ export function heeds(
   return repeats || !repeat;
 }
 
-/** Listen to keys, except while somebody types or a dialog is open. */
+/** Listen to keys, except those that what has the focus keeps, and while a dialog is open. */
 export function startKeys(): void {
   document.addEventListener("keydown", (event) => {
     const button = event.target instanceof HTMLButtonElement;
     if (button && event.repeat && event.key === "Enter") event.preventDefault(); // it is pressed once
     if (event.defaultPrevented || event.isComposing) return;
-    if (typing(event.target) && !event.ctrlKey && !event.metaKey && event.key !== "F1") return;
+    if (event.target instanceof HTMLElement && keeps(event.target as HTMLInputElement, event)) return;
     if (document.querySelector("dialog:modal")) return;
     const command = commandFor(chordOf(event), commands.value);
     if (!command) return;
