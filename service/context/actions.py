@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from service.context import queries
 from service.context.queries import Check
 from service.errors import EntryOutdated, EntryStale, Invalid
+from service.etag import tags
 from service.projects.queries import lock_label
 from service.tables import Annotation, ContextEntry, Label
 
@@ -65,10 +66,10 @@ def change_entry(
     if pinned and excluded:
         raise Invalid("An entry is pinned or excluded, not both.")
     entry = _locked(session, entry_id)
-    if if_match.strip() != "*" and if_match.strip().strip('"') != queries.version_of(entry):
+    version = queries.version_of(entry)
+    if not tags(if_match) & {"*", f'"{version}"', version}:
         raise EntryStale(
-            f"You saw {if_match}, it is at version {queries.version_of(entry)} now. Look at it again.",
-            version=queries.version_of(entry),
+            f"You saw {if_match}, it is at version {version} now. Look at it again.", version=version
         )
     if excluded:
         _leave(session, entry, f"excluded by {who}")

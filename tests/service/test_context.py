@@ -194,6 +194,8 @@ def test_a_change_names_the_version_that_was_seen(alone: Alone, label_id: int) -
     stale = told(alone.api.patch(path, json={"excluded": True}, headers=seen), 412)
     assert (stale["code"], stale["version"]) == ("entry_stale", told(pinned)["version"])
     assert context_of(alone, label_id)[0]["pinned"]
+    weak = {"If-Match": f"{seen['If-Match']}, W/{pinned.headers['ETag']}"}
+    assert not told(alone.api.patch(path, json={"pinned": False}, headers=weak))["pinned"]
 
 
 def test_an_entry_says_why_it_is_in_or_why_it_is_not(alone: Alone, label_id: int) -> None:
