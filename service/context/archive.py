@@ -68,6 +68,8 @@ class Manifest(BaseModel):
     label: Told
     model: Told
     context_version: int = Field(ge=0)
+    # How many older pairs were in the context, and more than an archive holds.
+    left_out: int = Field(default=0, ge=0)
     pairs: list[Pair] = Field(max_length=MOST_PAIRS)
 
     @model_validator(mode="after")

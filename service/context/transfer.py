@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from service.annotations.closing import accept_imported, predict_next
 from service.context.actions import add_entry
 from service.context.archive import ENDINGS, MOST_PAIRS, Manifest, MaskFile, Pair, Picture
-from service.errors import Invalid
 from service.images.actions import StoredFile, clean_name, register
 from service.imports.queries import annotations
 from service.jobs import Jobs
@@ -49,22 +48,33 @@ class Importer:
 
 
 def manifest_of(session: Session, label_id: int) -> Manifest:
-    """All that is in the label's context now, whatever its limit; the oldest pair first."""
-    project, label, model, version = session.execute(
-        select(Project.name, Label.name, Project.model, Label.context_version)
+    """What is in the label's context now, whatever its limit; the oldest pair first.
+
+    Of more than an archive holds it is what is pinned, and the newest.
+    """
+    here = (ContextEntry.label_id == label_id, ContextEntry.removed_version.is_(None))
+    size = select(func.count(ContextEntry.id)).where(*here).scalar_subquery()
+    project, label, model, version, in_context = session.execute(
+        select(Project.name, Label.name, Project.model, Label.context_version, size)
         .join(Label, Label.project_id == Project.id)
         .where(Label.id == label_id)
     ).one()
     found = session.execute(
         select(ContextEntry, Image)
         .join(Image, Image.id == ContextEntry.image_id)
-        .where(ContextEntry.label_id == label_id, ContextEntry.removed_version.is_(None))
-        .order_by(ContextEntry.added_version)
+        .where(*here)
+        .order_by(ContextEntry.pinned.desc(), ContextEntry.added_version.desc())
+        .limit(MOST_PAIRS)
     )
-    pairs = [_pair(entry, image) for entry, image in found]
-    if len(pairs) > MOST_PAIRS:
-        raise Invalid(f"An archive holds at most {MOST_PAIRS:,} pairs, and the context has {len(pairs):,}.")
-    return Manifest(project=project, label=label, model=model, context_version=version, pairs=pairs)
+    pairs = [_pair(*row) for row in sorted(found, key=lambda row: row[0].added_version)]
+    return Manifest(
+        project=project,
+        label=label,
+        model=model,
+        context_version=version,
+        left_out=in_context - len(pairs),
+        pairs=pairs,
+    )
 
 
 def _pair(entry: ContextEntry, image: Image) -> Pair:
@@ -88,7 +98,8 @@ def take_in(
     """Each pair's image is in the project, its mask accepted and in the context; what became of each pair.
 
     ``kept`` has the archive's files by name. An image that the project has is used, unless somebody has
-    begun on it here: their work stays.
+    begun on it here: their work stays. All of it is of one transaction, for an archive comes in whole or
+    not at all; nobody waits for longer than ``MOST_PAIRS`` take.
     """
     project_id = session.scalars(select(Label.project_id).where(Label.id == label_id)).one()
     images = _images(session, project_id, [pair.image for pair in manifest.pairs], kept)

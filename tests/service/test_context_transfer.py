@@ -15,6 +15,7 @@ from sqlalchemy import func, select, update
 
 from service.client import Accrue
 from service.clock import now
+from service.context import transfer
 from service.context.archive import MANIFEST
 from service.db import reading, unit_of_work
 from service.masks import from_png, to_png
@@ -57,8 +58,8 @@ def context_of(api: httpx.Client, label_id: int) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def origin(alone: Alone) -> AProject:
-    """A project with three accepted masks, the second of them pinned."""
-    project = a_project(alone.api, images=3)
+    """A project with three accepted masks of its four images, the second of them pinned."""
+    project = a_project(alone.api, images=4)
     for _ in range(3):
         alone.accept(project.label_id)
     entry = context_of(alone.api, project.label_id)[1]["id"]
@@ -111,6 +112,20 @@ def test_a_context_comes_back_as_it_was_in_another_project(alone: Alone, origin:
 
 def exported_pairs(alone: Alone, project: AProject) -> Any:
     return json.loads(unpacked(exported(alone.api, project.label_id))[MANIFEST])["pairs"]
+
+
+def test_of_more_than_an_archive_holds_it_has_what_is_pinned_and_the_newest(
+    alone: Alone, origin: AProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = exported_pairs(alone, origin)
+    alone.accept(origin.label_id)
+    monkeypatch.setattr(transfer, "MOST_PAIRS", 2)
+    data = exported(alone.api, origin.label_id)
+    manifest = json.loads(unpacked(data)[MANIFEST])
+    assert manifest["left_out"] == 2 and len(manifest["pairs"]) == 2
+    assert manifest["pairs"][0] == whole[1] and manifest["pairs"][1] not in whole
+    home = a_project(alone.api, images=0)
+    assert len(told(imported(alone.api, home.label_id, data), 201)["pairs"]) == 2
 
 
 def test_an_import_twice_changes_nothing_and_says_so(alone: Alone, origin: AProject) -> None:
