@@ -19,8 +19,9 @@ from service.metrics.queries import (
     EDITS,
     FIRST_DICE,
     INTERACTIONS,
+    REVIEWED,
 )
-from service.tables import Annotation, Image, Label, Review, User
+from service.tables import Annotation, Image, Label, Review, Submission, User
 
 Key = list[Any]
 
@@ -30,7 +31,8 @@ _ENDED = func.coalesce(
 )
 _RETURNED = (
     select(func.count(Review.id))
-    .where(Review.annotation_id == Annotation.id, Review.accepted.is_(False))
+    .join(Submission, Submission.id == Review.submission_id)
+    .where(Review.annotation_id == Annotation.id, Review.accepted.is_(False), REVIEWED)
     .correlate(Annotation)
     .scalar_subquery()
 )

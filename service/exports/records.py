@@ -1,4 +1,7 @@
-"""JSON of everything that is known about a project, one element a line."""
+"""JSON of a project and of all that was done on its images, one element a line.
+
+Not in it are the members, gold masks, how well people agree, and drafts that nobody else sees.
+"""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -40,7 +43,12 @@ PARTS: dict[str, type[Table]] = {
     "comments": Comment,
     "activity": Activity,
 }
-PEOPLE = frozenset({"user_id", "created_by", "author_id", "assigned_to", "submitted_by", "accepted_by"})
+PEOPLE = frozenset(
+    column
+    for table in Table.metadata.tables.values()
+    for column in table.columns
+    if any(key.column.table is User.__table__ for key in column.foreign_keys)
+)
 HEAD = '{"format":"accrue-project","version":1,\n'
 
 
@@ -59,7 +67,7 @@ def told(row: Table, names: dict[int, str]) -> Told:
     found = {}
     for column in row.__table__.columns:
         value = getattr(row, column.key)
-        found[column.key] = names.get(value, value) if column.key in PEOPLE else plain(value)
+        found[column.key] = names.get(value, value) if column in PEOPLE else plain(value)
     return found
 
 

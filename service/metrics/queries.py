@@ -21,6 +21,7 @@ from sqlalchemy import (
     exists,
     func,
     literal,
+    or_,
     select,
     text,
 )
@@ -38,6 +39,7 @@ from service.tables import (
     Interaction,
     Origin,
     Prediction,
+    Review,
     State,
     Submission,
     User,
@@ -50,6 +52,12 @@ ACCEPTED = and_(Annotation.state == State.ACCEPTED, Annotation.imported.is_(Fals
 
 # Who did the work: whoever submitted it, not who accepted it.
 ANNOTATOR = func.coalesce(Annotation.submitted_by, Annotation.accepted_by)
+
+# A decision by somebody else: what people took back themselves nobody has reviewed.
+REVIEWED = and_(
+    Submission.origin != Origin.IMPORTED,
+    or_(Review.accepted, Review.user_id != Submission.user_id),
+)
 
 # A mask that was imported, withdrawn and corrected is no import any more, but its first step was one.
 DONE_HERE = Interaction.edit.is_distinct_from(IMPORT)

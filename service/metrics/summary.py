@@ -12,7 +12,7 @@ from functools import reduce
 from operator import add
 from typing import Any, NamedTuple
 
-from sqlalchemy import Integer, Row, Select, bindparam, case, cast, func, or_, select, union_all
+from sqlalchemy import Integer, Row, Select, bindparam, case, cast, func, select, union_all
 from sqlalchemy.orm import Session, aliased
 
 from service.metrics.durations import UtcDay
@@ -27,6 +27,7 @@ from service.metrics.queries import (
     OWN_EDITS,
     OWN_INTERACTIONS,
     OWN_SECONDS,
+    REVIEWED,
     is_newest,
 )
 from service.tables import (
@@ -328,11 +329,7 @@ _REVIEWS = _of_project(
     .join(Submission, Submission.id == Review.submission_id)
     .join(Annotation, Annotation.id == Submission.annotation_id)
     .join(Label, Label.id == Annotation.label_id)
-    .where(
-        Submission.origin != Origin.IMPORTED,
-        # What people took back themselves nobody has reviewed.
-        or_(Review.accepted, Review.user_id != Submission.user_id),
-    )
+    .where(REVIEWED)
     .group_by(Annotation.label_id, Submission.user_id, UtcDay(Review.created_at))
 )
 _GOLD = _of_project(

@@ -14,12 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pycocotools.coco import COCO
+from sqlalchemy import select
 
 from service.clock import now
 from service.db import unit_of_work
 from service.masks import Mask
 from service.rle import counts_of, from_text, mask_of, to_text
-from service.tables import Annotation, Comment, Role
+from service.tables import Annotation, Comment, ContextEntry, Role
 from tests.exporting import document, download, files, finished, picture, put_mask, rectangle, unpacked
 from tests.factories import a_project, pixels, png, told, upload
 from tests.files import dicom, nifti, pages
@@ -316,18 +317,37 @@ def test_csv_tells_what_each_image_took_in_order_of_acceptance(alone: Alone) -> 
     assert {row["running_mean"] for row in rows} == {"0.0"}
 
 
+def test_csv_tells_what_a_reviewer_returned_and_not_what_its_author_took_back(alone: Alone) -> None:
+    project = a_project(alone.api, images=1)
+    hand = take_next(alone, alone.api, project.label_id)
+    hand.submit()
+    hand.post("withdraw", {"reason": "too soon"}, versioned=True)
+    assert returned(alone, project.id) == ["0"]
+    change_settings(alone, project.id, review_every=1)
+    take_next(alone, alone.api, project.label_id).submit()
+    review_next(alone, a_member(alone, project.id, Role.REVIEWER), project.label_id).send_back()
+    assert returned(alone, project.id) == ["1"]
+
+
+def returned(alone: Alone, project_id: int) -> list[str]:
+    """How often each annotation that was returned has been, as the CSV tells."""
+    lines = download(alone, finished(alone, project_id, "csv", states=["returned"])).decode()
+    return [row["returned"] for row in csv.DictReader(io.StringIO(lines))]
+
+
 def test_json_has_everything(alone: Alone) -> None:
     project = a_project(alone.api, images=2)
     accepted = alone.accept(project.label_id)
     with unit_of_work(alone.sessions) as session:
         user = session.get_one(Annotation, accepted["id"]).accepted_by
         session.add(Comment(annotation_id=accepted["id"], user_id=user, text="=look", x=1.5, y=2.5))
+        session.scalars(select(ContextEntry)).one().pinned_by = user
     found = document(alone, project.id, "json")
     assert found["projects"][0]["id"] == project.id
     assert [image["id"] for image in found["images"]] == project.image_ids
     assert len(found["sources"]) == 2 and len(found["annotations"]) == 2 and len(found["context"]) == 1
     annotation = next(each for each in found["annotations"] if each["id"] == accepted["id"])
-    assert annotation["accepted_by"] == "somebody"
+    assert annotation["accepted_by"] == found["context"][0]["pinned_by"] == "somebody"
     assert annotation["comments"][0]["text"] == "=look"
     assert [each["n"] for each in annotation["predictions"]] == [0]
     shape = annotation["mask"]["size"]
