@@ -141,9 +141,14 @@ def test_the_neighbours_of_a_slice_are_seen_with_their_accepted_masks(desk: Desk
     slices = desk.page.locator(".panel section", has_text="Slices")
     expect(slices).to_contain_text("Slice 2 of 3")
     drawn = desk.hash
+    level = desk.page.get_by_role("spinbutton", name="Level")
+    level.fill("40")
+    level.press("Enter")
+    desk.page.locator(".viewport").focus()
     desk.press("PageUp")
     expect(slices).to_contain_text("with its accepted mask")
     eventually(lambda: inked(desk))
+    expect(level).to_have_value("40")
     desk.press("b")
     desk.stroke(*LINE)
     assert desk.hash == drawn, "another slice is only looked at"

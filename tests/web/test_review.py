@@ -108,6 +108,20 @@ def test_who_edits_and_chooses_another_mask_edits_no_longer(reviewing: Desk) -> 
     assert reviewing.hash == before
 
 
+def test_two_images_side_by_side_are_seen_through_the_same_window(reviewing: Desk) -> None:
+    middle = "it => it.getContext('2d').getImageData(it.width / 2, it.height / 2, 1, 1).data[0]"
+    images = reviewing.page.locator(".layer-image")
+
+    def bright() -> list[bool]:
+        return [image.evaluate(middle) > 128 for image in images.all()]
+
+    reviewing.page.get_by_label("Invert").check()
+    reviewing.press("d")
+    eventually(lambda: bright() == [False, False])
+    reviewing.page.get_by_label("Invert").uncheck()
+    eventually(lambda: bright() == [True, True])
+
+
 def test_the_masks_to_compare_are_those_of_the_image_that_is_shown(reviewing: Desk) -> None:
     page, held = reviewing.page, list[Route]()
     page.route("**/versions", lambda route: held.append(route), times=1)

@@ -71,7 +71,7 @@ export class Bench implements Easel {
     const point = this.#onImage(at.at);
     const sign = hasSign(tool.value) ? positive.value !== other : !other;
     if (tool.value === "window") {
-      const { window } = this.#stage;
+      const window = this.#stage.window.peek();
       this.#dragged = window && { from: at.at, window };
     } else if (!sitting) this.pointed(point);
     else {

@@ -46,7 +46,6 @@ type Asking = "skip" | "flag" | "comment";
 function Bureau({ desk }: { desk: Desk }) {
   const easels = useSignal<Easels | null>(null);
   const asking = useSignal<Asking | null>(null);
-  const window = useSignal<Window | null>(null);
   const sitting = desk.sitting.value;
   sitting?.tick.value; // the page follows whatever is done
   const labels = desk.labels.value;
@@ -58,17 +57,11 @@ function Bureau({ desk }: { desk: Desk }) {
     desk.sitting.value;
     asking.value = null;
   });
-  useSignalEffect(() => {
-    window.value = (desk.peek.value?.picture ?? desk.picture.value)?.window ?? null;
-  });
   useCtrl(desk);
   const probe = useProbe(desk, easels);
   const thinking = useThinking(sitting);
 
-  function windowed(next: Window): void {
-    window.value = next;
-    easels.value?.stage.setWindow(next);
-  }
+  const windowed = (next: Window) => easels.value?.stage.setWindow(next);
 
   async function chooseLabel(id: number): Promise<void> {
     const found = await desk.annotationOf(id);
@@ -143,7 +136,7 @@ function Bureau({ desk }: { desk: Desk }) {
           <Origin prediction={sitting.origin} control={sitting.annotation.control} />
           <Slices desk={desk} />
           <Display
-            window={window.value}
+            window={easels.value?.stage.window.value ?? null}
             opened={desk.picture.value?.window ?? null}
             grey={desk.picture.value?.image.channels === 1}
             windowed={windowed}

@@ -4,6 +4,7 @@
  * A change of the mask costs its box, a move of the pointer what it covers; all is drawn once a frame at most.
  */
 
+import { signal } from "@preact/signals";
 import { Layer } from "../canvas/layer";
 import { everything, type Size } from "../engine/box";
 import type { Mask } from "../engine/mask";
@@ -25,13 +26,14 @@ interface Scene {
   readonly pixels: Layer;
   readonly ink: Layer;
   mask: Mask | null;
-  window: Window;
 }
 
 const NO_SIZE: Size = { width: 1, height: 1 };
 
 export class Stage {
   readonly marks: Marks;
+  /** Through which the image is seen; it is set here alone, and read by all who show it. */
+  readonly window = signal<Window | null>(null);
   readonly #canvases: Canvases;
   readonly #image: CanvasRenderingContext2D;
   readonly #mask: CanvasRenderingContext2D;
@@ -57,22 +59,14 @@ export class Stage {
     return this.#view;
   }
 
-  get window(): Window | null {
-    return this.#scene?.window ?? null;
-  }
-
-  get mask(): Mask | null {
-    return this.#scene?.mask ?? null;
-  }
-
   /** Shows another image: the whole of it, or, if it is as large as the one before and `stay`, the same part. */
   show(picture: Picture, mask: Mask | null, stay = false): void {
     const { image } = picture;
     const before = this.#scene;
     const same = before?.pixels.size.width === image.width && before.pixels.size.height === image.height;
     const [pixels, ink] = same ? [before.pixels, before.ink] : [new Layer(image), new Layer(image)];
-    const window = same && stay ? before.window : picture.window;
-    this.#scene = { picture, pixels, ink, mask, window };
+    this.#scene = { picture, pixels, ink, mask };
+    if (!same || !stay) this.window.value = picture.window;
     this.#stale = { values: true, colours: true, place: true };
     this.look(stay && same ? this.#view : fitted(image, this.#view.screen, this.#view.ratio));
   }
@@ -86,7 +80,7 @@ export class Stage {
 
   setWindow(window: Window): void {
     if (!this.#scene) return;
-    this.#scene.window = window;
+    this.window.value = window;
     this.#stale.values = true;
     this.#soon();
   }
@@ -163,9 +157,10 @@ export class Stage {
     if (this.#frame === 0) this.#frame = requestAnimationFrame(() => this.draw());
   }
 
-  #drawImage({ picture: { image, meaning }, pixels, window }: Scene): void {
+  #drawImage({ picture: { image, meaning }, pixels }: Scene): void {
     const { values, place } = this.#stale;
-    if (values)
+    const window = this.window.peek();
+    if (values && window)
       pixels.put(everything(image), render(image, greys(window, image, meaning), everything(image)));
     if (place) cleared(this.#image);
     if (values || place) pixels.draw(this.#image, this.#view);

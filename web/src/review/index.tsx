@@ -33,7 +33,6 @@ export function Review({ labelId }: { labelId: number }) {
     return new Desk(path, () => path);
   }, []);
   const easels = useSignal<Easels | null>(null);
-  const window = useSignal<Window | null>(null);
   const editing = useSignal(false);
   const asking = useSignal<Asking | null>(null);
   const reply = useSignal<Reply>(NO_REPLY);
@@ -52,9 +51,6 @@ export function Review({ labelId }: { labelId: number }) {
     // Nobody draws on a mask that is not shown.
     if (views.chosen.value > 0 && !views.side.value) editing.value = false;
   });
-  useSignalEffect(() => {
-    window.value = (desk.peek.value?.picture ?? desk.picture.value)?.window ?? null;
-  });
   useLeaving(desk);
   useInk(desk, easels, views.beside);
   useMarks(
@@ -71,10 +67,7 @@ export function Review({ labelId }: { labelId: number }) {
   const probe = useProbe(desk, easels);
   const thinking = useThinking(sitting);
 
-  function windowed(next: Window): void {
-    window.value = next;
-    for (const each of [easels, views.beside]) each.value?.stage.setWindow(next);
-  }
+  const windowed = (next: Window) => easels.value?.stage.setWindow(next);
 
   function pointed(at: ImagePoint): void {
     if (!desk.open || tool.value === "window") return;
@@ -164,7 +157,7 @@ export function Review({ labelId }: { labelId: number }) {
           <Origin prediction={sitting.origin} control={sitting.annotation.control} />
           <Slices desk={desk} />
           <Display
-            window={window.value}
+            window={easels.value?.stage.window.value ?? null}
             opened={desk.picture.value?.window ?? null}
             grey={desk.picture.value?.image.channels === 1}
             windowed={windowed}

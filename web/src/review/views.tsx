@@ -35,6 +35,10 @@ export function useViews(desk: Desk, easels: Readonly<Signal<Easels | null>>): V
     }, complain);
   });
   useSignalEffect(() => compare(desk, easels, views));
+  useSignalEffect(() => {
+    const window = easels.value?.stage.window.value;
+    if (window) views.beside.value?.stage.setWindow(window);
+  });
   return views;
 }
 
@@ -54,6 +58,7 @@ function compare(desk: Desk, easels: Readonly<Signal<Easels | null>>, views: Vie
   if (second || !seen?.load) main.setMask(sitting.work.mask);
   if (second) {
     second.show(picture, null);
+    second.setWindow(main.window.peek() ?? picture.window);
     second.look({ ...main.view, screen: second.view.screen });
     main.looked = (view) => second.look({ ...view, screen: second.view.screen });
   }

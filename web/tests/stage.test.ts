@@ -1,0 +1,59 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { Picture } from "../src/annotate/picture";
+import { Stage } from "../src/annotate/stage";
+import type { Window } from "../src/engine/window";
+
+/** A canvas on which nothing is drawn. */
+class Canvas {
+  readonly #context = new Proxy(
+    { canvas: this },
+    { get: (known, name) => (name in known ? known.canvas : () => {}), set: () => true },
+  );
+  constructor(
+    public width = 1,
+    public height = 1,
+  ) {}
+  getContext(): object {
+    return this.#context;
+  }
+}
+
+const WINDOW: Window = { low: 0, high: 255, inverted: false };
+const OTHER: Window = { low: 10, high: 20, inverted: true };
+
+/** A grey image of that size. */
+function picture(width: number, height: number): Picture {
+  const values = new Uint8Array(width * height);
+  return {
+    image: { width, height, channels: 1, values },
+    meaning: { scale: 1, offset: 0 },
+    window: WINDOW,
+  } as Picture;
+}
+
+let stage: Stage;
+
+beforeEach(() => {
+  vi.stubGlobal("OffscreenCanvas", Canvas);
+  vi.stubGlobal("document", { createElement: () => new Canvas() });
+  vi.stubGlobal("ImageData", class {});
+  vi.stubGlobal("requestAnimationFrame", () => 1);
+  vi.stubGlobal("cancelAnimationFrame", () => {});
+  const [image, mask, marks] = Array.from({ length: 3 }, () => new Canvas() as unknown as HTMLCanvasElement);
+  stage = new Stage({ image, mask, marks });
+  stage.resize(100, 100, 1);
+});
+
+afterEach(() => vi.unstubAllGlobals());
+
+describe("the window", () => {
+  it("stays from slice to slice, and is the image's own for the next image", () => {
+    stage.show(picture(50, 50), null);
+    expect(stage.window.value).toBe(WINDOW);
+    stage.setWindow(OTHER);
+    stage.show(picture(50, 50), null, true);
+    expect(stage.window.value).toBe(OTHER);
+    stage.show(picture(50, 50), null);
+    expect(stage.window.value).toBe(WINDOW);
+  });
+});
