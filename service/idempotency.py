@@ -1,7 +1,7 @@
 """A POST or PUT with an Idempotency-Key has one effect and one answer, however often it is sent."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any, TypeVar
@@ -14,7 +14,7 @@ from starlette.datastructures import UploadFile
 
 from service.audit import actions as audit
 from service.clock import now
-from service.db import insert_into, rows_changed, unit_of_work
+from service.db import insert_into, reading, rows_changed, unit_of_work
 from service.errors import KeyInvalid, KeyReused
 from service.tables import IdempotencyKey
 
@@ -56,6 +56,24 @@ class Once:
                 .values(answer=answer.model_dump(mode="json", exclude=getattr(answer, "SHOWN_ONCE", None)))
             )
             return answer
+
+    def known(self, kind: type[Answer]) -> Answer | None:
+        """What was answered when the key was first used; None when it is new, or its effect under way."""
+        if self.key is None:
+            return None
+        with reading(self.sessions) as session:
+            if session.get(IdempotencyKey, (self.user_id, self.key)) is None:
+                return None
+            return kind.model_validate(self._recorded(session, self.key).answer)
+
+    def part(self, content: str) -> "Once":
+        """A unit of work of its own, with ``content``, of a request that is too long for one.
+
+        It stays done when the request fails after it, and the same request finds its answer when it is sent
+        again. The audit log has a line for each.
+        """
+        key = self.key and sha256(f"{self.key} {content}".encode()).hexdigest()
+        return replace(self, key=key)
 
     def mention(self, **told: Any) -> None:
         """Say more in the audit log than the operation and what its path named."""

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from service.annotations.closing import accept_imported, predict_next
+from service.annotations.closing import accept_imported
 from service.context.actions import add_entry, remove_entries
 from service.imports import queries
-from service.jobs import Jobs
 from service.projects.queries import lock_label
 from service.tables import Annotation, State
+
+# So many masks are settled in one unit of work: on SQLite nobody else can write while it lasts.
+TOGETHER = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +31,11 @@ class Drawn:
     empty: bool
 
 
-def accept(
-    session: Session, jobs: Jobs, user_id: int, drawn: Sequence[Drawn], *, predict_ahead: int
-) -> list[str | None]:
+def accept(session: Session, user_id: int, drawn: Sequence[Drawn]) -> list[str | None]:
     """Settle the annotations of these masks; of each that is kept as it was, why.
 
-    With overlap the first annotation of each image is settled, which is not always the first replica: when
-    less overlap is wanted, the one that was begun stays. The next ones of each label are predicted with what
-    has entered the context.
+    There is one mask of each image and label. With overlap the first annotation of each image is settled,
+    which is not always the first replica: when less overlap is wanted, the one that was begun stays.
     """
     told: list[str | None] = [None] * len(drawn)
     for label_id in sorted({each.label_id for each in drawn}):
@@ -45,18 +44,15 @@ def accept(
         found: dict[int, tuple[Annotation, bool]] = {}
         for first in queries.annotations(session, label_id, {each.image_id for _, each in of_label}):
             found.setdefault(first[0].image_id, first)
-        new: set[int] = set()
         for n, each in of_label:
             if each.image_id not in found:
                 told[n] = "it has been deleted meanwhile"
                 continue
             annotation, worked_on = found[each.image_id]
-            told[n] = _settled(annotation, each, new, worked_on=worked_on)
+            told[n] = _settled(annotation, each, worked_on=worked_on)
             if told[n] is None:
-                new.add(annotation.id)
                 _take(session, annotation, user_id, each)
         session.flush()
-        predict_next(session, jobs, label_id, predict_ahead)
     return told
 
 
@@ -70,10 +66,8 @@ def _take(session: Session, annotation: Annotation, user_id: int, drawn: Drawn) 
         add_entry(session, annotation, drawn.digest)
 
 
-def _settled(annotation: Annotation, drawn: Drawn, new: set[int], *, worked_on: bool) -> str | None:
-    """Why an imported mask is not for this annotation, of which ``new`` have one by now; None when it is."""
-    if annotation.id in new:
-        return "another of these masks is of the same image"
+def _settled(annotation: Annotation, drawn: Drawn, *, worked_on: bool) -> str | None:
+    """Why an imported mask is not for this annotation; None when it is."""
     replaced = annotation.imported and annotation.mask_digest != drawn.digest
     if annotation.state is not State.OPEN and not (annotation.state is State.ACCEPTED and replaced):
         return f"it is {annotation.state} already"

@@ -1,6 +1,8 @@
 """Importing masks that were drawn elsewhere."""
 
 from collections.abc import Sequence
+from functools import partial
+from time import sleep
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
@@ -8,6 +10,7 @@ from sqlalchemy.orm import Session
 from starlette.datastructures import FormData
 
 from service import bodies
+from service.annotations.closing import predict_next
 from service.db import reading
 from service.dependencies import Caller, Events, Jobs, Rules, Sessions, Storage, Transaction
 from service.errors import ImageRefused, Invalid, MasksRefused
@@ -16,14 +19,21 @@ from service.ids import Id
 from service.images.routes import uploaded_files
 from service.images.schemas import FileProblem
 from service.imports import actions
+from service.imports.actions import Drawn
 from service.imports.legend import Key, called
 from service.imports.reception import MaskFile, MaskReception
-from service.imports.schemas import Imported, ImportedMasks, Kept, RefusedImage
+from service.imports.schemas import Imported, ImportedMasks, Kept, RefusedImage, Settled
 from service.projects.queries import labels
 from service.tables import Label, State
 
 router = APIRouter(tags=["imports"])
 
+# An image and a label.
+Of = tuple[int, int]
+
+ANOTHER = "another of these masks is of the same image"
+# Whoever waits for SQLite's lock looks every 0.1 s whether it is free, so for as long it has to be.
+PAUSE = 0.12
 BLANK = ("open", "empty")
 IMPORT_BODY = bodies.form(
     "files",
@@ -69,29 +79,57 @@ async def import_masks(
     async with request.form() as form:
         uploads = uploaded_files(form)
 
+        def accept(session: Session, some: Sequence[Drawn]) -> Settled:
+            reasons = actions.accept(session, caller.id, some)
+            accepted = (each for each, reason in zip(some, reasons, strict=True) if reason is None)
+            for label_id in {each.label_id for each in accepted}:
+                announce(session, events, project_id, State.ACCEPTED, label_id=label_id)
+            return Settled(reasons=reasons)
+
         def receive() -> Imported:
+            if (known := transaction.known(Imported)) is not None:  # or its parts would begin anew
+                return known
             with reading(sessions) as session:
                 every = labels(session, project_id)
             key = Key(every, _label(form, every), _value(form))
             empty = _blank(form) == "empty"
             reception = MaskReception(sessions, storage, project_id, key, empty, rules.max_image_pixels)
             files = list(reception.receive([(each.filename or "", each.file) for each in uploads]))
+            firsts = _firsts(files)
+            *before, last = _parts([*firsts.values()])
+            told: list[str | None] = []
+            for some in before:
+                told += transaction.part(repr(some))(partial(accept, some=some), Settled).reasons
+                sleep(PAUSE)
 
             def settle(session: Session) -> Imported:
-                drawn = [each for file in files for each in file.drawn]
-                told = actions.accept(session, jobs, caller.id, drawn, predict_ahead=rules.predict_ahead)
-                for label_id in {each.label_id for each, kept in zip(drawn, told, strict=True) if not kept}:
-                    announce(session, events, project_id, State.ACCEPTED, label_id=label_id)
-                return _told(files, told)
+                reasons = told + accept(session, last).reasons
+                theirs = {each.label_id for each in firsts.values()}
+                for label_id in (label.id for label in labels(session, project_id) if label.id in theirs):
+                    predict_next(session, jobs, label_id, rules.predict_ahead)
+                return _told(files, dict(zip(firsts, reasons, strict=True)))
 
             return transaction(settle, Imported)
 
         return await run_in_threadpool(receive)
 
 
-def _told(files: list[MaskFile], told: list[str | None]) -> Imported:
-    """What became of each file; all refused is an error."""
-    reasons = iter(told)
+def _firsts(files: Sequence[MaskFile]) -> dict[Of, Drawn]:
+    """The first mask of each image and label: no other one is taken."""
+    found: dict[Of, Drawn] = {}
+    for each in (each for file in files for each in file.drawn):
+        found.setdefault((each.image_id, each.label_id), each)
+    return found
+
+
+def _parts(drawn: Sequence[Drawn]) -> list[Sequence[Drawn]]:
+    """What is settled in one unit of work each; the last one is there even if nothing is in it."""
+    starts = range(0, max(len(drawn), 1), actions.TOGETHER)
+    return [drawn[start : start + actions.TOGETHER] for start in starts]
+
+
+def _told(files: Sequence[MaskFile], reasons: dict[Of, str | None]) -> Imported:
+    """What became of each file; all refused is an error. ``reasons`` are of the ``_firsts``."""
     answer = Imported(files=[])
     for file in files:
         refused = [RefusedImage(file_name=name, problem=_problem(error)) for name, error in file.refused]
@@ -101,7 +139,7 @@ def _told(files: list[MaskFile], told: list[str | None]) -> Imported:
                 ImportedMasks(filename=file.name, status="refused", problem=problem, refused=refused)
             )
             continue
-        known = [(each, next(reasons)) for each in file.drawn]
+        known = [(each, reasons.pop((each.image_id, each.label_id), ANOTHER)) for each in file.drawn]
         kept = [
             Kept(image_id=each.image_id, label_id=each.label_id, reason=reason)
             for each, reason in known

@@ -15,6 +15,12 @@ class Kept(BaseModel):
     reason: str
 
 
+class Settled(BaseModel):
+    """Of each mask of a part of an import why its annotation was kept as it was; None where it was not."""
+
+    reasons: list[str | None]
+
+
 class RefusedImage(BaseModel):
     """An image that a file names, and why nothing that the file has of it was taken."""
 

@@ -1,16 +1,20 @@
-"""Imported masks afterwards: withdrawn and corrected by somebody, or replaced by another import."""
+"""Imported masks afterwards: withdrawn and corrected, sent again, or replaced by another import."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from service.annotations.work import work_on_interaction
 from service.db import reading, unit_of_work
+from service.imports import actions
 from service.imports.actions import Drawn, accept
 from service.jobs import Job
 from service.masks import from_png
-from service.tables import Annotation, Interaction, User
+from service.tables import Annotation, AuditEntry, Interaction, State, User
 from tests.factories import AProject, a_project, draw, open_next, png, told
 from tests.service.conftest import Alone
 from tests.service.hands import take_next
@@ -119,5 +123,61 @@ def test_a_mask_of_an_image_that_is_deleted_meanwhile_is_left_out_and_told_of(al
     with unit_of_work(alone.sessions) as session:
         user_id = session.scalars(select(User.id)).first()
         assert user_id is not None
-        reasons = accept(session, alone.jobs, user_id, both, predict_ahead=0)
+        reasons = accept(session, user_id, both)
     assert reasons == ["it has been deleted meanwhile", None]
+
+
+@pytest.fixture
+def parts(alone: Alone, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many annotations were accepted and committed when each part of an import began: two masks each."""
+    begun: list[int] = []
+
+    def noted(session: Session, user_id: int, drawn: Sequence[Drawn]) -> list[str | None]:
+        with reading(alone.sessions) as other:
+            begun.append(other.query(Annotation).filter_by(state=State.ACCEPTED).count())
+        if len(begun) == FAILING:
+            raise OSError("the power is out")
+        return accept(session, user_id, drawn)
+
+    monkeypatch.setattr(actions, "accept", noted)
+    monkeypatch.setattr(actions, "TOGETHER", 2)
+    return begun
+
+
+FAILING = 3
+
+
+def bring_all(alone: Alone, project: AProject, status: int = 201) -> Any:
+    """The answer to an import of a mask for each image, and of another one for the first."""
+    masks = {f"{n}.png": png(DISC) for n in range(len(project.image_ids))} | {"0_mask.png": png(~DISC)}
+    files = [("files", each) for each in masks.items()]
+    path, key = f"/projects/{project.id}/masks", {"Idempotency-Key": "these"}
+    return told(alone.api.post(path, files=files, data={"label": "disc"}, headers=key), status)
+
+
+def test_others_can_write_between_the_parts_of_a_large_import(alone: Alone, parts: list[int]) -> None:
+    project = a_project(alone.api, images=3)
+    files = bring_all(alone, project)["files"]
+    assert parts == [0, 2]
+    assert [file["accepted"] for file in files] == [1, 1, 1, 0]
+    assert files[3]["kept"][0]["reason"] == "another of these masks is of the same image"
+    masks = accepted(alone, project.label_id)
+    assert len(masks) == 3 and all(np.array_equal(mask, DISC) for mask in masks.values())
+
+
+def test_an_import_that_ended_in_the_middle_goes_on_when_it_is_sent_again(
+    alone: Alone, parts: list[int]
+) -> None:
+    project = a_project(alone.api, images=5)
+    bring_all(alone, project, status=500)
+    assert list(accepted(alone, project.label_id)) == project.image_ids[:4]
+    (entry, *_) = told(alone.api.get(f"/labels/{project.label_id}/context"))
+    withdraw(alone, entry["annotation_id"])
+    answer = bring_all(alone, project)
+    assert parts == [0, 2, 4, 3], "what was done is not done again"
+    assert [file["accepted"] for file in answer["files"]] == [1] * 5 + [0]
+    assert list(accepted(alone, project.label_id)) == project.image_ids[1:]
+    assert bring_all(alone, project) == answer
+    assert len(parts) == 4
+    with reading(alone.sessions) as session:
+        assert session.query(AuditEntry).filter_by(action="import_masks").count() == 3, "one of each part"
