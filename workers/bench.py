@@ -13,6 +13,8 @@ from service.storage import Storage
 from workers.inputs import Inputs, Recent
 
 PAIRS_KEPT = 8
+# Of so many exports: to name all images of a large project takes as long as a part of one.
+NAMES_KEPT = 5
 
 Pairs = tuple[queries.ContextPair, ...]
 
@@ -32,6 +34,7 @@ class Bench:
     load: Callable[[str], Predictor]
     max_attempts: int
     predict_ahead: int
+    names: Recent[str, dict[int, str]] = field(default_factory=lambda: Recent(NAMES_KEPT))
     _inputs: dict[str, Inputs] = field(default_factory=dict)
     _pairs: Recent[tuple[int, int], Pairs] = field(default_factory=lambda: Recent(PAIRS_KEPT))
 

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sqlalchemy.orm import Session
+
 from service.db import reading, unit_of_work
 from service.errors import ImageRefused
 from service.exports.actions import Cursor, Part, claim, fail, finish, forget, keep, let_go, part_name, save
@@ -18,11 +20,10 @@ from workers.bench import Bench
 
 logger = logging.getLogger(__name__)
 
-# Predictions ahead of time wait for one part, prompts for one item.
+# Predictions ahead of time wait for one part, prompts for one item or for what is read before it.
 PART_SECONDS, LOOK_SECONDS = 0.5, 0.02
 SIGN_SECONDS = 5.0
 PART_BYTES = 8 * 1024 * 1024
-PAGE = 200
 
 
 def make_part(bench: Bench, export_id: int) -> None:
@@ -54,9 +55,9 @@ def _make_part(bench: Bench, made: Export) -> bool:
         of = scope(session, made)
         if not made.parts:
             made.total = sum(step.count(session, of) for step in form.steps)
-        stems = form.stems(session, made.project_id)
+        names = _names(bench, session, form, made)
     start = sum(size for _, size in made.parts)
-    making = Making(of, bench.storage, Piece(start, of.made_at), stems, cursor.carry, made.report)
+    making = Making(of, bench.storage, Piece(start, of.made_at), names, cursor.carry, made.report)
     making.alive = _sign_of_life(bench, made)
     part = _Part(bench, form, making, cursor, made.done)
     complete = part.fill(_patience(bench))
@@ -71,6 +72,23 @@ def _make_part(bench: Bench, made: Export) -> bool:
             forget(session, bench.storage, made.id)
     made.done = part.done
     return complete or not ours
+
+
+def _names(bench: Bench, session: Session, form: Format, made: Export) -> dict[int, str]:
+    """What the files in the export are called; read for its first two parts, and then remembered.
+
+    Remembered under the first part: an export that begins again, because images were deleted, has another.
+    For a part that is tried again they are read again: it may need to name a file that was added since.
+    """
+    if form.stems is None:
+        return {}
+    first = made.parts[0][0] if made.parts else ""
+    names = bench.names.get(first) if made.attempts == 1 else None
+    if names is None:
+        names = form.stems(session, made.project_id)
+        if first:
+            bench.names.put(first, names)
+    return names
 
 
 @dataclass
@@ -103,7 +121,7 @@ class _Part:
         """Whether the step has no more items."""
         while True:
             with reading(self.bench.sessions) as session:
-                page = step.page(session, self.making.scope, self.cursor.after, PAGE)
+                page = step.page(session, self.making.scope, self.cursor.after, step.limit)
             for item in page:
                 try:
                     step.write(self.making, item)
@@ -115,7 +133,7 @@ class _Part:
                 self.done += 1
                 if enough() or len(self.making.piece.body) + len(self.making.text) > PART_BYTES:
                     return False
-            if len(page) < PAGE:
+            if len(page) < step.limit:
                 return True
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from service.exports.archive import Piece
 from service.exports.naming import CONTENTS
-from service.exports.queries import Scope, stems
+from service.exports.queries import Scope
 from service.masks import Mask, from_png
 from service.storage import Storage, digest_of
 
@@ -93,6 +93,7 @@ class Making:
 class Step:
     """One pass over the items of a project: ``page`` reads the next ones after a key, ``write`` writes one.
 
+    At most ``limit`` are read at once; those that a part has no time for are read again for the next one.
     ``write`` raises DamagedError for an item that cannot be exported.
     """
 
@@ -101,20 +102,21 @@ class Step:
     write: Callable[[Making, Any], None]
     before: Callable[[Making], None] | None = None
     after: Callable[[Making], None] | None = None
+    limit: int = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
     """A file format: an archive when ``zipped``, else text; ``steps`` are written one after the other.
 
-    ``stems`` reads the names of what is in it, by the ids of images or of sources.
+    Where files are named, ``stems`` reads the names of all images or sources, by their ids.
     """
 
     suffix: str
     media_type: str
     steps: tuple[Step, ...]
     zipped: bool = True
-    stems: Callable[[Session, int], dict[int, str]] = stems
+    stems: Callable[[Session, int], dict[int, str]] | None = None
 
 
 def contents(making: Making) -> None:

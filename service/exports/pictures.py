@@ -9,7 +9,7 @@ from PIL import Image as Png
 
 from service.exports.making import Format, Making, Step, contents, json_bytes, text
 from service.exports.naming import IMAGES, LABEL_MAPS, MASKS
-from service.exports.queries import Exported, MaskRow, Picture, count_pictures, pictures
+from service.exports.queries import Exported, MaskRow, Picture, count_pictures, pictures, stems
 from service.images.decode import decode
 from service.masks import Mask
 from service.rle import area_of, box_of, counts_of, to_text
@@ -152,12 +152,17 @@ def _write_image(making: Making, picture: Picture) -> None:
         making.file(f"{IMAGES}/{making.stems[picture.key]}.{ending}", data)
 
 
-PNG = Format("zip", "application/zip", (Step(count_pictures, pictures, write_masks, after=contents),))
+PNG = Format(
+    "zip", "application/zip", (Step(count_pictures, pictures, write_masks, after=contents),), stems=stems
+)
 LABEL_MAP = Format(
-    "zip", "application/zip", (Step(count_pictures, pictures, write_label_map, after=contents),)
+    "zip", "application/zip", (Step(count_pictures, pictures, write_label_map, after=contents),), stems=stems
 )
 NUMPY = Format(
-    "npz", "application/zip", (Step(count_pictures, pictures, write_arrays, after=write_array_names),)
+    "npz",
+    "application/zip",
+    (Step(count_pictures, pictures, write_arrays, after=write_array_names),),
+    stems=stems,
 )
 COCO = Format(
     "json",

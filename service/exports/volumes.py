@@ -28,6 +28,8 @@ Voxels = npt.NDArray[Any]
 
 CHUNK = 1 << 20
 LONGEST_SIDE = 32_767  # of version 1
+# Each comes with all of its slices, and of large ones a part writes only one.
+FEW = 10
 GZIP_LEVEL, GZIP_WBITS = 1, 16 + zlib.MAX_WBITS
 
 
@@ -137,6 +139,6 @@ def _nifti_geometry(volume: Volume) -> NiftiGeometry | None:
 NIFTI = Format(
     "zip",
     "application/zip",
-    (Step(count_volumes, volumes, write_volume, after=contents),),
+    (Step(count_volumes, volumes, write_volume, after=contents, limit=FEW),),
     stems=source_stems,
 )
