@@ -12,7 +12,7 @@ from models import catalogue
 from service.allotment import allot, forget_first_masks, set_overlap
 from service.clock import now
 from service.context.actions import limit_context
-from service.errors import Invalid, LabelInUse, NameTaken
+from service.errors import Invalid, LabelInUse, NameTaken, NotFound
 from service.projects import queries, removal
 from service.tables import Image, Label, Membership, Project, Role, Strategy
 
@@ -78,6 +78,8 @@ def restore_project(session: Session, project_id: int) -> Project:
     """The deleted project is there again, under a new name if somebody has taken its own meanwhile."""
     project = queries.project(session, project_id, lock=True)
     if project.deleted_at is not None:
+        if project.deleted_at < now() - removal.KEPT:  # and some of it may be gone
+            raise NotFound(f"There is no project {project_id} any more: it was deleted a month ago.")
         project.name = queries.free_name(session, project.name)
         project.deleted_at = None
         _require_free_name(session, _taken(project.name))

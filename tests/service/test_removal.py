@@ -1,20 +1,23 @@
 """A file that was uploaded is deleted with all that is its own, and nothing else."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import httpx
 import numpy as np
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from service.annotations.outcomes import forgive_attempts
 from service.annotations.work import work_on_first, work_on_interaction
+from service.clock import now
 from service.context.actions import record_quality
 from service.db import reading, unit_of_work
 from service.exports.actions import Cursor, Part, claim, save
 from service.jobs import Job
 from service.masks import to_png
 from service.metrics.actions import Agreed, begin_measurement, record_measurement
+from service.projects import removal
 from service.projects.removal import STAYS
 from service.tables import (
     Agreement,
@@ -22,6 +25,7 @@ from service.tables import (
     AuditEntry,
     Interaction,
     Label,
+    Project,
     Role,
     Submission,
     Table,
@@ -320,3 +324,28 @@ def test_an_export_that_is_being_made_begins_again_and_a_finished_one_stays(
     names = set(unpacked(download(alone, again)))
     assert not any("a/slice" in name for name in names) and len(names) == 5
     assert any("a/slice" in name for name in unpacked(download(alone, done)))
+
+
+# ---- a project whose month is over
+
+
+def test_a_large_project_goes_in_pieces_and_does_not_come_back(
+    alone: Alone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(removal, "TOGETHER", 2)
+    before = rows(alone)
+    large = a_project(alone.api, images=5)
+    alone.accept(large.label_id)
+    path = f"/projects/{large.id}"
+    name = told(alone.api.get(path))["name"]
+    assert alone.api.delete(path, params={"name": name}).status_code == 204
+    with unit_of_work(alone.sessions) as session:
+        session.execute(update(Project).values(deleted_at=now() - removal.KEPT - timedelta(minutes=1)))
+    for left in (3, 1):
+        with unit_of_work(alone.sessions) as session:
+            assert removal.purge(session) is None
+        assert rows(alone)["images"] == rows(alone)["annotations"] == left
+        assert told(alone.api.post(f"{path}/restore"), 404)["code"] == "not_found"
+    with unit_of_work(alone.sessions) as session:
+        assert removal.purge(session) == large.id
+    assert rows(alone) == before
