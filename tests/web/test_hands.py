@@ -81,6 +81,26 @@ def test_the_wheel_zooms_to_the_cursor_and_with_shift_widens_the_brush(drawing: 
     eventually(lambda: drawing.shown(0, 0) == edge)
 
 
+def test_a_screen_with_finer_pixels_is_drawn_on_with_its_own(desk: Desk, project: AProject) -> None:
+    # Emulated screens do not tell of their pixels themselves, unless their size changes as well.
+    remember = (
+        "asked = []; const ask = matchMedia; matchMedia = (query) => (asked.push(ask(query)), asked.at(-1))"
+    )
+    desk.page.add_init_script(remember)
+    desk.open(f"/labels/{project.label_id}/annotate")
+    canvas = desk.page.locator(".layer-image")
+    width = canvas.evaluate("it => it.width")
+    line = desk.page.context.new_cdp_session(desk.page)
+    for ratio in (2, 3):
+        screen = {"width": 1200, "height": 800, "deviceScaleFactor": ratio, "mobile": False}
+        line.send("Emulation.setDeviceMetricsOverride", screen)
+        eventually(lambda ratio=ratio: desk.page.evaluate("devicePixelRatio") == ratio)
+        desk.page.evaluate(
+            "asked.findLast(({ media }) => media.includes('resolution'))?.dispatchEvent(new Event('change'))"
+        )
+        assert canvas.evaluate("it => it.width") == ratio * width
+
+
 def test_the_mask_is_hidden_for_as_long_as_the_key_is_held(drawing: Desk) -> None:
     masks = drawing.page.locator(".layer-mask, .layer-marks")
     drawing.page.keyboard.down("h")

@@ -1,13 +1,17 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Picture } from "../src/annotate/picture";
 import { Stage } from "../src/annotate/stage";
+import { Mask } from "../src/engine/mask";
 import type { Window } from "../src/engine/window";
+
+/** What the stage put in colours last: RGBA of the mask, which comes after the image. */
+let coloured = new Uint8ClampedArray();
 
 /** A canvas on which nothing is drawn. */
 class Canvas {
-  readonly #context = new Proxy(
-    { canvas: this },
-    { get: (known, name) => (name in known ? known.canvas : () => {}), set: () => true },
+  readonly #context = new Proxy<Record<string | symbol, unknown>>(
+    { canvas: this, putImageData: ({ data }: ImageData) => (coloured = data) },
+    { get: (known, name) => known[name] ?? (() => {}), set: () => true },
   );
   constructor(
     public width = 1,
@@ -36,7 +40,12 @@ let stage: Stage;
 beforeEach(() => {
   vi.stubGlobal("OffscreenCanvas", Canvas);
   vi.stubGlobal("document", { createElement: () => new Canvas() });
-  vi.stubGlobal("ImageData", class {});
+  vi.stubGlobal(
+    "ImageData",
+    class {
+      constructor(readonly data: Uint8ClampedArray) {}
+    },
+  );
   vi.stubGlobal("requestAnimationFrame", () => 1);
   vi.stubGlobal("cancelAnimationFrame", () => {});
   const [image, mask, marks] = Array.from({ length: 3 }, () => new Canvas() as unknown as HTMLCanvasElement);
@@ -55,5 +64,22 @@ describe("the window", () => {
     expect(stage.window.value).toBe(OTHER);
     stage.show(picture(50, 50), null);
     expect(stage.window.value).toBe(WINDOW);
+  });
+});
+
+describe("an outline", () => {
+  it("has the same width on the screen however near the image is", () => {
+    const whole = new Mask(50, 50, new Uint8Array(2500).fill(1));
+    const inked = () => coloured.filter((value, i) => i % 4 === 3 && value > 0).length;
+    stage.setStyle({ colour: [1, 2, 3], opacity: 1, outlined: true });
+    stage.show(picture(50, 50), whole);
+    stage.draw();
+    expect(inked()).toBe(50 ** 2 - 48 ** 2);
+    stage.look({ ...stage.view, scale: 0.5 });
+    stage.draw();
+    expect(inked()).toBe(50 ** 2 - 42 ** 2);
+    stage.fit();
+    stage.draw();
+    expect(inked()).toBe(50 ** 2 - 48 ** 2);
   });
 });

@@ -33,13 +33,9 @@ type Easel = Readonly<Signal<Easels | null>>;
 /** Masks have the colour of their label, and look and cursor are as somebody likes them. */
 export function useInk(desk: Desk, ...easels: readonly Easel[]): void {
   useSignalEffect(() => {
-    desk.picture.value; // another one may have another scale
     const { opacity, outlined } = look.value;
     const colour = PALETTE[Math.max(0, desk.place.value) % PALETTE.length];
-    for (const { value } of easels) {
-      const outline = outlined ? Math.max(1, Math.round(2 / (value?.stage.view.scale ?? 1))) : 0;
-      value?.stage.setStyle({ colour, opacity, outline });
-    }
+    for (const { value } of easels) value?.stage.setStyle({ colour, opacity, outlined });
   });
   useSignalEffect(() => {
     tool.value;

@@ -8,7 +8,7 @@ import { signal } from "@preact/signals";
 import { Layer } from "../canvas/layer";
 import { everything, type Size } from "../engine/box";
 import type { Mask } from "../engine/mask";
-import { affected, overlay, PALETTE, type Style } from "../engine/overlay";
+import { affected, type Colour, overlay, PALETTE, type Style } from "../engine/overlay";
 import { fitted, type ImagePoint, panBy, resized, toScreen, type View } from "../engine/transform";
 import { greys, render, type Window } from "../engine/window";
 import { Marks } from "./marks";
@@ -28,6 +28,15 @@ interface Scene {
   mask: Mask | null;
 }
 
+/** How somebody would have masks look. */
+interface Ink {
+  readonly colour: Colour;
+  readonly opacity: number;
+  readonly outlined: boolean;
+}
+
+/** How wide an outline is, in pixels of the screen. */
+const OUTLINE = 2;
 const NO_SIZE: Size = { width: 1, height: 1 };
 
 export class Stage {
@@ -40,6 +49,7 @@ export class Stage {
   #scene: Scene | null = null;
   #view: View = fitted(NO_SIZE, NO_SIZE);
   #style: Style = { colour: PALETTE[0], opacity: 0.45, outline: 0 };
+  #outlined = false;
   /** What is to be drawn anew: the grey values, the colours of the mask, or only where it all is. */
   #stale = { values: false, colours: false, place: false };
   #frame = 0;
@@ -85,10 +95,16 @@ export class Stage {
     this.#soon();
   }
 
-  setStyle(style: Style): void {
-    this.#style = style;
+  setStyle({ colour, opacity, outlined }: Ink): void {
+    this.#outlined = outlined;
+    this.#style = { colour, opacity, outline: this.#outline };
     this.#stale.colours = true;
     this.#soon();
+  }
+
+  /** The width of outlines in pixels of the image, of which there are whole ones only. */
+  get #outline(): number {
+    return this.#outlined ? Math.max(1, Math.round(OUTLINE / this.#view.scale)) : 0;
   }
 
   hide(hidden: boolean): void {
@@ -106,6 +122,10 @@ export class Stage {
     this.#view = view;
     this.marks.look(view);
     this.#stale.place = true;
+    if (this.#outline !== this.#style.outline) {
+      this.#style = { ...this.#style, outline: this.#outline };
+      this.#stale.colours = true;
+    }
     this.#soon();
     this.looked(view);
   }

@@ -67,12 +67,14 @@ function mount(box: HTMLDivElement, props: { readonly current: Props }): () => v
   const hand = new Hand(bench);
   const gone = new AbortController();
   const measure = pointers(box, hand, props, gone.signal);
-  const resizes = new ResizeObserver(() => {
+  const fill = () => {
     stage.resize(box.clientWidth, box.clientHeight, devicePixelRatio);
     measure();
-  });
+  };
+  const resizes = new ResizeObserver(fill);
   resizes.observe(box);
-  stage.resize(box.clientWidth, box.clientHeight, devicePixelRatio);
+  fill();
+  sharpness(fill, gone.signal);
   wheel(box, bench, props, gone.signal);
   keyboard(box, { stage, bench, hand }, gone.signal);
   props.current.ready({ stage, bench, hand });
@@ -81,6 +83,18 @@ function mount(box: HTMLDivElement, props: { readonly current: Props }): () => v
     resizes.disconnect();
     stage.close();
   };
+}
+
+/** Tells when the page has come to a screen with other pixels: its boxes are as large there as they were. */
+function sharpness(changed: () => void, signal: AbortSignal): void {
+  matchMedia(`(resolution: ${devicePixelRatio}dppx)`).addEventListener(
+    "change",
+    () => {
+      changed();
+      sharpness(changed, signal);
+    },
+    { once: true, signal },
+  );
 }
 
 /** Returns what measures anew where the box is. */
