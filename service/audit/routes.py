@@ -1,7 +1,5 @@
 """Reading the audit log: of a project for its managers, of everything for the administrator."""
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -14,6 +12,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from service.audit import queries
 from service.audit.queries import Filter
 from service.audit.schemas import AuditLine, AuditPage, Format
+from service.csv_lines import line
 from service.db import reading
 from service.dependencies import Sessions
 from service.errors import Invalid
@@ -87,22 +86,11 @@ def _ndjson(entries: Iterable[AuditEntry]) -> Iterator[str]:
 
 
 def _csv(entries: Iterable[AuditEntry]) -> Iterator[str]:
-    yield _line(AuditLine.model_fields)
+    yield line(AuditLine.model_fields)
     for each in entries:
         row = AuditLine.model_validate(each).model_dump(mode="json")
         row["subject"] = json.dumps(row["subject"], ensure_ascii=False)
-        yield _line(_inert(value) for value in row.values())
-
-
-def _line(values: Iterable[Any]) -> str:
-    stream = io.StringIO()
-    csv.writer(stream).writerow(values)
-    return stream.getvalue()
-
-
-def _inert(value: Any) -> Any:
-    """The value so that a spreadsheet takes a text for text, never for a formula."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
+        yield line(row.values())
 
 
 def _in_utc(moment: datetime | None) -> datetime | None:

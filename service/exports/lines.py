@@ -1,8 +1,5 @@
 """A CSV line for each annotation: what it took, in order of acceptance, and what came of it."""
 
-import csv
-import io
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,6 +7,7 @@ from typing import Any
 from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
+from service.csv_lines import line
 from service.exports.making import Format, Making, Step
 from service.exports.queries import Scope
 from service.metrics.queries import (
@@ -113,36 +111,21 @@ def _worked_on(of: Scope) -> tuple[Any, ...]:
 
 
 def write_headings(making: Making) -> None:
-    making.text += _csv(COLUMNS)
+    making.text += line(COLUMNS).encode()
 
 
-def write_line(making: Making, line: Line) -> None:
+def write_line(making: Making, item: Line) -> None:
     """A line; ``position`` and ``running_mean`` count the annotations of the label that were made here."""
-    if making.carry.get("label_id") != line.told["label_id"]:
-        making.carry |= {"label_id": line.told["label_id"], "position": 0, "interactions": 0}
+    if making.carry.get("label_id") != item.told["label_id"]:
+        making.carry |= {"label_id": item.told["label_id"], "position": 0, "interactions": 0}
     running: dict[str, Any] = {"position": None, "running_mean": None}
-    if not line.told["imported"]:
+    if not item.told["imported"]:
         making.carry["position"] += 1
-        making.carry["interactions"] += line.told["interactions"]
+        making.carry["interactions"] += item.told["interactions"]
         running["position"] = making.carry["position"]
         running["running_mean"] = making.carry["interactions"] / making.carry["position"]
-    told = line.told | running
-    making.text += _csv(_cell(told[column]) for column in COLUMNS)
-
-
-def _cell(value: Any) -> Any:
-    """The value so that a spreadsheet takes text for text, never for a formula."""
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
-        return f"'{value}"
-    return value
-
-
-def _csv(cells: Iterable[Any]) -> bytes:
-    stream = io.StringIO()
-    csv.writer(stream).writerow(cells)
-    return stream.getvalue().encode()
+    told = item.told | running
+    making.text += line(told[column] for column in COLUMNS).encode()
 
 
 CSV = Format("csv", "text/csv", (Step(count_lines, lines, write_line, before=write_headings),), zipped=False)

@@ -3,7 +3,7 @@
 Imported masks took no interaction here, so they are in none of it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import cache
 from itertools import accumulate
@@ -24,10 +24,11 @@ from sqlalchemy import (
     or_,
     select,
     text,
+    tuple_,
 )
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session, aliased, sessionmaker
 
-from service.db import dialect_of
+from service.db import dialect_of, reading
 from service.metrics.durations import SecondsBetween
 from service.tables import (
     IMPORT,
@@ -47,6 +48,8 @@ from service.tables import (
 
 # How many forgotten submissions a sweep sends: another one follows soon.
 SENT_AGAIN = 20
+# How many images are read at once where all of them are asked for.
+PAGE = 1000
 
 ACCEPTED = and_(Annotation.state == State.ACCEPTED, Annotation.imported.is_(False))
 
@@ -103,19 +106,39 @@ FIRST_DICE = (
 
 
 def interactions_per_image(
-    session: Session, label_id: int, *, after: int, limit: int | None, annotator_id: int | None = None
+    session: Session, label_id: int, *, after: int, limit: int, annotator_id: int | None = None
 ) -> list[dict[str, Any]]:
     """What each accepted annotation took, in order of acceptance, from behind position ``after``.
 
     Of all annotators or, as if there were no others, of one.
     """
-    asked, own = (
-        {"label_id": label_id, "after": after, "annotator_id": annotator_id},
-        annotator_id is not None,
-    )
+    asked = {"label_id": label_id, "after": after, "annotator_id": annotator_id}
+    own = annotator_id is not None
     so_far = session.scalar(_taken_before(own=own), asked) if after else 0
-    rows = session.execute(_page(limit, own=own), asked).all()
-    sums = accumulate((row.interactions for row in rows), initial=so_far or 0)
+    return _numbered(session.execute(_page(limit, own=own), asked).all(), after, so_far or 0)
+
+
+def pages(
+    sessions: sessionmaker[Session], label_id: int, *, annotator_id: int | None = None
+) -> Iterator[list[dict[str, Any]]]:
+    """All of them, with no transaction open between the pages: whoever reads them may be slow."""
+    asked = {"label_id": label_id, "after": 0, "annotator_id": annotator_id}
+    position = taken = 0
+    last: tuple[datetime, int] | None = None
+    while True:
+        statement = _page(PAGE, own=annotator_id is not None, behind=last)
+        with reading(sessions) as session:
+            rows = session.execute(statement, asked).all()
+        yield _numbered(rows, position, taken)
+        if len(rows) < PAGE:
+            return
+        position, taken = position + len(rows), taken + sum(row.interactions for row in rows)
+        last = rows[-1].accepted_at, rows[-1].annotation_id
+
+
+def _numbered(rows: Sequence[Row[Any]], after: int, so_far: int) -> list[dict[str, Any]]:
+    """The rows behind position ``after``, up to which there were ``so_far`` interactions."""
+    sums = accumulate((row.interactions for row in rows), initial=so_far)
     next(sums)
     return [
         row._asdict() | {"position": position, "running_mean": total / position}
@@ -135,9 +158,11 @@ def _in_order(*columns: Any, own: bool) -> Select[Any]:
     return accepted.where(bindparam("annotator_id", type_=Integer) == ANNOTATOR) if own else accepted
 
 
-def _page(limit: int | None, *, own: bool) -> Select[Any]:
+def _page(limit: int, *, own: bool, behind: tuple[datetime, int] | None = None) -> Select[Any]:
     # Counted out in the index before anything is joined.
     ids = _in_order(Annotation.id, own=own)
+    if behind is not None:  # by what was last, as positions change when something is withdrawn
+        ids = ids.where(tuple_(Annotation.accepted_at, Annotation.id) > behind)
     chosen = ids.offset(bindparam("after", type_=Integer)).limit(limit).subquery()
     return (
         select(

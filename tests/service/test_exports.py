@@ -155,13 +155,16 @@ def test_a_file_made_in_many_parts_is_the_one_made_at_once(
 def test_names_are_not_read_for_every_part(alone: Alone, project: AProject, form: str, read: int) -> None:
     engine, bench, names = alone.sessions.kw["bind"], bench_of(alone), []
 
-    @event.listens_for(engine, "before_cursor_execute")
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         if re.match(r"SELECT (\w+)\.id, \1\.name \nFROM \1 \nWHERE \1.project_id", statement):
             names.append(statement)
 
     begin(alone, project.id, form)
-    assert work(alone, bench=bench) >= IMAGES
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        assert work(alone, bench=bench) >= IMAGES
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
     assert len(names) == read
 
 
