@@ -35,11 +35,15 @@ function picture(width: number, height: number): Picture {
   } as Picture;
 }
 
+/** The canvases of the layers, the oldest first. */
+let layers: Canvas[];
 let stage: Stage;
 
 beforeEach(() => {
   vi.stubGlobal("OffscreenCanvas", Canvas);
-  vi.stubGlobal("document", { createElement: () => new Canvas() });
+  layers = [];
+  const createElement = () => layers[layers.push(new Canvas()) - 1];
+  vi.stubGlobal("document", { createElement });
   vi.stubGlobal(
     "ImageData",
     class {
@@ -82,4 +86,16 @@ describe("an outline", () => {
     stage.draw();
     expect(inked()).toBe(50 ** 2 - 48 ** 2);
   });
+});
+
+it("frees the pixels of images that it does not show any more", () => {
+  const widths = () => layers.map(({ width }) => width);
+  stage.show(picture(50, 50), null);
+  stage.show(picture(50, 50), null);
+  stage.show(picture(60, 50), null);
+  stage.draw();
+  expect(widths()).toEqual([0, 0, 60, 60]);
+  stage.close();
+  stage.draw();
+  expect(widths()).toEqual([0, 0, 0, 0]);
 });

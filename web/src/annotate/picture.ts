@@ -51,27 +51,49 @@ async function drawn(file: Uint8Array<ArrayBuffer>): Promise<Image> {
   return { width, height, channels: 3, values };
 }
 
+/** A picture in the album; its values have no size until they have come. */
+interface Kept {
+  readonly picture: Promise<Picture>;
+  bytes: number;
+}
+
 /** The pictures that were opened last or are likely to be opened next, each loaded once. */
 export class Album {
   readonly #remote: Remote;
+  /** How many bytes of values it keeps, however many images they are of. */
   readonly #most: number;
-  readonly #kept = new Map<number, Promise<Picture>>();
+  readonly #kept = new Map<number, Kept>();
 
-  constructor(remote: Remote, most = 6) {
+  constructor(remote: Remote, most = 256e6) {
     this.#remote = remote;
     this.#most = most;
   }
 
   get(id: number): Promise<Picture> {
-    const known = this.#kept.get(id);
-    const picture = known ?? loadPicture(this.#remote, id);
+    const kept = this.#kept.get(id) ?? this.#load(id);
     this.#kept.delete(id);
-    this.#kept.set(id, picture);
-    if (!known) picture.catch(() => this.#kept.delete(id));
-    for (const [oldest] of this.#kept) {
-      if (this.#kept.size <= this.#most) break;
-      this.#kept.delete(oldest);
+    this.#kept.set(id, kept);
+    return kept.picture;
+  }
+
+  #load(id: number): Kept {
+    const kept: Kept = { picture: loadPicture(this.#remote, id), bytes: 0 };
+    kept.picture.then(
+      ({ image }) => {
+        kept.bytes = image.values.byteLength;
+        this.#forget();
+      },
+      () => this.#kept.delete(id),
+    );
+    return kept;
+  }
+
+  /** The newest stays, and of the older ones those that there is room for. */
+  #forget(): void {
+    let bytes = 0;
+    for (const [id, kept] of [...this.#kept].reverse()) {
+      if (bytes > 0 && bytes + kept.bytes > this.#most) this.#kept.delete(id);
+      else bytes += kept.bytes;
     }
-    return picture;
   }
 }

@@ -74,6 +74,7 @@ export class Stage {
     const { image } = picture;
     const before = this.#scene;
     const same = before?.pixels.size.width === image.width && before.pixels.size.height === image.height;
+    if (!same) this.#clear();
     const [pixels, ink] = same ? [before.pixels, before.ink] : [new Layer(image), new Layer(image)];
     this.#scene = { picture, pixels, ink, mask };
     if (!same || !stay) this.window.value = picture.window;
@@ -157,6 +158,13 @@ export class Stage {
 
   close(): void {
     cancelAnimationFrame(this.#frame);
+    this.#clear();
+  }
+
+  #clear(): void {
+    this.#scene?.pixels.close();
+    this.#scene?.ink.close();
+    this.#scene = null;
   }
 
   /** Draws what has changed. */

@@ -39,6 +39,12 @@ export class Layer {
     screen.drawImage(this.#picture.canvas, read.x0, read.y0, width, height, read.x0, read.y0, width, height);
     screen.restore();
   }
+
+  /** Frees its pixels at once: browsers keep those of a canvas that nobody has any more for long. */
+  close(): void {
+    const { canvas } = this.#picture;
+    canvas.width = canvas.height = 0;
+  }
 }
 
 /** Clears the box and clips to it, in whole device pixels: half ones would leave seams. */
