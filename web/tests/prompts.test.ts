@@ -8,7 +8,6 @@ import {
   NONE_HELD,
   type Pen,
   type Prompt,
-  signAt,
 } from "../src/engine/prompts";
 import { simplified, squaredDistance } from "../src/engine/simplify";
 import type { ImagePoint } from "../src/engine/transform";
@@ -107,36 +106,6 @@ describe("a simplified line", () => {
         }
       }),
     );
-  });
-});
-
-describe("signs", () => {
-  it("are those of the newest stroke wherever two overlap", () => {
-    const strokes = fc.array(fc.tuple(fc.array(point, { minLength: 1, maxLength: 4 }), fc.boolean()), {
-      minLength: 1,
-      maxLength: 6,
-    });
-    fc.assert(
-      fc.property(strokes, point, (drawn, at) => {
-        const prompts = drawn.map(([line, positive]) => draw({ ...PEN, positive }, line) as Prompt);
-        const newest = drawn.findLast(([line]) => {
-          const pieces = line.map((b, i) => squaredDistance(at, line[Math.max(0, i - 1)], b));
-          return Math.min(...pieces) <= 1.4 ** 2; // surely under the pen, of radius 2 and half a pixel of tolerance
-        });
-        if (newest === undefined) return;
-        const later = drawn.slice(drawn.indexOf(newest) + 1);
-        const covered = later.some(([line]) =>
-          line.some((b, i) => squaredDistance(at, line[Math.max(0, i - 1)], b) <= 2.6 ** 2),
-        );
-        if (!covered) expect(signAt(prompts, at)).toBe(newest[1] ? 1 : -1);
-      }),
-    );
-  });
-
-  it("are none where nothing was drawn, and a box has none", () => {
-    const box: Prompt = { kind: "box", x0: 0, y0: 0, x1: 50, y1: 50 };
-    expect(signAt([box], { x: 9, y: 9 })).toBe(0);
-    expect(signAt([CLICK, box], { x: 1.9, y: 2.1 })).toBe(1);
   });
 });
 

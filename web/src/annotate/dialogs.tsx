@@ -9,7 +9,6 @@ import type { Desk } from "./desk";
 import type { Sitting } from "./sitting";
 
 const words = texts.annotate;
-export type Asking = "skip" | "flag" | "comment";
 
 interface Props {
   readonly desk: Desk;

@@ -62,10 +62,6 @@ export class Marks {
     this.#soon();
   }
 
-  hide(hidden: boolean): void {
-    this.#canvas.hidden = hidden;
-  }
-
   prompts(prompts: readonly Prompt[]): void {
     const grown = this.#prompts.every((prompt, i) => prompt === prompts[i]);
     if (grown && prompts.length === this.#prompts.length) return;

@@ -1,6 +1,7 @@
 /** What the pages for annotating and reviewing say; part of the catalogue in `texts.ts`. */
 
-const n = (count: number, one: string) => `${count.toLocaleString("en")} ${one}${count === 1 ? "" : "s"}`;
+import { counted } from "../counted";
+
 const WHEN = { month: "short", day: "numeric", hour: "numeric", minute: "2-digit" } as const;
 const percent = (share: number) => `${Math.round(share * 100)} %`;
 
@@ -21,7 +22,6 @@ export const annotate = {
   ground: "Not object",
   sign: "Object or not",
   size: "Width",
-  pixels: (size: number) => `${size} px`,
   smaller: "Thinner",
   larger: "Wider",
   fillHoles: "Fill holes",
@@ -47,11 +47,11 @@ export const annotate = {
   label: (index: number, name: string) => `Label ${index}: ${name}`,
   noOther: (name: string) => `Nothing is open for ${name} on this image.`,
   hold: "Hold Ctrl to draw several prompts and predict once.",
-  heldBack: (count: number) => `${n(count, "prompt")} held back`,
+  heldBack: (count: number) => `${counted(count, "prompt")} held back`,
   predictNow: "Predict now",
   crosshair:
     "Image. Arrow keys move the cross hairs, with Shift by one pixel; Enter draws: once for a click, at the beginning and at the end for all else.",
-  interactions: (count: number) => n(count, "interaction"),
+  interactions: (count: number) => counted(count, "interaction"),
   thinking: "Thinking …",
   slow: "The model has not answered yet. Brush, eraser and fill go on working, and so does submitting what you paint.",
   failed: (why: string) => `The model could not predict: ${why} Brush, eraser and fill go on working.`,
@@ -59,7 +59,8 @@ export const annotate = {
   ready: "Prediction ready",
   origin: "First mask",
   waiting: "The first mask is on its way. You can begin without it.",
-  made: (size: number) => (size === 0 ? "Made without examples" : `Made from ${n(size, "accepted image")}`),
+  made: (size: number) =>
+    size === 0 ? "Made without examples" : `Made from ${counted(size, "accepted image")}`,
   version: (version: number) => `context ${version}`,
   control: "This image is annotated without examples, to measure what they save.",
   uncertainty: (share: number) => `uncertainty ${percent(share)}`,
@@ -81,7 +82,7 @@ export const annotate = {
   empty: {
     title: "Nothing is left to annotate",
     text: "All images of this label are done, or in other hands.",
-    done: (count: number) => `You have finished ${n(count, "image")} in this sitting.`,
+    done: (count: number) => `You have finished ${counted(count, "image")} in this sitting.`,
     again: "Look again",
     back: "To the project",
   },

@@ -2,7 +2,7 @@
 
 import type { components } from "../api/schema";
 import type { Size } from "./box";
-import { simplified, squaredDistance } from "./simplify";
+import { simplified } from "./simplify";
 import { type ImagePoint, onImage } from "./transform";
 
 type Schemas = components["schemas"];
@@ -109,26 +109,5 @@ export function hold(held: Held, event: HoldEvent): { held: Held; send: readonly
       return { held: { ...held, prompts: held.prompts.slice(0, -1) }, send: [] };
     case "restore":
       return { held: { ...held, prompts: event.prompts }, send: [] };
-  }
-}
-
-/** What the newest prompt that lies on a point says of it: 1 object, -1 not, 0 nothing does. A box says nothing. */
-export function signAt(prompts: readonly Prompt[], at: ImagePoint): -1 | 0 | 1 {
-  const newest = prompts.findLast((prompt) => covers(prompt, at));
-  return newest === undefined || newest.kind === "box" ? 0 : newest.positive ? 1 : -1;
-}
-
-function covers(prompt: Prompt, at: ImagePoint): boolean {
-  switch (prompt.kind) {
-    case "box":
-      return false;
-    case "click":
-      return Math.floor(prompt.x) === Math.floor(at.x) && Math.floor(prompt.y) === Math.floor(at.y);
-    case "scribble": {
-      const line = prompt.points.map(([x, y]) => ({ x, y }));
-      return line.some(
-        (to, i) => squaredDistance(at, line[Math.max(0, i - 1)], to) <= (prompt.width / 2) ** 2,
-      );
-    }
   }
 }

@@ -175,7 +175,7 @@ function picture(plot: uPlot, element: HTMLElement, { title, series }: Props): P
   return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
 }
 
-/** A titled plot with its two downloads and a table behind a fold. */
+/** A titled plot with its two downloads: a picture, and the numbers as a table. */
 export function Plot(props: Props) {
   const { title, summary, file, x, series } = props;
   const box = useRef<HTMLDivElement>(null);
