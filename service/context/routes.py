@@ -149,7 +149,8 @@ def withdraw_acceptance(
 
 @router.get("/labels/{label_id}/context/export", response_class=StreamingResponse)
 def export_context(label_id: Id, _caller: Caller, sessions: Sessions, storage: Storage) -> StreamingResponse:
-    """All that is in the context now, as a ZIP archive that another project can import."""
+    """What is in the context now, as a ZIP archive that another project can import: of more than 10,000 pairs
+    those that are pinned, and the newest."""
     with reading(sessions) as session:
         manifest = transfer.manifest_of(session, label_id)
     headers = {"Content-Disposition": f'attachment; filename="context-{label_id}.zip"'}

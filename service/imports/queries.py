@@ -84,7 +84,7 @@ def annotations(
             .execution_options(populate_existing=True),
             {"now": now()},
         )
-        yield from rows.tuples()
+        yield from rows
 
 
 _DRAWN = exists().where(Interaction.annotation_id == Annotation.id, Interaction.edit.is_distinct_from(IMPORT))

@@ -1312,7 +1312,8 @@ export interface paths {
         };
         /**
          * Export Context
-         * @description All that is in the context now, as a ZIP archive that another project can import.
+         * @description What is in the context now, as a ZIP archive that another project can import: of more than 10,000 pairs
+         *     those that are pinned, and the newest.
          */
         get: operations["export_context_api_labels__label_id__context_export_get"];
         put?: never;
