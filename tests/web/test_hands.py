@@ -81,6 +81,31 @@ def test_the_wheel_zooms_to_the_cursor_and_with_shift_widens_the_brush(drawing: 
     eventually(lambda: drawing.shown(0, 0) == edge)
 
 
+def test_keys_look_closer_at_the_middle_or_at_the_cross_hairs(drawing: Desk) -> None:
+    width, height = drawing.page.locator(".layer-image").evaluate("it => [it.width, it.height]")
+    edge = drawing.shown(0, 0)
+    before = drawing.shown(width / 2, height / 2)
+    drawing.press("+", "+")
+    np.testing.assert_allclose(drawing.shown(width / 2, height / 2), before, atol=0.05)
+    assert drawing.shown(0, 0)[0] > edge[0]
+    drawing.press("0", *["ArrowRight"] * 10)
+    before = drawing.shown(width / 2 + 100, height / 2)
+    drawing.press("+")
+    np.testing.assert_allclose(drawing.shown(width / 2 + 100, height / 2), before, atol=0.05)
+    drawing.press("-")
+    np.testing.assert_allclose(drawing.shown(0, 0), edge, atol=0.05)
+
+
+def test_the_help_tells_what_is_held_and_turned_and_only_keys_can_be_changed(drawing: Desk) -> None:
+    drawing.press("?")
+    keys = drawing.page.get_by_role("dialog", name="Keys")
+    for text, held in (("several prompts", "Ctrl"), ("Move the image", "Space"), ("slices", "Alt+Wheel")):
+        row = keys.locator("dl > div", has_text=text)
+        expect(row.locator("kbd")).to_have_text(held)
+        expect(row.get_by_role("button")).to_have_count(0)
+    expect(keys.get_by_role("button", name="Change: Zoom in")).to_be_visible()
+
+
 def test_a_screen_with_finer_pixels_is_drawn_on_with_its_own(desk: Desk, project: AProject) -> None:
     # Emulated screens do not tell of their pixels themselves, unless their size changes as well.
     remember = (

@@ -21,6 +21,8 @@ export type Action =
   | "flag"
   | "comment"
   | "fit"
+  | "nearer"
+  | "farther"
   | "outline"
   | "hide"
   | "before"
@@ -60,6 +62,8 @@ export const ACTIONS: Readonly<Record<Action, Row>> = {
   redo: row(groups.mask, words.redo, "Ctrl+Shift+Z", "Ctrl+Y"),
   cancel: row(groups.mask, words.cancel, "Escape"),
   fit: row(groups.view, words.fit, "0"),
+  nearer: row(groups.view, words.nearer, "+", "="),
+  farther: row(groups.view, words.farther, "-"),
   outline: row(groups.view, words.outline, "O"),
   hide: row(groups.view, words.hide, "H"),
   before: row(groups.slices, words.before, "PageUp"),
@@ -80,7 +84,25 @@ export const ACTIONS: Readonly<Record<Action, Row>> = {
 export type Does = Readonly<Partial<Record<Action, (event?: KeyboardEvent) => void>>>;
 
 /** What goes on while its key is held; nothing that ends an image is of it. */
-const REPEATED: ReadonlySet<Action> = new Set(["undo", "redo", "smaller", "larger", "before", "behind"]);
+const REPEATED: ReadonlySet<Action> = new Set([
+  "undo",
+  "redo",
+  "smaller",
+  "larger",
+  "nearer",
+  "farther",
+  "before",
+  "behind",
+]);
+
+/** What viewport and page do by what is held or turned. */
+export const HELD: readonly Command[] = [
+  { id: "hold", ...row(groups.tools, words.hold, "Ctrl") },
+  { id: "draw", ...row(groups.tools, words.draw, "Arrows", "Enter") },
+  { id: "wheel-size", ...row(groups.tools, words.wheel.size, "Shift+Wheel") },
+  { id: "pan", ...row(groups.view, words.pan, "Space") },
+  { id: "wheel-slices", ...row(groups.slices, words.wheel.slices, "Alt+Wheel") },
+];
 
 /** Commands for those of the actions that there is something to do for. */
 export function commandsFor(does: Does): Command[] {

@@ -9,6 +9,9 @@ import type { Sitting } from "./sitting";
 import { TOOLS } from "./tools";
 import type { Easels } from "./viewport";
 
+/** How much nearer one press of a key brings the image. */
+const NEARER = 1.25;
+
 /** `open`: what may be drawn upon just now. */
 export function drawing(
   desk: Desk,
@@ -31,6 +34,8 @@ export function drawing(
     redo: () => open()?.redo(),
     draft: () => open()?.saveNow(),
     fit: () => easels.value?.stage.fit(),
+    nearer: () => zoom(easels.value, NEARER),
+    farther: () => zoom(easels.value, 1 / NEARER),
     outline: () => (look.value = { ...look.value, outlined: !look.value.outlined }),
     hide: (event) => hideWhile(easels.value, event),
     before: unlessDrawing(easels, () => void desk.browse(-1)),
@@ -44,6 +49,14 @@ export function unlessDrawing(easels: Readonly<Signal<Easels | null>>, act: () =
   return () => {
     if (!easels.value?.hand.drawing) act();
   };
+}
+
+/** Around the pointer, or the middle of what is in sight. */
+function zoom(easels: Easels | null, factor: number): void {
+  if (!easels) return;
+  const { bench, stage } = easels;
+  const { width, height } = stage.view.screen;
+  bench.zoom(bench.pointer ?? { x: width / 2, y: height / 2 }, factor);
 }
 
 /** Hides mask and prompts until the key is let go. */

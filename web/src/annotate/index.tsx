@@ -7,7 +7,7 @@ import { useCommands } from "../shell/keys";
 import { go } from "../shell/router";
 import { say } from "../shell/toasts";
 import { texts } from "../texts";
-import { commandsFor, type Does } from "./commands";
+import { commandsFor, type Does, HELD } from "./commands";
 import { Desk } from "./desk";
 import { Flagging, Skipping } from "./dialogs";
 import { drawing, unlessDrawing } from "./doing";
@@ -85,6 +85,7 @@ function Bureau({ desk }: { desk: Desk }) {
   const commands = useMemo(
     () => [
       ...commandsFor(does),
+      ...HELD,
       ...labels.slice(0, labels.length > 1 ? 9 : 0).map((label, i) => ({
         id: `label-${i + 1}`,
         group: words.groups.labels,

@@ -2,7 +2,7 @@
 
 import { useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
-import { commandsFor, type Does } from "../annotate/commands";
+import { commandsFor, type Does, HELD } from "../annotate/commands";
 import { Desk } from "../annotate/desk";
 import { drawing, unlessDrawing } from "../annotate/doing";
 import { useCtrl, useInk, useLeaving, useMarks, useProbe, useThinking } from "../annotate/effects";
@@ -99,7 +99,7 @@ export function Review({ labelId }: { labelId: number }) {
       side: () => (side.value = !side.value),
     };
   }, []);
-  useCommands(useMemo(() => commandsFor(does), []));
+  useCommands(useMemo(() => [...commandsFor(does), ...HELD], []));
 
   const { kind } = desk.phase.value;
   const strip = placing ? words.placing : editing.value ? words.editing : null;

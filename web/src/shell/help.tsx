@@ -43,16 +43,18 @@ export function Help({ onClose }: { onClose: () => void }) {
                     {keysOf(command).map((chord) => (
                       <kbd key={chord}>{chord}</kbd>
                     ))}
-                    <button
-                      type="button"
-                      class="plain"
-                      aria-label={`${texts.help.change}: ${command.text}`}
-                      onClick={() => setChanging(command.id)}
-                      onKeyDown={(event) => press(event, command)}
-                      onBlur={() => setChanging(null)}
-                    >
-                      {changing === command.id ? texts.help.press : texts.help.change}
-                    </button>
+                    {command.run && (
+                      <button
+                        type="button"
+                        class="plain"
+                        aria-label={`${texts.help.change}: ${command.text}`}
+                        onClick={() => setChanging(command.id)}
+                        onKeyDown={(event) => press(event, command)}
+                        onBlur={() => setChanging(null)}
+                      >
+                        {changing === command.id ? texts.help.press : texts.help.change}
+                      </button>
+                    )}
                     {keysOf(command) !== command.keys && (
                       <Button
                         kind="plain"

@@ -12,7 +12,8 @@ export interface Command {
   keys: readonly string[];
   /** Whether it is done again and again while the key is held. */
   repeats?: boolean;
-  run: (event: KeyboardEvent) => void;
+  /** Nothing for what is only told of in the help: what is held while the pointer does something, for instance. */
+  run?: (event: KeyboardEvent) => void;
 }
 
 const sets = signal<readonly (readonly Command[])[]>([]);
@@ -83,7 +84,7 @@ export function startKeys(): void {
     if (event.target instanceof HTMLElement && keeps(event.target as HTMLInputElement, event)) return;
     if (document.querySelector("dialog:modal")) return;
     const command = commandFor(chordOf(event), commands.value);
-    if (!command) return;
+    if (!command?.run) return;
     event.preventDefault();
     if (heeds(command, event)) command.run(event);
   });
