@@ -2,24 +2,20 @@
 
 import io
 import math
-import re
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 from uuid import uuid4
 
 import numpy as np
 import pytest
-from sqlalchemy import event, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import select, update
 
 from service.clock import now
 from service.db import unit_of_work
-from service.exports import queries
-from service.exports.actions import KEPT, begin_again, claim, folder_of
-from service.exports.formats import FORMATS, FormatName
+from service.exports.actions import KEPT, claim, folder_of
+from service.exports.formats import FORMATS
 from service.exports.queries import DEAD_AFTER
 from service.jobs import Job
 from service.tables import Annotation, Export, Progress, State
@@ -145,71 +141,6 @@ def test_a_file_made_in_many_parts_is_the_one_made_at_once(
     alone.jobs.send(Job.EXPORT, begun["id"])
     assert work(alone) == 1
     assert download(alone, told(alone.api.get(f"/exports/{begun['id']}"))) == parts
-
-
-@pytest.mark.usefixtures("small_parts")
-@pytest.mark.parametrize(
-    ("form", "read"),
-    [("png", 2), ("labelmap", 2), ("numpy", 2), ("nifti", 2), ("coco", 0), ("csv", 0), ("json", 0)],
-)
-def test_names_are_not_read_for_every_part(alone: Alone, project: AProject, form: str, read: int) -> None:
-    engine, bench, names = alone.sessions.kw["bind"], bench_of(alone), []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if re.match(r"SELECT (\w+)\.id, \1\.name \nFROM \1 \nWHERE \1.project_id", statement):
-            names.append(statement)
-
-    begin(alone, project.id, form)
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        assert work(alone, bench=bench) >= IMAGES
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
-    assert len(names) == read
-
-
-@pytest.mark.usefixtures("small_parts")
-def test_names_are_read_again_when_it_begins_again_and_when_a_part_went_wrong(
-    alone: Alone, project: AProject, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bench, read = bench_of(alone), []
-
-    def names(_session: Session, _project_id: int) -> dict[int, str]:
-        read.append(1)
-        return dict.fromkeys(project.image_ids[: len(read) * 2], "name")
-
-    monkeypatch.setitem(FORMATS, FormatName.PNG, replace(FORMATS[FormatName.PNG], stems=names))
-    begun = begin(alone, project.id, "png")
-    for _ in range(4):
-        worker.make_part(bench, begun["id"])
-    assert len(read) == 2
-    with pytest.raises(KeyError):
-        worker.make_part(bench, begun["id"])
-    worker.make_part(bench, begun["id"])
-    assert len(read) == 3 and row(alone, begun["id"]).done == 5
-    with unit_of_work(alone.sessions) as session:
-        begin_again(session, alone.jobs, project.id)
-    for _ in range(3):
-        worker.make_part(bench, begun["id"])
-    assert len(read) == 5
-
-
-def test_few_volumes_are_read_for_a_part(alone: Alone, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "PART_BYTES", -1)
-    project, few = a_project(alone.api, images=12), FORMATS[FormatName.NIFTI].steps[0].limit
-    for image_id in project.image_ids:
-        put_mask(alone, project.label_id, image_id, rectangle(0, 0, 5, 5))
-    read = []
-
-    def volume(session: Session, of: queries.Scope, image_id: int) -> queries.Volume:
-        read.append(image_id)
-        return whole(session, of, image_id)
-
-    whole = queries._volume
-    monkeypatch.setattr(queries, "_volume", volume)
-    begun = begin(alone, project.id, "nifti")
-    worker.make_part(bench_of(alone), begun["id"])
-    assert len(read) == few < 12
 
 
 def test_a_part_ends_when_somebody_waits_for_a_mask(
