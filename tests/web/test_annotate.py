@@ -242,6 +242,7 @@ def test_the_reason_to_skip_stays_chosen_while_the_keys_lead_past_the_field(
     seen = {"If-Match": api.get(path).headers["ETag"]}
     told(api.patch(path, json={"skip_reasons": ["blurred", "empty"]}, headers=seen))
     desk.open(f"/labels/{project.label_id}/annotate")
+    expect(desk.page.locator(".where a")).to_be_visible()  # the project is known, and with it the reasons
     name = desk.page.locator(".where .name").inner_text()
     desk.press("x", "ArrowDown", "Tab", "Tab", "Enter")
     expect(desk.page.locator(".where .name")).not_to_have_text(name)
