@@ -181,14 +181,11 @@ class Trainer:
         self.average.load_state_dict(weights)
 
     def restore(self, path: Path) -> None:
-        """Goes on from a checkpoint, with this trainer's recipe; ValueError when it cannot be read."""
-        try:
-            state = torch.load(path, map_location=self.device, weights_only=True)
-            self.network.load_state_dict(state["network"])
-            self.average.load_state_dict(state["average"])
-            self.optimiser.load_state_dict(state["optimiser"])
-        except (UnpicklingError, RuntimeError, LookupError, TypeError, EOFError) as error:
-            raise ValueError(f"{path} is damaged, or of another network. Name another folder.") from error
+        """Goes on from a checkpoint, with this trainer's recipe."""
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
         for group in self.optimiser.param_groups:
             group["weight_decay"] = self.recipe.weight_decay
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
@@ -236,7 +233,7 @@ def train(
         load_weights(start)  # a wrong file is refused here, once, and so is a checkpoint
     recipe = recipe or Recipe()
     if (out / CHECKPOINT).exists():
-        Trainer(recipe, torch.device("cpu")).restore(out / CHECKPOINT)
+        _require_whole(out / CHECKPOINT, recipe)
     free = read_packs(packs, ["A"]) if packs else []
     if unknown := set(exclude) - {pack.name for pack in free}:
         raise ValueError(f"no pack of class A is called {sorted(unknown)[0]!r}, which is to be left out")
@@ -246,6 +243,14 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     run_in_processes(processes, _run, recipe, sampler, out, start, device, loaders, minutes * 60)
     return out / WEIGHTS
+
+
+def _require_whole(checkpoint: Path, recipe: Recipe) -> None:
+    """Raises ValueError for a file that is no checkpoint of this network."""
+    try:
+        Trainer(recipe, torch.device("cpu")).restore(checkpoint)
+    except (UnpicklingError, RuntimeError, LookupError, TypeError, EOFError) as error:
+        raise ValueError(f"{checkpoint} is damaged, or of another network. Name another folder.") from error
 
 
 def _run(

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import SQLColumnExpression, String, cast, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import SQLColumnExpression, String, cast, exists, func, select
+from sqlalchemy.orm import Session, aliased
 
 from service.clock import now
 from service.errors import NotFound
@@ -168,12 +168,18 @@ def volumes(session: Session, of: Scope, after: int | None, limit: int) -> list[
 
     In the order of their first images, which stays whatever becomes of masks meanwhile.
     """
-    first = func.min(Image.id)
-    masked = select(_SERIES).join(Annotation).where(*_exported(of))
-    ours = (Image.project_id == of.project.id, _SERIES.in_(masked))
-    begun = select(first).where(*ours).group_by(_SERIES)
-    page = session.scalars(begun.having(first > (after or 0)).order_by(first).limit(limit)).all()
-    return [_volume(session, of, image_id) for image_id in page]
+    other = aliased(Image)
+    same = (other.project_id == Image.project_id) & (other.series == Image.series)
+    masked = exists().where(Annotation.image_id == Image.id, *_exported(of))
+    other_masked = exists().where(same, Annotation.image_id == other.id, *_exported(of))
+    first = (
+        select(Image.id)
+        .where(Image.project_id == of.project.id, Image.id > (after or 0))
+        .where(~exists().where(same, other.id < Image.id), masked | other_masked)
+        .order_by(Image.id)
+        .limit(limit)
+    )
+    return [_volume(session, of, image_id) for image_id in session.scalars(first).all()]
 
 
 def _volume(session: Session, of: Scope, image_id: int) -> Volume:

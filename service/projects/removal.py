@@ -45,10 +45,12 @@ def images_of(source_id: int) -> Ids:
 def purge(session: Session, moment: datetime | None = None) -> int | None:
     """Delete one project whose month is over, with every row below it, and say which; None without one.
 
-    Of many images only some go, with None, and the rest when the sweep comes again in a few seconds.
+    Of many images only some go, with None, and the rest when the sweep comes again in a few seconds. What
+    another sweep is at is left to it: each statement would find other images than the one before.
     """
     over = (moment or now()) - KEPT
-    project_id = session.scalar(select(Project.id).where(Project.deleted_at < over).limit(1))
+    old = select(Project.id).where(Project.deleted_at < over).limit(1)
+    project_id = session.scalar(old.with_for_update(skip_locked=True))
     if project_id is None:
         return None
     images = select(Image.id).where(Image.project_id == project_id).order_by(Image.id)

@@ -1,6 +1,8 @@
 """A file that was uploaded is deleted with all that is its own, and nothing else."""
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import httpx
@@ -25,6 +27,7 @@ from service.tables import (
     AuditEntry,
     Interaction,
     Label,
+    Leftover,
     Project,
     Role,
     Submission,
@@ -349,3 +352,31 @@ def test_a_large_project_goes_in_pieces_and_does_not_come_back(
     with unit_of_work(alone.sessions) as session:
         assert removal.purge(session) == large.id
     assert rows(alone) == before
+
+
+def test_two_sweeps_at_once_forget_no_blob_of_a_large_project(
+    alone: Alone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(removal, "TOGETHER", 2)
+    made = a_project(alone.api, images=5)
+    for n, image_id in enumerate(made.image_ids):
+        put_mask(alone, made.label_id, image_id, rectangle(0, 0, n + 1, 5))
+    with unit_of_work(alone.sessions) as session:
+        session.execute(update(Project).values(deleted_at=now() - removal.KEPT - timedelta(minutes=1)))
+        masks = set(session.scalars(select(Annotation.mask_digest)))
+
+    def other() -> None:
+        with unit_of_work(alone.sessions) as session:
+            removal.purge(session)
+
+    with ThreadPoolExecutor(1) as sweep:
+        with unit_of_work(alone.sessions) as session:
+            removal.purge(session)
+            second = sweep.submit(other)
+            time.sleep(0.5)  # the other one is at it, or waits
+        second.result()
+    for _ in range(3):
+        other()
+    with reading(alone.sessions) as session:
+        assert session.scalar(select(func.count(Project.id))) == 0
+        assert len(masks) == 5 and masks <= set(session.scalars(select(Leftover.digest)))

@@ -99,6 +99,7 @@ def test_a_reviewer_mends_the_mask_and_accepts_it_as_a_new_version(
 
 def test_who_edits_and_chooses_another_mask_edits_no_longer(reviewing: Desk) -> None:
     before = reviewing.hash
+    expect(reviewing.page.locator(".labels button")).to_have_count(2)
     reviewing.press("i", "b", "v")
     expect(reviewing.page.locator(".labels button").nth(1)).to_have_attribute("aria-pressed", "true")
     expect(reviewing.page.get_by_text("You are editing")).to_have_count(0)

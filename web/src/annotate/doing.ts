@@ -2,6 +2,8 @@
 
 import type { Signal } from "@preact/signals";
 import { fillHoles, keepLargest } from "../engine/region";
+import { say } from "../shell/toasts";
+import { texts } from "../texts";
 import type { Does } from "./commands";
 import type { Desk } from "./desk";
 import { look, positive, tool } from "./settings";
@@ -47,7 +49,8 @@ export function drawing(
 /** Nobody turns away from a mask in the middle of a stroke. */
 export function unlessDrawing(easels: Readonly<Signal<Easels | null>>, act: () => void): () => void {
   return () => {
-    if (!easels.value?.hand.drawing) act();
+    if (easels.value?.hand.drawing) say(texts.annotate.finish);
+    else act();
   };
 }
 

@@ -49,6 +49,7 @@ export const annotate = {
   label: (index: number, name: string) => `Label ${index}: ${name}`,
   noOther: (name: string) => `Nothing is open for ${name} on this image.`,
   hold: "Draw several prompts and predict once (hold)",
+  finish: "Finish the stroke first: letting go or Enter ends it, Escape drops it.",
   draw: "Move the cross hairs, and draw at them",
   wheel: { size: "Wider and thinner", slices: "Through the slices" },
   heldBack: (count: number) => `${counted(count, "prompt")} held back`,

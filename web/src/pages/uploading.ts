@@ -56,9 +56,10 @@ export class Uploads {
     return this.queue(failed);
   }
 
-  /** Forget what is settled, but for what failed: that can still be sent again. */
+  /** Forget what is settled; what failed, and can still be sent again, only when there is nothing else. */
   clear(): void {
-    this.items.value = this.items.value.filter(({ stage }) => UNSETTLED.has(stage) || stage === "failed");
+    const left = this.items.value.filter(({ stage }) => UNSETTLED.has(stage) || stage === "failed");
+    this.items.value = left.length < this.items.value.length ? left : [];
   }
 
   private queue(items: readonly Item[]): Promise<void> {

@@ -75,7 +75,7 @@ export function Frame({ children, bare = false }: { children: ComponentChildren;
           {texts.brand}
         </a>
         {(away.value || outdated.value) && (
-          <p class="notice" role="status">
+          <p class="banner" role="status">
             {away.value ? texts.away : <Outdated />}
           </p>
         )}

@@ -83,7 +83,10 @@ export function startKeys(): void {
     if (event.defaultPrevented || event.isComposing) return;
     if (event.target instanceof HTMLElement && keeps(event.target as HTMLInputElement, event)) return;
     if (document.querySelector("dialog:modal")) return;
-    const command = commandFor(chordOf(event), commands.value);
+    const command = commandFor(
+      chordOf(event),
+      commands.value.filter((each) => each.run),
+    );
     if (!command?.run) return;
     event.preventDefault();
     if (heeds(command, event)) command.run(event);
