@@ -16,6 +16,8 @@ MOST_MEMBERS = 20_000
 MOST_RATIO, ALWAYS_ALLOWED = 100, 64 * 1024 * 1024
 MOST_UNPACKED, MOST_MEMBER = 8 * 1024**3, 2 * 1024**3
 ENCRYPTED = 0x1
+# The others are unpacked whole, whatever the size that was told.
+PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 # What systems leave in archives beside the files that were meant.
 LITTER = re.compile(r"(^|/)(__MACOSX/|\._|\.DS_Store$|Thumbs\.db$|desktop\.ini$)", re.IGNORECASE)
 
@@ -64,12 +66,15 @@ def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, seen: set[str]) ->
         raise ImageUnknown("This is a link or a device, not a file.")
     if entry.flag_bits & ENCRYPTED:
         raise ImageUnknown("The file is encrypted. Pack it without a password.")
+    if entry.compress_type not in PACKINGS:
+        raise ImageUnknown("The file is packed in a way that is not read. Pack it as an ordinary ZIP.")
     if entry.file_size > MOST_MEMBER:
         raise ImageTooLarge(
             f"Unpacked, the file has {entry.file_size:,} bytes; at most {MOST_MEMBER:,} are taken."
         )
     try:
-        data = archive.read(entry)
+        with archive.open(entry) as file:
+            data = file.read(entry.file_size + 1)  # one more: at its end the checksum is compared
     except PARSER_ERRORS as error:
         raise ImageDamaged("The file cannot be unpacked to its end.") from error
     if is_archive(data):

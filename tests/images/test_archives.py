@@ -2,6 +2,7 @@
 
 import io
 import stat
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -24,7 +25,7 @@ def told(data: bytes) -> dict[str, str]:
 def test_members_come_as_they_went_in_without_what_systems_leave_beside_them() -> None:
     files = {"a.png": png(), "scans/b.png": png(), "scans/c.dcm": dicom(pixels())}
     litter = {"__MACOSX/._a.png": b"x", ".DS_Store": b"x", "scans/Thumbs.db": b"x", "scans/": b""}
-    for compression in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2):
+    for compression in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         archive = zipped(files | litter, compression)
         assert is_archive(archive)
         assert dict(members(archive)) == files
@@ -57,6 +58,20 @@ def test_bombs_are_not_unpacked() -> None:
         list(members(zipped({str(i): b"" for i in range(20_001)})))
 
 
+@pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_members_that_are_unpacked_without_a_limit_are_refused(compression: int) -> None:
+    assert "ordinary ZIP" in told(zipped({"a.png": png()}, compression))["a.png"]
+
+
+def test_no_more_is_unpacked_than_a_member_tells_of() -> None:
+    size = 40_000_000
+    data = zipped({"zeros": bytes(size)}).replace(size.to_bytes(4, "little"), (10).to_bytes(4, "little"))
+    tracemalloc.start()
+    assert told(data) == {"zeros": "The file cannot be unpacked to its end."}
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    tracemalloc.stop()
+
+
 def test_a_member_that_lies_about_itself_is_refused_and_the_others_are_not() -> None:
     data = bytearray(zipped({"a.png": png(), "b.png": png()}))
     data[60] ^= 0xFF  # in the bytes of the first
@@ -68,7 +83,7 @@ def test_a_member_that_lies_about_itself_is_refused_and_the_others_are_not() -> 
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_no_damage_to_an_archive_is_more_than_a_refusal(data: st.DataObject) -> None:
-    compression = data.draw(st.sampled_from([zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]))
+    compression = data.draw(st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]))
     hurt = bytearray(zipped({"a.txt": b"abc" * 40, "b/c.txt": b"d" * 50}, compression))
     for _ in range(data.draw(st.integers(1, 8))):
         hurt[data.draw(st.integers(0, len(hurt) - 1))] = data.draw(st.integers(0, 255))
