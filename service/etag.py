@@ -8,24 +8,19 @@ from pydantic import BaseModel
 
 from service.errors import VersionStale
 
-# A week: for so long a browser may keep an image that is deleted here.
-KEPT_SECONDS = 7 * 24 * 3600
-
 
 def etag(changeable: BaseModel) -> str:
     """The ETag of something, by the part of it that a PATCH can change."""
     return f'"{sha256(changeable.model_dump_json().encode()).hexdigest()[:32]}"'
 
 
-def unchanging(tag: str) -> dict[str, str]:
-    """Headers for what never changes under its address, while the project is there."""
-    return {"ETag": f'"{tag}"', "Cache-Control": f"private, max-age={KEPT_SECONDS}, immutable"}
+def unless_known(request: Request, tag: str, media_type: str, make: Callable[[], bytes]) -> Response:
+    """What ``make`` makes; to whoever has it already, by its ETag, it is not made and not sent again.
 
-
-def unless_known(
-    request: Request, headers: dict[str, str], media_type: str, make: Callable[[], bytes]
-) -> Response:
-    """What ``make`` makes; to whoever has it already, by its ETag, it is not made and not sent again."""
+    They ask each time: under the same address there may be something else by then, of another installation
+    or of a restored one.
+    """
+    headers = {"ETag": f'"{tag}"'}
     if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)
     return Response(make(), media_type=media_type, headers=headers)

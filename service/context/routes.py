@@ -112,13 +112,13 @@ def read_entry_thumbnail(
     """The image with the mask on it, as a PNG with no side longer than ``size``."""
     with reading(sessions) as session:
         image, mask_digest = listing.pictured(session, entry_id)
-    headers = {"ETag": f'"{image.id}-{image.digest[:16]}-{mask_digest[:16]}-{size}"'}
 
     def png() -> bytes:
         pixels, mask = decode(storage.get(image.digest)), from_png(storage.get(mask_digest))
         return overlaid(pixels, mask, size, stored_window(image))
 
-    return unless_known(request, headers, "image/png", png)
+    tag = f"{image.id}-{image.digest[:16]}-{mask_digest[:16]}-{size}"
+    return unless_known(request, tag, "image/png", png)
 
 
 @router.post("/annotations/{annotation_id}/withdraw")

@@ -14,7 +14,7 @@ from service.annotations.schemas import Nothing
 from service.db import reading
 from service.dependencies import Caller, Jobs, Rules, Sessions, Storage, Transaction
 from service.errors import ImagesRefused, Invalid
-from service.etag import unchanging, unless_known
+from service.etag import unless_known
 from service.ids import After, Id
 from service.images import actions, deletion, queries
 from service.images.actions import Received, RefusedFile, StoredFile
@@ -203,9 +203,8 @@ def read_source_file(source_id: Id, _caller: Caller, sessions: Sessions, storage
     """The file as it was uploaded, to be saved and not shown."""
     with reading(sessions) as session:
         source = queries.source(session, source_id)
-    headers = unchanging(source.digest)
     name = source.name.rpartition("/")[2]
-    headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
+    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}"}
     return Response(storage.get(source.digest), media_type=source.media_type, headers=headers)
 
 
@@ -216,8 +215,7 @@ def read_pixels(
     """The stored pixels as PNG of 8 or 16 bits, or the PNG or JPEG that was uploaded."""
     with reading(sessions) as session:
         image = queries.image(session, image_id)
-    headers = unchanging(image.digest)
-    return unless_known(request, headers, image.media_type, lambda: storage.get(image.digest))
+    return unless_known(request, image.digest, image.media_type, lambda: storage.get(image.digest))
 
 
 @router.get("/images/{image_id}/thumbnail", response_class=Response)
@@ -232,9 +230,8 @@ def read_thumbnail(
     """An 8-bit PNG with no side longer than ``size``, through the image's window."""
     with reading(sessions) as session:
         image = queries.image(session, image_id)
-    headers = unchanging(f"{image.id}-{image.digest}-{size}")
 
     def png() -> bytes:
         return thumbnail(decode(storage.get(image.digest)), size, queries.stored_window(image))
 
-    return unless_known(request, headers, "image/png", png)
+    return unless_known(request, f"{image.id}-{image.digest}-{size}", "image/png", png)

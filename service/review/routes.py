@@ -111,4 +111,4 @@ def read_predicted_mask(
 
 
 def _png(request: Request, storage: Storage, digest: str) -> Response:
-    return unless_known(request, {"ETag": f'"{digest}"'}, "image/png", lambda: storage.get(digest))
+    return unless_known(request, digest, "image/png", lambda: storage.get(digest))
