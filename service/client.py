@@ -10,6 +10,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from models.prompts import Prompt
 from service.connection import FIRST_PAUSE, RefusedError
 from service.exports.client import ExportsClient
@@ -26,6 +28,8 @@ UPLOAD_BATCH = 20
 UPLOAD_BYTES = 64 * 1024 * 1024
 KNOWN_BATCH = 10_000
 PAGE = 1000
+# How long the answer to a request with files may take: a volume of thousands of slices takes minutes.
+TAKING_IN = httpx.Timeout(10.0, read=900.0)
 ROWS = 10_000  # of a long list at once
 
 
@@ -298,7 +302,9 @@ class Accrue(ReviewClient, ExportsClient):
     ) -> list[dict[str, Any]]:
         """What became of each file, also when all of them are refused."""
         try:
-            answer = self._json("POST", path, files=[("files", file) for file in files], data=form)
+            answer = self._json(
+                "POST", path, files=[("files", file) for file in files], data=form, timeout=TAKING_IN
+            )
         except RefusedError as error:
             if told not in error.problem:
                 raise

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -26,8 +26,15 @@ class Settings(BaseSettings):
     max_attempts: int = Field(default=3, ge=1)
     # Opens /metrics and nothing else, for the operator's Prometheus.
     metrics_token: str | None = Field(default=None, min_length=16)
-    max_upload_bytes: int = Field(default=512 * 1024 * 1024, ge=1)
+    max_upload_bytes: int = Field(default=512 * 1024 * 1024, ge=1, le=2**31 - 1)
     max_image_pixels: int = Field(default=64_000_000, ge=1)
+
+    @field_validator("data_dir")
+    @classmethod
+    def _of_a_name_for_addresses(cls, folder: Path) -> Path:
+        if "?" in str(folder.absolute()):
+            raise ValueError("the name of the folder may have no ? in it: addresses of databases end there")
+        return folder
 
     @property
     def resolved_database_url(self) -> str:

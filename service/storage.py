@@ -326,7 +326,7 @@ def open_storage(url: str) -> Storage:
     parts = urlsplit(url)
     match parts.scheme:
         case "file":
-            return LocalStorage(Path(parts.netloc + parts.path))
+            return LocalStorage(Path(url.removeprefix("file://")))  # which may have # and ? in its name
         case "s3":
             return BucketStorage(parts.netloc, unquote(parts.path).strip("/"))
         case "memory":

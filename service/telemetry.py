@@ -7,6 +7,7 @@ reading ended.
 
 import json
 import secrets
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -99,6 +100,7 @@ class Rows(Collector):
     _interaction_id: int | None = None
     _prompts: Histogram = field(init=False)
     _outcomes: Counter = field(init=False)
+    _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self._prompts = Histogram(
@@ -120,8 +122,9 @@ class Rows(Collector):
 
     def collect(self) -> Iterator[Metric]:
         with reading(self.sessions) as session:
-            self._observe_predictions(session)
-            self._observe_outcomes(session)
+            with self._one_at_a_time:  # or two who ask at once would count the same rows twice
+                self._observe_predictions(session)
+                self._observe_outcomes(session)
             yield from self._prompts.collect()
             yield from self._outcomes.collect()
             yield _gauge(
@@ -173,7 +176,11 @@ class Queues(Collector):
             pipe.llen(lane)
             pipe.lindex(lane, -1)  # the one that is taken next
         pipe.pttl(PULSE_KEY)
-        *lanes, pulse_ms = pipe.execute()
+        try:
+            *lanes, pulse_ms = pipe.execute()
+        except redis.RedisError:  # all else is told the more
+            yield _pulse(float("inf"))
+            return
         depths, oldest = lanes[::2], lanes[1::2]
         ages = [_age(message) for message in oldest]
         yield _gauge(
@@ -186,12 +193,16 @@ class Queues(Collector):
             zip(QUEUES, ages, strict=True),
         )
         age = PULSE_SECONDS - pulse_ms / 1000 if pulse_ms > 0 else float("inf")
-        yield _gauge(
-            "accrue_worker_pulse_age_seconds",
-            "Since a worker last consumed a job; infinite when that is long ago",
-            (),
-            [(age,)],
-        )
+        yield _pulse(age)
+
+
+def _pulse(age: float) -> Metric:
+    return _gauge(
+        "accrue_worker_pulse_age_seconds",
+        "Since a worker last consumed a job; infinite when that is long ago, or Valkey is away",
+        (),
+        [(age,)],
+    )
 
 
 def _age(message: bytes | None) -> float:

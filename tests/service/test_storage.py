@@ -175,3 +175,9 @@ def test_a_server_that_is_away_is_refused_within_seconds(
     with pytest.raises(ValueError, match="AWS_ENDPOINT_URL"):
         open_storage(f"s3://{bucket}")
     assert time.monotonic() - began < 100
+
+
+def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    for name in ("C#", "what?", "100 %41"):
+        digest = open_storage(f"file://{tmp_path}/{name}/blobs").put(b"data")
+        assert [path.name for path in (tmp_path / name / "blobs").rglob("*") if path.is_file()] == [digest]

@@ -145,6 +145,12 @@ def test_queues_are_as_deep_and_as_old_as_their_jobs(valkey: str, broker: redis.
     assert 3 < (registry.get_sample_value(pulse) or 0) < PULSE_SECONDS
 
 
+def test_without_valkey_the_worker_has_no_pulse_and_all_else_is_told() -> None:
+    registry = CollectorRegistry()
+    registry.register(Queues(redis.Redis(unix_socket_path="/nowhere/valkey.sock")))
+    assert registry.get_sample_value("accrue_worker_pulse_age_seconds") == math.inf
+
+
 def test_a_running_installation_tells_of_its_worker(service: ServiceUnderTest) -> None:
     with service.client() as api:
         accept_next(api, a_project(api, images=1).label_id, clicks=1)
