@@ -1,6 +1,6 @@
 """What a Predictor hands out and takes back: encoded images, contexts, states and results."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -48,6 +48,16 @@ class Context:
     def without(self, pairs: Collection[int]) -> "Context":
         """The same context, these pairs (by position) never read; nothing is encoded again for it."""
         return replace(self, hidden=frozenset(pairs))
+
+    def keeping(self, pairs: Sequence[int]) -> "Context":
+        """Only these pairs (by position, in order), all read; nothing is encoded again for it."""
+        places = {old: new for new, old in enumerate(pairs)}
+        shelves = {}
+        for scale, (memory, owners) in self.shelves.items():
+            if entries := [i for i, owner in enumerate(owners) if owner in places]:
+                left = memory.select(torch.tensor([entries]))
+                shelves[scale] = Shelf(left, tuple(places[owners[i]] for i in entries))
+        return Context(tuple(self.pairs[i] for i in pairs), shelves)
 
     def extended(self, pair: int, entries: Mapping[int, Remembered]) -> "Context":
         """The context with one more pair, which left these entries at these scales."""

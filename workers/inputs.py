@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 # An encoded image that has been opened takes about 55 MB, a context of 256 pairs about 150 MB.
 IMAGES_KEPT = 14
-CONTEXTS_KEPT = 4
+PAIRS_KEPT = 1024  # in the contexts of all labels
 ANSWERS_KEPT = 16
 # Of the slices of its own volume, so many are read by an image in any case.
 NEIGHBOURS = 2
@@ -38,10 +38,10 @@ Value = TypeVar("Value")
 
 
 class Recent(Generic[Key, Value]):
-    """The values last used, at most ``limit`` of them."""
+    """The values last used, of which ``limit`` are kept, or as many as weigh so much; always the newest."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, limit: int, weight: Callable[[Value], int] = lambda _: 1) -> None:
+        self._limit, self._weight = limit, weight
         self._values: OrderedDict[Key, Value] = OrderedDict()
 
     def get(self, key: Key) -> Value | None:
@@ -53,7 +53,7 @@ class Recent(Generic[Key, Value]):
     def put(self, key: Key, value: Value) -> None:
         self._values[key] = value
         self._values.move_to_end(key)
-        if len(self._values) > self._limit:
+        while len(self._values) > 1 and sum(map(self._weight, self._values.values())) > self._limit:
             self._values.popitem(last=False)
 
 
@@ -64,9 +64,18 @@ class KeptContext:
     pairs: tuple[ContextPair, ...]
     context: Context
 
-    def leads_to(self, pairs: Sequence[ContextPair]) -> bool:
-        """Whether these are some of its oldest pairs, or all of them and then others."""
-        return all(own == other for own, other in zip(self.pairs, pairs, strict=False))
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def leading_to(self, pairs: Sequence[ContextPair]) -> "KeptContext":
+        """Without what has left, if any has: its pairs are the oldest of these then, or these its oldest."""
+        if all(own == other for own, other in zip(self.pairs, pairs, strict=False)):
+            return self
+        staying: list[int] = []
+        for i, own in enumerate(self.pairs):
+            if len(staying) < len(pairs) and own == pairs[len(staying)]:
+                staying.append(i)
+        return KeptContext(tuple(self.pairs[i] for i in staying), self.context.keeping(staying))
 
 
 class Answer(NamedTuple):
@@ -84,7 +93,7 @@ class Inputs:
     predictor: Predictor
     storage: Storage
     images: Recent[str, EncodedImage] = field(default_factory=lambda: Recent(IMAGES_KEPT))
-    contexts: Recent[int, "KeptContext"] = field(default_factory=lambda: Recent(CONTEXTS_KEPT))
+    contexts: Recent[int, "KeptContext"] = field(default_factory=lambda: Recent(PAIRS_KEPT, len))
     answers: Recent[int, Answer] = field(default_factory=lambda: Recent(ANSWERS_KEPT))
 
     def image(self, digest: str, *, keep: bool = True) -> EncodedImage:
@@ -104,19 +113,18 @@ class Inputs:
         return replace(self, predictor=self.predictor.interruptible(before))
 
     def context(self, work: Work) -> Context:
-        """The context of the work's label: the one at hand, extended, unless an entry has left it.
+        """The context of the work's label: the one at hand, without what has left it, extended.
 
         How far it has been extended when the work is interrupted is there for the next time.
 
         Left out of it is what came after the work's version, and what others have made of the same image:
         whoever annotates it after them should not see it.
         """
-        kept = self.contexts.get(work.label_id)
-        if kept is None or not kept.leads_to(work.context):
-            kept = KeptContext((), self.predictor.encode_context([]))
+        kept = self.contexts.get(work.label_id) or KeptContext((), self.predictor.encode_context([]))
+        kept = kept.leading_to(work.context)
         self.contexts.put(work.label_id, kept)
-        for size, pair in enumerate(work.context[len(kept.pairs) :], len(kept.pairs) + 1):
-            context = self.predictor.extend_context(kept.context, *self.pair(pair))
+        for size, pair in enumerate(work.context[len(kept) :], len(kept) + 1):
+            context = self.predictor.extend_context(kept.context, *self.pair(pair, keep=False))
             kept = KeptContext(work.context[:size], context)
             self.contexts.put(work.label_id, kept)
         pinned = frozenset(i for i, pair in enumerate(work.context) if pair.pinned)

@@ -21,11 +21,9 @@ from service.masks import encode_change, to_png
 from service.storage import Storage, digest_of
 from workers.bench import Bench, PersonWaits
 from workers.edits import keep_painted
-from workers.inputs import Answer, Inputs, pack_state
+from workers.inputs import Answer, Inputs, pack_state, unpack_state
 
 logger = logging.getLogger(__name__)
-
-NO_MEMORY = (MemoryError, torch.OutOfMemoryError)
 
 
 def predict_interaction(bench: Bench, interaction_id: int) -> None:
@@ -65,7 +63,7 @@ def _predict(
         bench.jobs.send(job, row_id)
         return
     except Exception as error:
-        if isinstance(error, NO_MEMORY):
+        if _wants_memory(error):
             bench.make_room()
         # Tried again at once, so that a person who waits soon hears that it is hopeless.
         bench.jobs.send(job, row_id, urgent=work.n == 0)
@@ -106,5 +104,12 @@ def compute(work: Work, inputs: Inputs, storage: Storage) -> tuple[Outcome, byte
         uncertainty=result.uncertainty,
         change=encode_change(earlier.mask, mask),
     )
-    inputs.answers.put(work.annotation_id, Answer(outcome.state_digest, mask, result.state))
+    # As whoever reads it from the storage finds it: the next mask does not depend on which worker makes it.
+    inputs.answers.put(work.annotation_id, Answer(outcome.state_digest, mask, unpack_state(state)))
     return outcome, state
+
+
+def _wants_memory(error: Exception) -> bool:
+    """On a CPU torch has no error of its own for that."""
+    said = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return said or isinstance(error, MemoryError | torch.OutOfMemoryError)

@@ -104,7 +104,7 @@ def _work(
         # To read a longer context an image takes as long as for ten prompts, and a person waits meanwhile.
         before = read_pairs(session, found.label_id, found.predicted_version)
         if before == context[: len(before)]:
-            version, context = found.predicted_version, before
+            version, context = found.predicted_version, context[: len(before)]  # with the pins of today
     earlier = None
     if n > 0 and found.predicted_n is not None:
         earlier = Earlier(found.mask_digest, found.state_digest)

@@ -90,7 +90,7 @@ def pairs(session: Session, label_id: int, version: int) -> tuple[ContextPair, .
     """The context of a label at ``version``, oldest first, so that a newer one extends an older.
 
     Of more than the label's limit, or ``LIMIT``, the oldest have left, but never a pinned one. Versions
-    before an entry came back, a pin or the limit changed are not as they were: nobody predicts with them.
+    before an entry came back, a pin or the limit changed are not as they were.
     """
     statement = _PAIRS.where(_at(label_id, version)).order_by(ContextEntry.added_version)
     if oldest := left_until(session, label_id, version):

@@ -53,6 +53,9 @@ class FakeContext:
     def without(self, pairs: list[int]) -> "FakeContext":
         return replace(self, hidden=frozenset(pairs))
 
+    def keeping(self, pairs: list[int]) -> "FakeContext":
+        return FakeContext(tuple(self.masks[i] for i in pairs))
+
 
 class FakeImage(np.ndarray):
     """The pixels that it was given."""
@@ -91,6 +94,7 @@ class FakePredictor:
     seen: list[FakeContext] = field(default_factory=list)
     previous: list[Any] = field(default_factory=list)
     error: BaseException | None = None
+    logit: float = 0.0
 
     def interruptible(self, before: Callable[[], None]) -> InterruptibleFake:
         return InterruptibleFake(self, before)
@@ -124,7 +128,7 @@ class FakePredictor:
         mask[:4, : 1 + len(prompts)] = True
         if not prompts and len(context):
             mask = context.masks[-1]
-        state = Logits(np.full((1, 4, 4), len(prompts), dtype=np.float16), len(prompts))
+        state = Logits(np.full((1, 4, 4), self.logit or len(prompts), dtype=np.float16), len(prompts))
         return Result(mask, mask.astype(np.float32), 0.25, state)
 
 

@@ -1,5 +1,7 @@
 """What a worker keeps between tasks: encoded images, and contexts that grow with their label."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from service.db import unit_of_work
 from service.images.deletion import delete_source
 from service.tables import Annotation, ContextEntry, Image, Label
 from tests.workers.conftest import Workplace
-from workers.inputs import Recent, pack_state, unpack_state
+from workers.inputs import IMAGES_KEPT, Recent, pack_state, unpack_state
 from workers.predict import predict_first, predict_interaction
 
 
@@ -25,7 +27,7 @@ def test_a_context_is_extended_by_what_is_new_and_not_made_again(place: Workplac
     assert (place.predictor.contexts, place.predictor.extended) == ([3, 4, 4], 4)
 
 
-def test_a_context_is_made_again_when_an_entry_has_left(place: Workplace) -> None:
+def test_of_a_context_that_an_entry_has_left_nothing_is_encoded_again(place: Workplace) -> None:
     first = place.accepted()
     place.accepted()
     predict_first(place.bench, place.annotation())
@@ -34,7 +36,7 @@ def test_a_context_is_made_again_when_an_entry_has_left(place: Workplace) -> Non
         label.context_version += 1
         session.get_one(ContextEntry, first).removed_version = label.context_version
     predict_first(place.bench, place.annotation())
-    assert (place.predictor.contexts, place.predictor.extended) == ([2, 1], 3)
+    assert (place.predictor.contexts, place.predictor.extended) == ([2, 1], 2)
 
 
 def test_nothing_that_is_kept_has_a_pair_whose_file_was_deleted(place: Workplace) -> None:
@@ -79,6 +81,37 @@ def test_an_image_reads_no_more_of_the_context_until_that_matters_and_then_all_o
     assert [made.context_size for made in place.predictions(annotation)] == [16, 16, 16, 19]
     assert place.predictor.contexts == [16, 17, 16, 18, 16, 19, 19]
     assert place.predictor.extended == 19
+
+
+def test_a_pin_holds_for_images_that_read_no_more_of_the_context(place: Workplace) -> None:
+    pinned, *_ = [place.accepted() for _ in range(16)]
+    annotation = place.annotation()
+    predict_first(place.bench, annotation)
+    with unit_of_work(place.bench.sessions) as session:
+        change_entry(session, pinned, place.user_id, "somebody", pinned=True, excluded=None)
+    predict_interaction(place.bench, place.interaction(annotation))
+    assert [made.context_size for made in place.predictions(annotation)] == [16, 16]
+    assert [context.pinned for context in place.predictor.seen] == [frozenset(), {0}]
+
+
+def test_the_state_at_hand_is_the_one_that_other_workers_read(place: Workplace) -> None:
+    annotation = place.annotation()
+    place.predictor.logit = 1.3
+    for bench in (place.bench, place.bench, replace(place.bench, _inputs={})):
+        predict_interaction(bench, place.interaction(annotation))
+    _, second, third = place.predictor.previous
+    assert second.logits[0, 0, 0] == third.logits[0, 0, 0] == 1.25
+
+
+def test_building_a_context_takes_no_place_from_images_that_people_have_open(place: Workplace) -> None:
+    opened = place.annotation()
+    predict_first(place.bench, opened)
+    for _ in range(IMAGES_KEPT):
+        place.accepted()
+    predict_first(place.bench, place.annotation())
+    encoded = len(place.predictor.images)
+    predict_interaction(place.bench, place.interaction(opened))
+    assert len(place.predictor.images) == encoded
 
 
 def test_what_has_left_the_context_is_read_no_more_at_once(place: Workplace) -> None:
