@@ -3,6 +3,7 @@
 Where it lies is told by the mask so far and by what was drawn on it; in the context, by the accepted masks.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,7 +23,7 @@ STRAY = 0.01  # the share of a mask, at either end, that may be there by mistake
 KEPT = 2.5  # a window stays until it is so many times as large as it would have to be
 WEIGHT = 0.5  # of the close-up, beside all other views
 RAMP = 1 / 8  # of its side: so far from its border it fades
-FINEST = 2048  # pixels along the longer side of what close-ups are cut from
+FINEST = 2048  # pixels along the side of the largest square that close-ups are cut from
 
 
 def window_on(
@@ -80,9 +81,9 @@ def _ends(counts: NDArray[np.int64]) -> tuple[int, int]:
 
 def plane_for(plane: Floats) -> NDArray[np.float16]:
     """An image (H, W) in [0, 1] as close-ups are cut from it: what is larger than they need is shrunk."""
-    longer = max(plane.shape)
-    if longer > FINEST:
-        size = [max(1, round(n * FINEST / longer)) for n in plane.shape]
+    shrunk_by = math.sqrt(plane.size) / FINEST
+    if shrunk_by > 1:
+        size = [max(1, round(n / shrunk_by)) for n in plane.shape]
         shrunk = F.interpolate(
             torch.from_numpy(plane)[None, None], size, mode="bilinear", antialias=True, align_corners=False
         )

@@ -173,6 +173,9 @@ def encode_prompts(prompts: Sequence[Prompt], frame: Frame, *, pen: float = 1.0)
                     _paint_stroke(channels, line[first : first + SEGMENTS + 1], radius, prompt.positive)
             case _:
                 assert_never(prompt)
+    if frame.window is not None:  # beside it lies more of the image, which the padding is not
+        rows, columns = frame.inner
+        channels[:, rows:] = channels[:, :, columns:] = 0
     return channels
 
 

@@ -13,20 +13,29 @@ MIDDLE = 0.9  # of a piece's depth: who clicks there means the piece, nearer to 
 
 
 def may_reject(newest: Sequence[Prompt]) -> bool:
-    """Whether a step is one that can reject a piece: a single negative click."""
-    return len(newest) == 1 and isinstance(newest[0], Click) and not newest[0].positive
+    """Whether these can reject pieces: negative clicks and nothing else."""
+    return bool(newest) and all(isinstance(each, Click) and not each.positive for each in newest)
 
 
-def rejected_piece(
+def without_rejected(
     mask: NDArray[np.bool_], newest: Sequence[Prompt], earlier: Sequence[Prompt]
-) -> NDArray[np.bool_] | None:
-    """The connected piece (H, W) of a mask that the newest step rejects; None where it rejects none.
+) -> NDArray[np.bool_]:
+    """A mask (H, W) without the connected pieces that the newest prompts reject; the same if they do not.
 
-    A step that does is a single negative click in the middle of a piece on which nothing positive was drawn.
+    A negative click does in the middle of a piece on which nothing positive was drawn. Several are one
+    after the other, as they are if the network answers before the next: nobody waits for it.
     """
-    if not may_reject(newest):
-        return None
-    at = _pixel(*anchor_points(newest[0])[0], mask)
+    if may_reject(newest):
+        for click in newest:
+            piece = _rejected(mask, _pixel(*anchor_points(click)[0], mask), earlier)
+            mask = mask if piece is None else mask & ~piece
+    return mask
+
+
+def _rejected(
+    mask: NDArray[np.bool_], at: tuple[int, int], earlier: Sequence[Prompt]
+) -> NDArray[np.bool_] | None:
+    """The piece in whose middle a click is."""
     if not mask[at]:
         return None
     pieces, _ = ndimage.label(mask, EIGHT_CONNECTED)

@@ -21,7 +21,7 @@ from torch.nn.functional import interpolate
 from models.closeup import blended, close_square, plane_for, window_on
 from models.encoding import Floats, Frame, Window, encode_prompts, grey_plane, mask_square
 from models.handles import CLOSE, WHOLE, Context, EncodedImage, Result, State
-from models.pieces import may_reject, rejected_piece
+from models.pieces import may_reject, without_rejected
 from models.policy import Chooser, choose
 from models.prompts import Prompt, all_inside
 from models.segmenter import Interruptible, Remembered, Segmenter
@@ -185,13 +185,13 @@ class Predictor:
         return State(((2 * sized[:, 0] - 1) * DRAWN_LOGIT).numpy().astype(np.float16), prompts, window)
 
     def _without_rejected(self, image: EncodedImage, prompts: Sequence[Prompt], previous: State) -> State:
-        """The state without the piece of its mask that the newest prompts reject; as it is if they do not."""
+        """The state without the pieces of its mask that the newest prompts reject, if they do."""
         earlier, newest = prompts[: previous.prompts], prompts[previous.prompts :]
         if not may_reject(newest):  # most steps: the mask before them is not needed
             return previous
         mask = self._mask_of(previous, image, earlier)
-        piece = rejected_piece(mask, newest, earlier)
-        return previous if piece is None else self.drawn(image, mask & ~piece, previous.prompts)
+        left = without_rejected(mask, newest, earlier)
+        return previous if left is mask else self.drawn(image, left, previous.prompts)
 
     def _mask_of(self, state: State, image: EncodedImage, prompts: Sequence[Prompt]) -> NDArray[np.bool_]:
         """The mask that came with a state."""

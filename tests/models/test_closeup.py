@@ -98,10 +98,16 @@ def test_a_close_up_is_cut_from_the_image_and_from_a_smaller_one_alike() -> None
     coarse = rng.random((60, 80), np.float32)
     large = np.kron(coarse, np.ones((50, 50), np.float32))
     plane = plane_for(large)
-    assert plane.dtype == np.float16 and max(plane.shape) == FINEST
+    assert plane.dtype == np.float16 and plane.size <= 1.01 * FINEST**2 < large.size
     frame = Frame(*large.shape, window=Window(1000, 500, 1500, 1000))
     found, wanted = close_square(plane, frame), frame.into_square(large)
     assert (found - wanted).abs().mean() < 0.02
+
+
+def test_what_is_kept_of_an_image_is_bounded_by_its_pixels_and_not_by_its_length() -> None:
+    assert plane_for(np.zeros((50, 20_000), np.float32)).shape == (50, 20_000)
+    shrunk = plane_for(np.zeros((1000, 16_000), np.float32))
+    assert shrunk.size <= 1.01 * FINEST**2 and shrunk.shape[1] == 16 * shrunk.shape[0]
 
 
 def test_outside_of_the_window_nothing_changes_and_inside_it_fades() -> None:

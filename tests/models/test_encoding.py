@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.encoding import BOX, NEGATIVE, POSITIVE, SIDE, Frame, encode_prompts, grey_plane, mask_square
+from models.encoding import (
+    BOX,
+    NEGATIVE,
+    POSITIVE,
+    SIDE,
+    Frame,
+    Window,
+    encode_prompts,
+    grey_plane,
+    mask_square,
+)
 from models.prompts import Box, Click, Prompt, Scribble
 
 sizes = st.integers(1, 700)
@@ -41,6 +51,15 @@ def test_a_single_pixel_of_a_large_mask_survives_the_square() -> None:
 
 def test_an_empty_mask_stays_empty() -> None:
     assert mask_square(Frame(50, 60), np.zeros((50, 60), bool)).sum() == 0
+
+
+def test_no_ink_lies_in_the_padding_of_a_tile_which_is_not_what_lies_beside_it() -> None:
+    tile = Frame(512, 256, window=Window(0, 0, 256, 128))
+    beside, across = Click(100.5, 140.5), Box(50, 50, 90, 300)
+    assert not encode_prompts([beside], tile).any()
+    box = encode_prompts([across], tile)[BOX]
+    assert box[:64].any() and not box[64:].any()
+    assert encode_prompts([beside], Frame(512, 256)).any()
 
 
 def test_the_padding_belongs_to_no_mask() -> None:

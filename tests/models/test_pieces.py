@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.memory_segmenter import MemorySegmenter
-from models.pieces import rejected_piece
+from models.pieces import without_rejected
 from models.predictor import Predictor
 from models.prompts import Box, Click, Prompt, Scribble
 
@@ -20,8 +20,14 @@ MIDDLE = Click(100.5, 97.5, positive=False)
 
 @pytest.mark.parametrize("earlier", [[], [Click(30, 20)], [Click(99, 97, positive=False)]])
 def test_a_click_in_the_middle_rejects_its_piece(earlier: Sequence[Prompt]) -> None:
-    piece = rejected_piece(BOTH, [MIDDLE], earlier)
-    assert piece is not None and np.array_equal(piece, WRONG)
+    assert np.array_equal(without_rejected(BOTH, [MIDDLE], earlier), MASK)
+
+
+def test_clicks_that_came_at_once_reject_their_pieces_one_after_the_other() -> None:
+    other = np.zeros_like(MASK)
+    other[60:75, 20:35] = True
+    clicks = [MIDDLE, Click(27.5, 67.5, positive=False), MIDDLE]
+    assert np.array_equal(without_rejected(BOTH | other, clicks, []), MASK)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +35,7 @@ def test_a_click_in_the_middle_rejects_its_piece(earlier: Sequence[Prompt]) -> N
     [
         ([], []),
         ([Click(100.5, 97.5)], []),
-        ([MIDDLE, MIDDLE], []),
+        ([MIDDLE, Click(30, 20)], []),
         ([Scribble([(85, 97), (115, 97)], 3, positive=False)], []),
         ([Click(100.5, 91.5, positive=False)], []),
         ([Click(5, 5, positive=False)], []),
@@ -39,7 +45,7 @@ def test_a_click_in_the_middle_rejects_its_piece(earlier: Sequence[Prompt]) -> N
     ids=[
         "nothing",
         "positive",
-        "two",
+        "with a positive one",
         "a stroke",
         "near its border",
         "beside it",
@@ -48,13 +54,13 @@ def test_a_click_in_the_middle_rejects_its_piece(earlier: Sequence[Prompt]) -> N
     ],
 )
 def test_anything_else_rejects_none(newest: Sequence[Prompt], earlier: Sequence[Prompt]) -> None:
-    assert rejected_piece(BOTH, newest, earlier) is None
+    assert without_rejected(BOTH, newest, earlier) is BOTH
 
 
 def test_a_click_on_the_far_edge_of_the_image_is_on_its_last_pixel() -> None:
     corner = np.zeros((6, 8), bool)
     corner[5:, 7:] = True
-    assert rejected_piece(corner, [Click(8, 6, positive=False)], []) is not None
+    assert not without_rejected(corner, [Click(8, 6, positive=False)], []).any()
 
 
 def test_the_network_goes_on_from_the_mask_without_the_piece(predictor: Predictor) -> None:
