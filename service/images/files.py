@@ -4,7 +4,7 @@ import io
 import zipfile
 
 from service.errors import ImageEmpty, ImageUnknown
-from service.images.decode import PNG_SIGNATURE, decode, decode_deep, is_deep, media_type_of
+from service.images.decode import PNG_SIGNATURE, decode, decode_deep, is_deep, media_type_of, orientations
 from service.images.dicom import is_dicom, open_dicom
 from service.images.nifti import is_nifti, open_nifti
 from service.images.slices import ImageFile, Slice, bits_of, eight_bit, in_turn
@@ -34,10 +34,11 @@ def open_image(data: bytes, *, max_pixels: int | None, axis: int | None = None) 
 
 
 def _picture(data: bytes, max_pixels: int | None) -> ImageFile:
-    """PNG and JPEG: what browsers read as they are, but for deep colour."""
+    """PNG and JPEG: what browsers read as they are, but for deep colour and for what they would not turn."""
     if _has_a_second_face(data):
         raise ImageUnknown("The file is an image and something else at once. Save it again as an image.")
     media_type, deep = media_type_of(data, max_pixels=max_pixels), is_deep(data)
+    orientation, in_browsers = orientations(data)
 
     def read(frame: int) -> Slice:
         pixels = decode_deep(data) if deep else decode(data, max_pixels=max_pixels)
@@ -45,7 +46,8 @@ def _picture(data: bytes, max_pixels: int | None) -> ImageFile:
             return Slice(frame, eight_bit(pixels, bits=bits_of(pixels)))
         return Slice(frame, pixels, window=(0.0, 255.0) if pixels.dtype.itemsize == 1 else None)
 
-    return ImageFile(media_type, 1, {"format": "picture"}, lambda: in_turn(read, 1), as_is=not deep)
+    as_is = not deep and orientation == in_browsers
+    return ImageFile(media_type, 1, {"format": "picture"}, lambda: in_turn(read, 1), as_is=as_is)
 
 
 def _has_a_second_face(data: bytes) -> bool:
