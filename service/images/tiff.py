@@ -29,6 +29,12 @@ BROKEN = "The TIFF image cannot be read to its end."
 REDUCED, MASKING = 1, 4  # bits of NewSubfileType
 CENTIMETRE = 3
 GREY = (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.MINISWHITE)
+JPEG = (tifffile.COMPRESSION.JPEG, tifffile.COMPRESSION.ALT_JPEG)
+JPEG_2000 = (
+    tifffile.COMPRESSION.JPEG2000,
+    tifffile.COMPRESSION.JPEG_2000_LOSSY,
+    tifffile.COMPRESSION.APERIO_JP2000_RGB,
+)
 ALPHA = (tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA)
 # How wide the samples of one pixel may be together.
 MOST_BYTES = 32
@@ -148,7 +154,7 @@ def _pages(file: tifffile.TiffFile) -> list[tifffile.TiffPage]:
             found.append(page)
     if not found:
         raise ValueError("it has no page")
-    return found
+    return found[:1] if file.is_svs else found  # the others show the same slide, or its label
 
 
 def _check(page: tifffile.TiffPage, length: int) -> None:
@@ -175,7 +181,7 @@ def _packing(page: tifffile.TiffPage) -> float:
 
 def _check_stack(file: tifffile.TiffFile, pages: list[tifffile.TiffPage]) -> None:
     """Some programs write a stack behind one page, where only they find it: better refused than cut."""
-    if len(pages) == 1 and (file.is_imagej or file.is_shaped):
+    if len(pages) == 1 and (file.is_imagej or file.is_shaped or file.is_stk):
         told = file.series[0]
         if told.size > pages[0].size:
             raise ImageUnknown("The TIFF keeps a stack behind a single page. Save it with a page per slice.")
@@ -207,8 +213,12 @@ def _colour(array: Pixels, page: tifffile.TiffPage) -> Pixels:
     channels = array.shape[-1]
     if not 3 <= channels <= 4:
         raise ImageDamaged(f"The TIFF has {channels} channels in colour. Save it with a page per channel.")
-    if page.photometric == tifffile.PHOTOMETRIC.SEPARATED:
-        raise ImageUnknown("TIFF images in CMYK are not read. Save it as RGB.")
+    kind = page.photometric
+    # Decoders make RGB of YCbCr, where it is theirs.
+    decoded = kind == tifffile.PHOTOMETRIC.YCBCR and page.compression in JPEG + JPEG_2000
+    if kind != tifffile.PHOTOMETRIC.RGB and not decoded:
+        name = "CMYK" if kind == tifffile.PHOTOMETRIC.SEPARATED else tifffile.PHOTOMETRIC(kind).name
+        raise ImageUnknown(f"TIFF images in {name} are not read. Save it as RGB.")
     if array.dtype.kind != "u" or array.dtype.itemsize > 2:
         raise ImageUnknown("TIFF images in colour are read with 8 or 16 bits. Save it so.")
     return array[..., :3]

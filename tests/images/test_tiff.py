@@ -92,6 +92,12 @@ def test_reduced_copies_are_left_out() -> None:
     assert file.count == 1 and file.geometry["pages"] == [0]
 
 
+def test_of_a_whole_slide_its_thumbnails_are_left_out() -> None:
+    slide = pages(COLOUR, COLOUR[::4, ::4], photometric="rgb", description="Aperio Image Library")
+    (found,) = slices(slide)
+    assert np.array_equal(found.pixels, COLOUR)
+
+
 def test_colour_is_shown_in_8_bits() -> None:
     deep = COLOUR.astype(np.uint16) * 257
     for data in (
@@ -103,8 +109,15 @@ def test_colour_is_shown_in_8_bits() -> None:
     ):
         (found,) = slices(data)
         assert np.array_equal(found.pixels, COLOUR) and found.window is None
-    (lossy,) = slices(tiff(COLOUR, photometric="rgb", compression="jpeg", compressionargs={"level": 98}))
-    assert np.abs(lossy.pixels.astype(int) - COLOUR).mean() < 6
+
+
+@pytest.mark.parametrize(("compression", "photometric"), [("jpeg", "rgb"), ("jpeg2000", "ycbcr")])
+def test_ycbcr_that_is_compressed_is_shown_in_its_colours(compression: str, photometric: str) -> None:
+    smooth = np.full((80, 96, 3), (200, 80, 40), dtype=np.uint8)
+    data = tiff(smooth, photometric=photometric, compression=compression)
+    assert tifffile.TiffFile(io.BytesIO(data)).pages.first.photometric == tifffile.PHOTOMETRIC.YCBCR
+    (found,) = slices(data)
+    assert np.abs(found.pixels.astype(int) - smooth).max() <= 1
 
 
 def test_palettes_and_white_as_zero_look_as_they_should() -> None:
@@ -243,6 +256,14 @@ REFUSED = {
     "half, packed": (tiff(DEEP, compression="zlib", tile=(16, 16))[:-4000], "image_damaged"),
     "complex": (tiff(np.zeros((9, 9), np.complex64)), "image_unknown"),
     "in CMYK": (tiff(np.zeros((9, 9, 4), np.uint8), photometric="separated"), "image_unknown"),
+    "in YCbCr": (tiff(COLOUR, photometric="ycbcr"), "image_unknown"),
+    "in CIELAB": (tiff(np.zeros((9, 9, 3), np.uint8), photometric="cielab"), "image_unknown"),
+    "a stack behind one page": (
+        tiff(
+            DEEP, metadata=None, extratags=[(33628, "I", 2, (0, 0), True), (33629, "2I", 2, (1, 1) * 2, True)]
+        ),
+        "image_unknown",
+    ),
     "too many channels in a page": (
         tiff(np.zeros((17, 9, 9), np.uint16), planarconfig="separate", photometric="minisblack"),
         "image_damaged",
