@@ -43,6 +43,7 @@ NOT_PICTURES = {
         "import its masks as NIfTI, PNG or COCO JSON."
     ),
 }
+SIDES = ("Columns", "Rows")
 # Slices are parallel when their directions agree to so many decimals: to half a degree.
 PARALLEL = 2
 # What tells the volumes of a series apart: in the groups of a frame, or at the top.
@@ -111,6 +112,8 @@ def _check(dataset: Dataset, syntax: str) -> None:
         raise ImageUnknown(NOT_PICTURES[kind])
     if not any(each in dataset for each in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise ImageUnknown("The DICOM file holds no picture.")
+    if any((_number(dataset, f"TotalPixelMatrix{each}") or 0) > int(dataset[each].value) for each in SIDES):
+        raise ImageUnknown("This is a whole slide in tiles. Export regions of it as TIFF or PNG.")
     try:
         available = get_decoder(uid.UID(syntax)).is_available
     except RuntimeError:

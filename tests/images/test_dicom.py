@@ -135,6 +135,7 @@ JPEG_OF_ANOTHER_SIZE = encapsulate([ENCODERS[uid.JPEGLSLossless](np.zeros((600, 
 REFUSED = {
     "a segmentation": (dicom(GREY, SOPClassUID=uid.SegmentationStorage), "image_unknown"),
     "an index": (dicom(GREY, SOPClassUID=uid.MediaStorageDirectoryStorage), "image_unknown"),
+    "a whole slide": (dicom(GREY, TotalPixelMatrixColumns=640, TotalPixelMatrixRows=48), "image_unknown"),
     "a program": (dicom(GREY, preamble=b"MZ" + bytes(126)), "image_unknown"),
     "a page": (dicom(GREY, preamble=b"<script>alert(1)</script>".ljust(128)), "image_unknown"),
     "half": (dicom(GREY)[:2000], "image_damaged"),
