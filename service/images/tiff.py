@@ -12,12 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
+from math import prod
 from typing import Any
 
 import numpy as np
 import tifffile
 
 from service.errors import ImageDamaged, ImageUnknown
+from service.images.codestreams import jpeg_2000_size, jpeg_size
 from service.images.limits import DECODING, MOST_SLICES, PARSER_ERRORS, check_size, damaged
 from service.images.microscopy import Spot, spots, voxel
 from service.images.slices import ImageFile, Pixels, Slice, bits_of, eight_bit, in_turn, stored
@@ -34,6 +36,14 @@ JPEG_2000 = (
     tifffile.COMPRESSION.JPEG2000,
     tifffile.COMPRESSION.JPEG_2000_LOSSY,
     tifffile.COMPRESSION.APERIO_JP2000_RGB,
+)
+# The decoders of these write no more than the size of a tile; what others write is in their own streams.
+BOUNDED = (
+    tifffile.COMPRESSION.NONE,
+    tifffile.COMPRESSION.LZW,
+    tifffile.COMPRESSION.ADOBE_DEFLATE,
+    tifffile.COMPRESSION.DEFLATE,
+    tifffile.COMPRESSION.PACKBITS,
 )
 ALPHA = (tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA)
 # How wide the samples of one pixel may be together.
@@ -62,6 +72,8 @@ def open_tiff(data: bytes, *, max_pixels: int | None) -> ImageFile:
     with damaged(BROKEN):
         for page in pages:
             check_size(page.imagewidth, page.imagelength, max_pixels=max_pixels, slices=len(pages))
+            if page.is_tiled:
+                check_size(page.tilewidth, page.tilelength, max_pixels=max_pixels)
             _check(page, len(data))
         _check_stack(file, pages)
         frames = _frames(file, pages)
@@ -161,6 +173,8 @@ def _check(page: tifffile.TiffPage, length: int) -> None:
     """That all bytes of the page lie in the file, and that it is of a kind that is read."""
     if page.dtype is None or page.dtype.kind not in "buif":
         raise ImageUnknown("This kind of TIFF is not read. Save it with 8 or 16 bits, or as float.")
+    if page.compression not in BOUNDED + JPEG + JPEG_2000:
+        raise ImageUnknown("The TIFF is compressed in a way that is not read. Save it with LZW or deflate.")
     if page.imagedepth != 1 or page.samplesperpixel * page.dtype.itemsize > MOST_BYTES:
         raise ImageDamaged(
             "The TIFF image has too many channels in one page. Save it with a page per channel."
@@ -172,6 +186,21 @@ def _check(page: tifffile.TiffPage, length: int) -> None:
         page.databytecounts
     ):
         raise ValueError("pixels are missing")
+
+
+def _check_streams(page: tifffile.TiffPage) -> None:
+    """That no JPEG or JPEG 2000 stream is larger than its tile or strip: the decoders would believe it."""
+    if page.compression in BOUNDED:
+        return
+    size_of = jpeg_size if page.compression in JPEG else jpeg_2000_size
+    file = page.parent.filehandle
+    for start, size in zip(page.dataoffsets, page.databytecounts, strict=True):
+        if not size:  # a tile that is left out
+            continue
+        file.seek(start)
+        rows, columns, channels = size_of((page.jpegheader or b"") + file.read(size))
+        if rows * columns * channels > prod(page.chunks):
+            raise ValueError("a stream is larger than its tile")
 
 
 def _packing(page: tifffile.TiffPage) -> float:
@@ -190,6 +219,7 @@ def _check_stack(file: tifffile.TiffFile, pages: list[tifffile.TiffPage]) -> Non
 def _shown(frame: Frame) -> Pixels:
     """(H, W) of the page's or channel's own values, or (H, W, 3) in colour, uint8 or uint16."""
     page = frame.page
+    _check_streams(page)
     array = np.asarray(page.asarray(maxworkers=1))
     array = array.reshape(page.shape)
     if page.axes == "SYX":

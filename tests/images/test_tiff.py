@@ -1,8 +1,10 @@
 """TIFF in: every depth, compression and layout to the pixels that tifffile reads."""
 
 import io
+import tracemalloc
 from contextlib import suppress
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -279,6 +281,34 @@ def test_what_cannot_be_shown_is_refused(name: str) -> None:
     with pytest.raises(ImageRefused) as refused:
         slices(data)
     assert refused.value.code == code, refused.value.detail
+
+
+@pytest.mark.parametrize(
+    ("compression", "stream"),
+    [
+        ("jpeg", imagecodecs.jpeg8_encode(np.zeros((3000, 3000), np.uint8))),
+        ("jpeg2000", imagecodecs.jpeg2k_encode(np.zeros((3000, 3000), np.uint8), level=0)),
+        ("png", imagecodecs.png_encode(np.zeros((3000, 3000), np.uint8))),
+    ],
+)
+def test_no_stream_is_decoded_that_is_larger_than_its_tile(compression: str, stream: bytes) -> None:
+    data = bytearray(tiff(pixels(64, 64), tile=(64, 64), compression=compression, metadata=None))
+    page = tifffile.TiffFile(io.BytesIO(bytes(data))).pages.first
+    for tag, value in ((324, len(data)), (325, len(stream))):
+        at = page.tags[tag].valueoffset
+        data[at : at + 4] = value.to_bytes(4, "little")
+    tracemalloc.start()
+    with pytest.raises(ImageRefused):
+        slices(bytes(data) + stream)
+    assert tracemalloc.get_traced_memory()[1] < 3_000_000
+    tracemalloc.stop()
+
+
+def test_tiles_are_no_larger_than_pages_may_be() -> None:
+    data = tiff(pixels(64, 64), tile=(4096, 4096), compression="zlib")
+    with pytest.raises(ImageRefused) as refused:
+        slices(data)
+    assert refused.value.code == "image_too_large"
 
 
 def test_a_chain_of_pages_without_end_ends() -> None:
