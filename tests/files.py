@@ -1,4 +1,4 @@
-"""Image files made for the tests: TIFF, DICOM and NIfTI from arrays, archives from files."""
+"""Files made for the tests: TIFF, DICOM and NIfTI from arrays, archives from files, volumes from slices."""
 
 import gzip
 import io
@@ -10,11 +10,14 @@ from typing import Any
 import imagecodecs
 import nibabel
 import numpy as np
+import numpy.typing as npt
 import tifffile
 from pydicom import uid
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.filewriter import dcmwrite
+
+from service.images.geometry import NiftiGeometry, slice_of
 
 SERIES = "1.2.826.0.1.3680043.8.498.1"
 
@@ -127,6 +130,18 @@ def nifti(
         header[name] = value
     data[:348] = header.binaryblock
     return gzip.compress(bytes(data), 1, mtime=0) if compressed else bytes(data)
+
+
+def put_back(
+    volume: np.ndarray,
+    geometry: NiftiGeometry,
+    frame: int,
+    values: npt.ArrayLike,
+    where: np.ndarray | None = None,
+) -> None:
+    """Write ``values`` (H, W), or one value ``where`` a mask (H, W) is, into a slice of ``volume``."""
+    target = slice_of(volume, geometry, frame)
+    target[... if where is None else where] = values
 
 
 def zipped(files: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:

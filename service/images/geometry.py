@@ -1,9 +1,8 @@
-"""Where the slices of a volume lie in it: out of the file to look at them, and masks back onto its voxels."""
+"""Where the slices of a volume lie in it."""
 
 from typing import Literal, TypedDict
 
 import numpy as np
-import numpy.typing as npt
 
 from service.images.slices import Pixels
 
@@ -44,11 +43,3 @@ def upright(shape: list[int], affine: list[list[float]]) -> NiftiGeometry:
         flip_rows=False,
         flip_columns=False,
     )
-
-
-def put_back(
-    volume: Pixels, geometry: NiftiGeometry, frame: int, values: npt.ArrayLike, where: Pixels | None = None
-) -> None:
-    """Write ``values`` (H, W), or one value ``where`` a mask (H, W) is, into a slice of ``volume``."""
-    target = slice_of(volume, geometry, frame)
-    target[... if where is None else where] = values

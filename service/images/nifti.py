@@ -79,7 +79,9 @@ def read_volume(data: bytes, *, max_pixels: int | None) -> tuple[Pixels, Nifti1H
         raise ImageDamaged("The volume has no voxels.")
     if voxels > MOST_PIXELS or (max_pixels is not None and max(shape) > max_pixels):
         sizes = " x ".join(str(each) for each in shape)
-        raise ImageTooLarge(f"The volume has {sizes} voxels; at most {MOST_PIXELS:,} are taken.")
+        raise ImageTooLarge(
+            f"The volume has {sizes} voxels; at most {MOST_PIXELS:,} are taken. Cut it into smaller ones."
+        )
     offset, needed = int(header.get_data_offset()), voxels * dtype.itemsize
     if not 0 <= offset <= MOST_EXTRAS:
         raise ImageDamaged("The NIfTI header points outside the file.")
@@ -105,6 +107,17 @@ def turned(volume: Pixels, affine: Affine, onto: Affine) -> tuple[Pixels, Affine
 def header_of(data: bytes) -> Nifti1Header:
     """The header alone, as the file has it; ImageUnknown when it is none."""
     return _header(_unpacked(data).read(HEADER) if data.startswith(GZIP) else data[:HEADER])
+
+
+def affine_of(header: Nifti1Header) -> Affine:
+    """Where the voxels lie (4, 4): as the sform says, or as the qform does where it says nothing."""
+    for found in (header.get_best_affine(), header.get_qform(coded=True)[0]):
+        affine = np.asarray(found, dtype=np.float64)
+        if np.isfinite(affine).all() and np.linalg.matrix_rank(affine[:3, :3]) == 3:  # None is not finite
+            return affine
+    raise ImageDamaged(
+        "The volume does not say where its voxels lie. Save it again with a valid qform or sform."
+    )
 
 
 def _unpacked(data: bytes) -> gzip.GzipFile:
@@ -156,9 +169,7 @@ def _shape(header: Nifti1Header) -> tuple[int, ...]:
 
 
 def _geometry(header: Nifti1Header, shape: tuple[int, ...], axis: int | None) -> NiftiGeometry:
-    affine = np.asarray(header.get_best_affine(), dtype=np.float64)
-    if not np.isfinite(affine).all() or np.linalg.matrix_rank(affine[:3, :3]) < 3:
-        raise ImageDamaged("The volume does not say where its voxels lie: its affine cannot be inverted.")
+    affine = affine_of(header)
     spacing = nibabel.affines.voxel_sizes(affine)
     if axis is None:
         others = np.sort(spacing)

@@ -1,9 +1,10 @@
 """Reads about images and the files they came in."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import Select, func, select, tuple_
 from sqlalchemy.orm import Session
 
 from service.errors import NotFound
@@ -11,6 +12,7 @@ from service.tables import Image, Source
 
 # How many digests are asked for in one statement.
 BATCH = 500
+T = TypeVar("T", Source, str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,28 +84,19 @@ def neighbours(session: Session, subject: Image) -> Neighbours:
 
 def by_digest(session: Session, project_id: int, digests: Collection[str]) -> dict[str, Source]:
     """The files of a project that have one of ``digests``."""
-    found: dict[str, Source] = {}
-    asked = sorted(digests)
-    for start in range(0, len(asked), BATCH):
-        batch = asked[start : start + BATCH]
-        sources = session.scalars(
-            select(Source).where(Source.project_id == project_id, Source.digest.in_(batch))
-        )
-        found |= {source.digest: source for source in sources}
-    return found
-
-
-_KNOWN = select(Source.digest)
+    sources = _in_batches(session, select(Source).where(Source.project_id == project_id), digests)
+    return {source.digest: source for source in sources}
 
 
 def known(session: Session, project_id: int, digests: Collection[str]) -> set[str]:
     """Which of ``digests`` are of files of the project."""
-    found: set[str] = set()
+    return set(_in_batches(session, select(Source.digest).where(Source.project_id == project_id), digests))
+
+
+def _in_batches(session: Session, statement: Select[T], digests: Collection[str]) -> Iterator[T]:
     asked = sorted(digests)
     for start in range(0, len(asked), BATCH):
-        batch = asked[start : start + BATCH]
-        found |= set(session.scalars(_KNOWN.where(Source.project_id == project_id, Source.digest.in_(batch))))
-    return found
+        yield from session.scalars(statement.where(Source.digest.in_(asked[start : start + BATCH])))
 
 
 def stored_window(subject: Image) -> tuple[float, float] | None:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from service.errors import ImageRefused
 from service.images.files import open_image
-from service.images.geometry import put_back, slice_of
+from service.images.geometry import slice_of
 from service.images.slices import ImageFile, Slice
-from tests.files import nifti
+from tests.files import nifti, put_back
 
 DTYPES = ("uint8", "int8", "int16", "uint16", "int32", "float32", "float64")
 
@@ -147,6 +147,13 @@ REFUSED = {
     "two files": (nifti(VOLUME, magic=b"ni1"), "image_unknown"),
     "complex": (nifti(VOLUME.astype(np.complex64)), "image_unknown"),
 }
+
+
+def test_where_one_affine_is_flat_the_other_is_believed() -> None:
+    data = nifti(VOLUME, np.diag([2.0, 3, 4, 1]), srow_x=[0] * 4, sform_code=1, qform_code=1)
+    assert np.allclose(opened(data).geometry["affine"], np.diag([2, 3, 4, 1]))
+    with pytest.raises(ImageRefused, match="Save it again with a valid qform or sform"):
+        opened(nifti(VOLUME, srow_x=[0] * 4, sform_code=1, qform_code=0))
 
 
 @pytest.mark.parametrize("name", list(REFUSED))

@@ -13,13 +13,12 @@ from PIL import Image
 from sqlalchemy import insert, select
 
 from service.db import unit_of_work
-from service.images.geometry import put_back
 from service.imports.queries import slices
 from service.tables import Image as Row
 from service.tables import Source
 from tests.exporting import download, finished, put_mask, unpacked
 from tests.factories import a_project, pixels, png, told, upload
-from tests.files import dicom, enhanced, nifti, tiff, zipped
+from tests.files import dicom, enhanced, nifti, put_back, tiff, zipped
 from tests.service.conftest import Alone
 
 VOLUME = np.arange(12 * 10 * 6, dtype=np.int16).reshape(12, 10, 6) * 3 - 500
