@@ -61,7 +61,7 @@ class BodyLimit:
             return
         headers = Headers(scope=scope)
         form = headers.get("content-type", "").startswith("multipart/")
-        upload = form and UPLOADS.fullmatch(scope["path"])
+        upload = form and UPLOADS.fullmatch(scope["path"]) is not None
         limit = self._largest_upload if upload else LARGEST_JSON
         told = headers.get("content-length", "")
         read = 0
@@ -69,15 +69,17 @@ class BodyLimit:
         async def receive_some() -> Message:
             nonlocal read
             if told.isdecimal() and int(told) > limit:
-                raise _too_large(limit)
+                raise _too_large(limit, upload)
             message = await receive()
             read += len(message.get("body", b""))
             if read > limit:
-                raise _too_large(limit)
+                raise _too_large(limit, upload)
             return message
 
         await self._app(scope, receive_some, send)
 
 
-def _too_large(limit: int) -> HTTPException:
-    return HTTPException(413, f"The body of this request may have at most {limit:,} bytes.")
+def _too_large(limit: int, upload: bool) -> HTTPException:
+    told = f"The body of this request may have at most {limit:,} bytes."
+    advice = "Send fewer files at once, or ask whoever runs Accrue to raise ACCRUE_MAX_UPLOAD_BYTES."
+    return HTTPException(413, f"{told} {advice}" if upload else told)

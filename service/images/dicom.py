@@ -36,6 +36,8 @@ UNREADABLE = PARSER_ERRORS + ITS_ERRORS  # what a broken attribute raises
 MOST_INFLATED = 2 * MOST_PIXELS
 # What programs and pages begin with: a preamble is to hold none of it. (That of a TIFF is common there.)
 FOREIGN = (b"MZ", b"\x7fELF", b"PK", b"<", b"%PDF", b"#!", b"\x89PNG", b"\xff\xd8", b"GIF8", b"\xca\xfe")
+# The elements that stand first where the preamble was left out: a group's length, charset, type, class.
+HEADLESS = (b"\2\0\0\0UL", b"\x08\0\0\0", b"\x08\0\5\0", b"\x08\0\x08\0", b"\x08\0\x16\0")
 NOT_PICTURES = {
     "1.2.840.10008.1.3.10": "This is the index of a DICOM folder. Upload the images themselves.",
     "1.2.840.10008.5.1.4.1.1.66.4": (
@@ -62,6 +64,11 @@ logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 def is_dicom(data: bytes) -> bool:
     return data[PREAMBLE : PREAMBLE + 4] == PREFIX
+
+
+def lacks_preamble(data: bytes) -> bool:
+    """Whether ``data`` begins like what follows the preamble: the meta information, or a dataset."""
+    return data.startswith(HEADLESS)
 
 
 def open_dicom(data: bytes, *, max_pixels: int | None) -> ImageFile:
@@ -96,11 +103,12 @@ def _dataset(data: bytes) -> Dataset:
     meta = read_dataset(stream, False, True, stop_when=lambda tag, _vr, _length: tag.group != 2)
     if meta.get("TransferSyntaxUID") != uid.DeflatedExplicitVRLittleEndian:
         return dcmread(io.BytesIO(data))
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    inflated = inflater.decompress(memoryview(data)[stream.tell() :], MOST_INFLATED)
-    if inflater.unconsumed_tail:
-        raise ImageTooLarge(f"Inflated, the file has more than {MOST_INFLATED:,} bytes.")
-    dataset = read_dataset(io.BytesIO(inflated), False, True)
+    with DECODING:
+        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        inflated = inflater.decompress(memoryview(data)[stream.tell() :], MOST_INFLATED)
+        if inflater.unconsumed_tail:
+            raise ImageTooLarge(f"Inflated, the file has more than {MOST_INFLATED:,} bytes.")
+        dataset = read_dataset(io.BytesIO(inflated), False, True)
     dataset.file_meta = FileMetaDataset(meta)
     return dataset
 

@@ -5,7 +5,7 @@ import zipfile
 
 from service.errors import ImageEmpty, ImageUnknown
 from service.images.decode import PNG_SIGNATURE, decode, decode_deep, is_deep, media_type_of, orientations
-from service.images.dicom import is_dicom, open_dicom
+from service.images.dicom import is_dicom, lacks_preamble, open_dicom
 from service.images.nifti import is_nifti, open_nifti
 from service.images.slices import ImageFile, Slice, bits_of, eight_bit, in_turn
 from service.images.tiff import MAGIC as TIFF
@@ -30,7 +30,12 @@ def open_image(data: bytes, *, max_pixels: int | None, axis: int | None = None) 
         return _picture(data, max_pixels)
     if is_nifti(data):
         return open_nifti(data, max_pixels=max_pixels, axis=axis)
-    raise ImageUnknown("The file is not a PNG, JPEG, TIFF, DICOM or NIfTI image.")
+    if lacks_preamble(data):
+        raise ImageUnknown(
+            "The file looks like DICOM without its beginning. "
+            "Save it as a DICOM file of Part 10, with its preamble."
+        )
+    raise ImageUnknown("The file is not a PNG, JPEG, TIFF, DICOM or NIfTI image. Save it as one of them.")
 
 
 def _picture(data: bytes, max_pixels: int | None) -> ImageFile:

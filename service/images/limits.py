@@ -58,10 +58,16 @@ def check_size(width: int, height: int, *, max_pixels: int | None, slices: int =
     if width < 1 or height < 1 or slices < 1:
         raise ImageDamaged("The image has no pixels.")
     if max_pixels is not None and width * height > max_pixels:
-        raise ImageTooLarge(f"The image has {width} x {height} pixels; at most {max_pixels:,} are taken.")
+        raise ImageTooLarge(
+            f"The image has {width} x {height} pixels; at most {max_pixels:,} are taken. "
+            "Cut it into regions, or ask whoever runs Accrue to raise ACCRUE_MAX_IMAGE_PIXELS."
+        )
     if slices > MOST_SLICES:
-        raise ImageTooLarge(f"The file has {slices:,} slices; at most {MOST_SLICES:,} are taken.")
+        raise ImageTooLarge(
+            f"The file has {slices:,} slices; at most {MOST_SLICES:,} are taken. Cut it into smaller files."
+        )
     if width * height * slices > MOST_PIXELS:
         raise ImageTooLarge(
-            f"The file has {width} x {height} x {slices} pixels; at most {MOST_PIXELS:,} are taken."
+            f"The file has {width} x {height} x {slices} pixels; at most {MOST_PIXELS:,} are taken. "
+            "Cut it into smaller files."
         )

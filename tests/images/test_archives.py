@@ -117,6 +117,22 @@ def test_what_has_two_faces_or_none_is_refused_by_content(name: str) -> None:
     assert refused.value.code == code
 
 
+@pytest.mark.parametrize(
+    ("data", "advice"),
+    [
+        (REFUSED["a film"][0], "Save it as one of them."),
+        (REFUSED["a PNG that claims"][0], "raise ACCRUE_MAX_IMAGE_PIXELS."),
+        (dicom(pixels(), NumberOfFrames=5000), "Cut it into smaller files."),
+        (dicom(pixels(), NumberOfFrames=4000, Rows=7000, Columns=7000), "Cut it into smaller files."),
+    ],
+    ids=["another kind", "too large", "too many slices", "too large together"],
+)
+def test_a_refusal_says_what_to_do(data: bytes, advice: str) -> None:
+    with pytest.raises(ImageRefused) as refused:
+        open_image(data, max_pixels=64_000_000)
+    assert refused.value.detail.endswith(advice)
+
+
 def test_pictures_are_kept_as_they_are() -> None:
     deep = pixels(dtype="uint16")
     file = open_image(png(deep), max_pixels=None)

@@ -2,6 +2,7 @@
 
 import io
 import zlib
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -168,6 +169,19 @@ def test_a_deflated_bomb_is_not_inflated(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(ImageRefused) as refused:
         slices(data)
     assert refused.value.code == "image_too_large"
+
+
+def test_files_are_inflated_in_turn_as_they_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = MagicMock()
+    monkeypatch.setattr("service.images.dicom.DECODING", turns)
+    open_image(dicom(GREY, uid.DeflatedExplicitVRLittleEndian), max_pixels=None)
+    assert turns.__enter__.called
+
+
+@pytest.mark.parametrize("start", [128 + len(b"DICM"), dicom(GREY).index(b"\x08\0\x16\0")])
+def test_without_its_preamble_it_is_told_what_is_missing(start: int) -> None:
+    with pytest.raises(ImageRefused, match="with its preamble"):
+        slices(dicom(GREY)[start:])
 
 
 def test_without_pixels_it_is_no_picture() -> None:

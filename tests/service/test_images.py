@@ -194,7 +194,8 @@ def test_an_upload_without_files_is_refused(api: httpx.Client) -> None:
 def test_an_upload_that_is_too_large_is_cut_off(alone: Alone) -> None:
     project = a_project(alone.api, images=0)
     answer = upload(alone.api, project.id, {"large.png": bytes(65 * 1024 * 1024)})
-    assert told(answer, 413)["code"] == "too_large"
+    refused = told(answer, 413)
+    assert refused["code"] == "too_large" and "ACCRUE_MAX_UPLOAD_BYTES" in refused["detail"]
 
 
 def test_a_photograph_with_further_pictures_behind_it_is_its_first(alone: Alone) -> None:
