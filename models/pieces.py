@@ -10,6 +10,8 @@ from models.prompts import Box, Click, Prompt, anchor_points
 
 EIGHT_CONNECTED = np.ones((3, 3), bool)
 MIDDLE = 0.9  # of a piece's depth: who clicks there means the piece, nearer to its border a part of it
+# Times the square of its depth a piece may be large: of what is long and thin, every click is in the middle.
+COMPACT = 40.0
 
 
 def may_reject(newest: Sequence[Prompt]) -> bool:
@@ -46,6 +48,8 @@ def _rejected(
     rows, columns = (np.flatnonzero(piece.any(axis=axis)) for axis in (1, 0))
     around = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     depth = ndimage.distance_transform_edt(np.pad(piece[around], 1))[1:-1, 1:-1]
+    if np.count_nonzero(piece) > COMPACT * depth.max() ** 2:
+        return None
     deep = depth[at[0] - rows[0], at[1] - columns[0]] >= MIDDLE * depth.max()
     return piece if deep else None
 

@@ -39,7 +39,7 @@ class Bench:
     _pairs: Recent[tuple[int, int], Pairs] = field(default_factory=lambda: Recent(PAIRS_KEPT))
 
     def pairs(self, session: Session, label_id: int, version: int) -> Pairs:
-        """The context of a label at a version; read once: of an old one only the pins may be others by then."""
+        """The context of a label at a version; read once: of an old one only pins may have changed."""
         found = self._pairs.get((label_id, version))
         if found is None:
             found = queries.pairs(session, label_id, version)

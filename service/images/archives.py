@@ -14,7 +14,7 @@ MAGIC = b"PK\x03\x04"
 MOST_MEMBERS = 20_000
 # An archive may unpack to so many times its own size, or to so many bytes in any case; a member to so many.
 MOST_RATIO, ALWAYS_ALLOWED = 100, 64 * 1024 * 1024
-MOST_UNPACKED, MOST_MEMBER = 8 * 1024**3, 2 * 1024**3
+MOST_UNPACKED, MOST_MEMBER = 8 * 1024**3, 2 * 1024**3 - 1
 ENCRYPTED = 0x1
 # The others are unpacked whole, whatever the size that was told.
 PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)

@@ -16,7 +16,7 @@ from service.images.files import open_image
 from service.images.geometry import NiftiGeometry, slice_of, upright
 from service.images.limits import DECODING, damaged
 from service.images.microscopy import views
-from service.images.nifti import HEADER_ERRORS, is_nifti, read_volume, scaling, turned
+from service.images.nifti import HEADER_ERRORS, affine_of, is_nifti, read_volume, scaling, turned
 from service.images.slices import Pixels
 from service.images.stacking import Plane, stacks
 from service.images.tiff import MAGIC as TIFF
@@ -159,11 +159,10 @@ def _voxels(data: bytes, home: Home, max_pixels: int) -> Iterator[Pixels]:
         raise MaskMismatch(f"{name!r} is no volume, so its mask cannot be one.")
     with damaged(BROKEN, *HEADER_ERRORS):
         volume, header = read_volume(data, max_pixels=max_pixels)
-        affine = np.asarray(header.get_best_affine(), dtype=np.float64)  # type: ignore[no-untyped-call]
         slope, intercept = scaling(header)
         placed = (home.source.geometry or {}).get("format") in PLACED
         if placed:
-            volume, affine = turned(volume, affine, np.array(geometry["affine"]))
+            volume, affine = turned(volume, affine_of(header), np.array(geometry["affine"]))
     if list(volume.shape) != geometry["shape"]:
         sizes = [" x ".join(map(str, shape)) for shape in (volume.shape, geometry["shape"])]
         raise MaskMismatch(f"The mask has {sizes[0]} voxels, and {name!r} has {sizes[1]}.")

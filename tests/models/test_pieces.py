@@ -57,6 +57,13 @@ def test_anything_else_rejects_none(newest: Sequence[Prompt], earlier: Sequence[
     assert without_rejected(BOTH, newest, earlier) is BOTH
 
 
+def test_a_click_on_a_vessel_means_a_part_of_it() -> None:
+    vessel = np.zeros_like(MASK)
+    vessel[50:52, 10:110] = vessel[20:50, 60:62] = True
+    for click in (Click(108.5, 50.5, positive=False), Click(60.5, 40.5, positive=False)):
+        assert without_rejected(vessel, [click], []) is vessel
+
+
 def test_a_click_on_the_far_edge_of_the_image_is_on_its_last_pixel() -> None:
     corner = np.zeros((6, 8), bool)
     corner[5:, 7:] = True
