@@ -163,7 +163,7 @@ def encode_prompts(prompts: Sequence[Prompt], frame: Frame, *, pen: float = 1.0)
     for prompt in prompts:
         match prompt:
             case Box(x0=x0, y0=y0, x1=x1, y1=y1):
-                _paint_box(channels, frame.square_points([(x0, y0), (x1, y1)]))
+                _paint_box(channels, frame.square_points([(x0, y0), (x1, y1)]), frame)
             case Click(x=x, y=y):
                 _paint_stroke(channels, frame.square_points([(x, y)]), pen * CLICK_RADIUS, prompt.positive)
             case Scribble(points=points, width=width):
@@ -179,13 +179,14 @@ def encode_prompts(prompts: Sequence[Prompt], frame: Frame, *, pen: float = 1.0)
     return channels
 
 
-def _paint_box(channels: Floats, corners: Floats) -> None:
-    """Fills the pixels between two corners, at least one of them; nothing of a box outside the square."""
-    side = channels.shape[1]
+def _paint_box(channels: Floats, corners: Floats, frame: Frame) -> None:
+    """Fills the pixels between two corners, at least one of them; nothing of a box outside what is seen."""
+    # Of a whole image nothing lies beside what is seen, and its padding has always been painted.
+    height, width = frame.inner if frame.window is not None else (frame.side, frame.side)
     (left, top), (right, bottom) = np.sort(corners, axis=0)
-    if right < 0 or bottom < 0 or left > side or top > side:
+    if right < 0 or bottom < 0 or left > width or top > height:
         return
-    columns, rows = _whole(left, right, side), _whole(top, bottom, side)
+    columns, rows = _whole(left, right, width), _whole(top, bottom, height)
     channels[BOX, rows, columns] = 1.0
 
 

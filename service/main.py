@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import redis
 from fastapi import APIRouter, Depends, FastAPI
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from sqlalchemy import Engine
 
 from service import errors, health, telemetry
@@ -70,7 +72,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     jobs = CeleryJobs(settings.resolved_redis_url)
     events = RedisEvents(settings.resolved_redis_url)
     broker = redis.Redis.from_url(
-        redis_py_url(settings.resolved_redis_url), socket_connect_timeout=2, socket_timeout=2
+        redis_py_url(settings.resolved_redis_url),
+        socket_connect_timeout=2,
+        socket_timeout=2,
+        retry=Retry(NoBackoff(), 1),  # whoever asks for metrics waits no longer than a few seconds
     )
     ports = Ports(
         engine=open_engine(settings.resolved_database_url),

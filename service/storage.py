@@ -325,11 +325,11 @@ def open_storage(url: str) -> Storage:
     """
     parts = urlsplit(url)
     match parts.scheme:
-        case "file":
+        case "file" if url.startswith("file://"):
             return LocalStorage(Path(url.removeprefix("file://")))  # which may have # and ? in its name
         case "s3":
             return BucketStorage(parts.netloc, unquote(parts.path).strip("/"))
         case "memory":
             return MemoryStorage()
         case other:
-            raise ValueError(f"Storage {other!r} is not supported: use file:///folder or s3://bucket.")
+            raise ValueError(f"Storage {other or url!r} is not supported: use file:///folder or s3://bucket.")

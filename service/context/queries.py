@@ -11,8 +11,8 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from service.errors import NotFound
 from service.tables import Annotation, ContextEntry, Image, Label, Project, State
 
-# How many pairs the network is shown at most, and in how many parts they leave, the oldest first: the
-# memory of the others is kept, so dropping one with every mask would rebuild it with every mask.
+# How many pairs the network is shown at most, and in how many parts they leave, the oldest first: images
+# that are open read the context anew whenever one has left it.
 LIMIT = 256
 PARTS = 4
 

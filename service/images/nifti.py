@@ -111,8 +111,8 @@ def header_of(data: bytes) -> Nifti1Header:
 
 def affine_of(header: Nifti1Header) -> Affine:
     """Where the voxels lie (4, 4): as the sform says, or as the qform does where it says nothing."""
-    for found in (header.get_best_affine(), header.get_qform(coded=True)[0]):
-        affine = np.asarray(found, dtype=np.float64)
+    for read in (header.get_best_affine, lambda: header.get_qform(coded=True)[0]):
+        affine = np.asarray(read(), dtype=np.float64)
         if np.isfinite(affine).all() and np.linalg.matrix_rank(affine[:3, :3]) == 3:  # None is not finite
             return affine
     raise ImageDamaged(

@@ -45,6 +45,7 @@ BOUNDED = (
     tifffile.COMPRESSION.DEFLATE,
     tifffile.COMPRESSION.PACKBITS,
 )
+BLOCK = 16  # pixels along the side of the largest block of a JPEG
 ALPHA = (tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA)
 # How wide the samples of one pixel may be together.
 MOST_BYTES = 32
@@ -166,7 +167,9 @@ def _pages(file: tifffile.TiffFile) -> list[tifffile.TiffPage]:
             found.append(page)
     if not found:
         raise ValueError("it has no page")
-    return found[:1] if file.is_svs else found  # the others show the same slide, or its label
+    if file.is_svs:  # others show the same slide smaller, or its label; of its size are focal planes
+        found = [page for page in found if page.shape == found[0].shape]
+    return found
 
 
 def _check(page: tifffile.TiffPage, length: int) -> None:
@@ -189,17 +192,21 @@ def _check(page: tifffile.TiffPage, length: int) -> None:
 
 
 def _check_streams(page: tifffile.TiffPage) -> None:
-    """That no JPEG or JPEG 2000 stream is larger than its tile or strip: the decoders would believe it."""
+    """That no JPEG or JPEG 2000 stream is larger than its tile or strip: the decoders would believe it.
+
+    Some programs fill the blocks of the last strip.
+    """
     if page.compression in BOUNDED:
         return
     size_of = jpeg_size if page.compression in JPEG else jpeg_2000_size
     file = page.parent.filehandle
+    most = prod(-(-side // BLOCK) * BLOCK for side in page.chunks)
     for start, size in zip(page.dataoffsets, page.databytecounts, strict=True):
         if not size:  # a tile that is left out
             continue
         file.seek(start)
         rows, columns, channels = size_of((page.jpegheader or b"") + file.read(size))
-        if rows * columns * channels > prod(page.chunks):
+        if rows * columns * channels > most:
             raise ValueError("a stream is larger than its tile")
 
 

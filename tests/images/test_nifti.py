@@ -152,6 +152,10 @@ REFUSED = {
 def test_where_one_affine_is_flat_the_other_is_believed() -> None:
     data = nifti(VOLUME, np.diag([2.0, 3, 4, 1]), srow_x=[0] * 4, sform_code=1, qform_code=1)
     assert np.allclose(opened(data).geometry["affine"], np.diag([2, 3, 4, 1]))
+    broken = nifti(
+        VOLUME, np.diag([2.0, 3, 4, 1]), sform_code=1, qform_code=1, pixdim=[0, 2, -3, 4, 1, 1, 1, 1]
+    )
+    assert np.allclose(opened(broken).geometry["affine"], np.diag([2, 3, 4, 1]))
     with pytest.raises(ImageRefused, match="Save it again with a valid qform or sform"):
         opened(nifti(VOLUME, srow_x=[0] * 4, sform_code=1, qform_code=0))
 

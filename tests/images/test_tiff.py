@@ -98,6 +98,10 @@ def test_of_a_whole_slide_its_thumbnails_are_left_out() -> None:
     slide = pages(COLOUR, COLOUR[::4, ::4], photometric="rgb", description="Aperio Image Library")
     (found,) = slices(slide)
     assert np.array_equal(found.pixels, COLOUR)
+    planes = pages(
+        COLOUR, COLOUR[::4, ::4], COLOUR[::-1], photometric="rgb", description="Aperio Image Library"
+    )
+    assert len(slices(planes)) == 2
 
 
 def test_colour_is_shown_in_8_bits() -> None:
@@ -281,6 +285,17 @@ def test_what_cannot_be_shown_is_refused(name: str) -> None:
     with pytest.raises(ImageRefused) as refused:
         slices(data)
     assert refused.value.code == code, refused.value.detail
+
+
+def test_a_jpeg_that_fills_the_blocks_of_its_strip_is_read() -> None:
+    grey = pixels(112, 96)
+    data = bytearray(tiff(grey, compression="jpeg", rowsperstrip=112, metadata=None))
+    with tifffile.TiffFile(io.BytesIO(bytes(data))) as file:
+        for name in ("ImageLength", "RowsPerStrip"):
+            at = file.pages.first.tags[name].valueoffset
+            data[at : at + 2] = (100).to_bytes(2, "little")
+    (found,) = slices(bytes(data))
+    assert found.pixels.shape == (100, 96)
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,8 @@ def test_no_ink_lies_in_the_padding_of_a_tile_which_is_not_what_lies_beside_it()
     box = encode_prompts([across], tile)[BOX]
     assert box[:64].any() and not box[64:].any()
     assert encode_prompts([beside], Frame(512, 256)).any()
+    last = Frame(2000, 1000, window=Window(375, 750, 1000, 2000))
+    assert encode_prompts([Box(998, 1500, 1000, 1600)], last)[BOX].any(), "thin, at the border of the image"
 
 
 def test_the_padding_belongs_to_no_mask() -> None:

@@ -83,6 +83,21 @@ def test_a_context_extended_pair_by_pair_equals_one_encoded_at_once(predictor: P
     np.testing.assert_allclose(a, b, atol=1e-5)
 
 
+def test_of_a_context_some_pairs_can_be_kept_and_others_added(predictor: Predictor) -> None:
+    a, b, c, d, e = (
+        (rng.random(size), rng.random(size) > 0.5)
+        for size in ((60, 80), (30, 24), (60, 80), (60, 80), (40, 60))
+    )
+    kept = predictor.encode_context([a, b, c, d]).pinning([0]).without([2]).keeping([1, 3])
+    grown, anew = predictor.extend_context(kept, *e), predictor.encode_context([b, d, e])
+    assert {scale: shelf.owners for scale, shelf in grown.shelves.items()} == {
+        scale: shelf.owners for scale, shelf in anew.shelves.items()
+    }
+    image = predictor.encode_image(rng.random((60, 80)))
+    found, wanted = (predictor.predict(image, [], context=each).probability for each in (grown, anew))
+    np.testing.assert_array_equal(found, wanted)
+
+
 def test_another_context_is_read_anew(predictor: Predictor) -> None:
     image, context = _scene(predictor)
     first = predictor.predict(image, [], context=context)

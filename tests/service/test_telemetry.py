@@ -9,6 +9,8 @@ import pytest
 import redis
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session, sessionmaker
 from starlette.testclient import TestClient
@@ -147,7 +149,9 @@ def test_queues_are_as_deep_and_as_old_as_their_jobs(valkey: str, broker: redis.
 
 def test_without_valkey_the_worker_has_no_pulse_and_all_else_is_told() -> None:
     registry = CollectorRegistry()
-    registry.register(Queues(redis.Redis(unix_socket_path="/nowhere/valkey.sock")))
+    registry.register(
+        Queues(redis.Redis(unix_socket_path="/nowhere/valkey.sock", retry=Retry(NoBackoff(), 0)))
+    )
     assert registry.get_sample_value("accrue_worker_pulse_age_seconds") == math.inf
 
 
