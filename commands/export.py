@@ -10,7 +10,7 @@ from rich.progress import Progress
 
 from commands.errors import CommandError
 from service.client import Accrue
-from service.imports.legend import plain
+from service.imports.legend import meant
 
 # Formats that have more to tell than what was accepted.
 TELLS_ALL = ("json",)
@@ -69,8 +69,9 @@ def _accepted(project: dict[str, Any], chosen: Sequence[int] | None) -> int:
 
 def _labels(project: dict[str, Any], names: Sequence[str]) -> list[int]:
     known = {str(label["name"]): int(label["id"]) for label in project["labels"]}
-    alike = {plain(name): label_id for name, label_id in known.items()}
+    found = []
     for name in names:
-        if plain(name) not in alike:
+        if (label := meant(known, name)) is None:
             raise CommandError(f"The project has no label {name!r}, only {', '.join(known) or 'none yet'}.")
-    return [known.get(name, alike[plain(name)]) for name in names]
+        found.append(known[label])
+    return found

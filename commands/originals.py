@@ -23,10 +23,11 @@ def read_originals(folder: Path, *, min_pixels: int) -> list[Task]:
     left out (those with none are the task's ``lacking``), and tasks with fewer than two images. Raises
     CommandError for a file that cannot be read.
     """
+    max_pixels = Settings().max_image_pixels
     pairs: dict[str, list[tuple[Pixels, Pixels]]] = defaultdict(list)
     lacking: dict[str, list[Pixels]] = defaultdict(list)
     for image, mask in pairs_in(folder):
-        slices = [(pixels, values != 0) for pixels, values in slices_of(image, mask)]
+        slices = [(pixels, values != 0) for pixels, values in slices_of(image, mask, max_pixels=max_pixels)]
         place = (image if len(slices) > 1 else image.parent).relative_to(folder)
         name = f"{folder.resolve().name}/{place if place.name else 'images'}"
         pairs[name] += [pair for pair in slices if pair[1].sum() >= min_pixels]
@@ -48,13 +49,13 @@ def pairs_in(folder: Path) -> Iterator[tuple[Path, Path]]:
             yield image, mask
 
 
-def slices_of(image: Path, mask: Path) -> list[tuple[Pixels, Pixels]]:
+def slices_of(image: Path, mask: Path, *, max_pixels: int) -> list[tuple[Pixels, Pixels]]:
     """The pixels of each slice, and the values of the mask there, as the service reads both.
 
     Raises CommandError for a file that cannot be read.
     """
     try:
-        return list(_slices(image, mask, Settings().max_image_pixels))
+        return list(_slices(image, mask, max_pixels))
     except AccrueError as error:
         raise CommandError(f"{image} with {mask.name}: {error}") from error
 

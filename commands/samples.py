@@ -12,6 +12,7 @@ from commands.errors import CommandError
 from commands.folders import MASK
 from commands.originals import pairs_in, slices_of
 from models.data import read_pack, tasks_of
+from service.settings import Settings
 
 FEWEST_PIXELS = 16
 
@@ -38,14 +39,15 @@ def read_samples(source: Path, label: str) -> list[Sample]:
 
 
 def _from_folder(folder: Path) -> list[Sample]:
-    samples = [_sample(folder, image, mask) for image, mask in pairs_in(folder)]
+    max_pixels = Settings().max_image_pixels
+    samples = [_sample(folder, *pair, max_pixels=max_pixels) for pair in pairs_in(folder)]
     if not samples:
         raise CommandError(f"{folder} holds no pairs of an image NAME and its mask NAME{MASK}.")
     return samples
 
 
-def _sample(folder: Path, image: Path, mask: Path) -> Sample:
-    slices = slices_of(image, mask)
+def _sample(folder: Path, image: Path, mask: Path, *, max_pixels: int) -> Sample:
+    slices = slices_of(image, mask, max_pixels=max_pixels)
     if len(slices) > 1:
         raise CommandError(f"{image} has {len(slices)} slices; simulated annotators work on single images.")
     return Sample(image.relative_to(folder).as_posix(), image.read_bytes(), slices[0][1] != 0)

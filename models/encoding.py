@@ -160,34 +160,32 @@ def encode_prompts(prompts: Sequence[Prompt], frame: Frame, *, pen: float = 1.0)
     of a stroke's or a click's thickness that is painted, but never less than a pixel around it.
     """
     channels = np.zeros((3, frame.side, frame.side), dtype=np.float32)
+    # Beside a window lies more of the image, which the padding of its square is not.
+    rows, columns = (frame.side, frame.side) if frame.window is None else frame.inner
+    sheet = channels[:, :rows, :columns]
     for prompt in prompts:
         match prompt:
             case Box(x0=x0, y0=y0, x1=x1, y1=y1):
-                _paint_box(channels, frame.square_points([(x0, y0), (x1, y1)]), frame)
+                _paint_box(sheet, frame.square_points([(x0, y0), (x1, y1)]))
             case Click(x=x, y=y):
-                _paint_stroke(channels, frame.square_points([(x, y)]), pen * CLICK_RADIUS, prompt.positive)
+                _paint_stroke(sheet, frame.square_points([(x, y)]), pen * CLICK_RADIUS, prompt.positive)
             case Scribble(points=points, width=width):
                 radius = max(MIN_STROKE_RADIUS, pen * width * min(frame.scale) / 2)
                 line = frame.square_points(points)
                 for first in range(0, max(1, len(line) - 1), SEGMENTS):
-                    _paint_stroke(channels, line[first : first + SEGMENTS + 1], radius, prompt.positive)
+                    _paint_stroke(sheet, line[first : first + SEGMENTS + 1], radius, prompt.positive)
             case _:
                 assert_never(prompt)
-    if frame.window is not None:  # beside it lies more of the image, which the padding is not
-        rows, columns = frame.inner
-        channels[:, rows:] = channels[:, :, columns:] = 0
     return channels
 
 
-def _paint_box(channels: Floats, corners: Floats, frame: Frame) -> None:
-    """Fills the pixels between two corners, at least one of them; nothing of a box outside what is seen."""
-    # Of a whole image nothing lies beside what is seen, and its padding has always been painted.
-    height, width = frame.inner if frame.window is not None else (frame.side, frame.side)
+def _paint_box(sheet: Floats, corners: Floats) -> None:
+    """Fills the pixels between two corners, at least one of them; nothing of a box beside the sheet."""
+    height, width = sheet.shape[1:]
     (left, top), (right, bottom) = np.sort(corners, axis=0)
     if right < 0 or bottom < 0 or left > width or top > height:
         return
-    columns, rows = _whole(left, right, width), _whole(top, bottom, height)
-    channels[BOX, rows, columns] = 1.0
+    sheet[BOX, _whole(top, bottom, height), _whole(left, right, width)] = 1.0
 
 
 def _whole(low: float, high: float, side: int) -> slice:
@@ -196,11 +194,11 @@ def _whole(low: float, high: float, side: int) -> slice:
     return slice(first, max(round(high), first + 1))
 
 
-def _paint_stroke(channels: Floats, line: Floats, radius: float, positive: bool) -> None:
+def _paint_stroke(sheet: Floats, line: Floats, radius: float, positive: bool) -> None:
     """A round pen of ``radius`` along the polyline (N, 2), one pixel of soft edge; all in square pixels."""
-    side = channels.shape[1]
-    low = np.floor(line.min(axis=0) - radius - 1).clip(0, side - 1).astype(int)
-    high = np.ceil(line.max(axis=0) + radius + 1).clip(1, side).astype(int)
+    ends = np.array(sheet.shape[:0:-1])  # across and down, as points are
+    low = np.floor(line.min(axis=0) - radius - 1).clip(0, ends - 1).astype(int)
+    high = np.ceil(line.max(axis=0) + radius + 1).clip(1, ends).astype(int)
     (left, top), (right, bottom) = low, np.maximum(high, low + 1)
     x = np.arange(left, right, dtype=np.float32) + 0.5
     y = np.arange(top, bottom, dtype=np.float32) + 0.5
@@ -215,5 +213,5 @@ def _paint_stroke(channels: Floats, line: Floats, radius: float, positive: bool)
     ink = (radius + 0.5 - distance).clip(0, 1)
     own, other = (POSITIVE, NEGATIVE) if positive else (NEGATIVE, POSITIVE)
     window = (slice(top, bottom), slice(left, right))
-    channels[own][window] = np.maximum(channels[own][window], ink)
-    channels[other][window] = np.minimum(channels[other][window], 1 - ink)
+    sheet[own][window] = np.maximum(sheet[own][window], ink)
+    sheet[other][window] = np.minimum(sheet[other][window], 1 - ink)

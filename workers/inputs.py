@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 # An encoded image that has been opened takes about 55 MB, a context of 256 pairs about 150 MB.
 IMAGES_KEPT = 14
-PAIRS_KEPT = 1024  # in the contexts of all labels
+ENCODED_PAIRS_KEPT = 1024  # in the contexts of all labels
 ANSWERS_KEPT = 16
 # Of the slices of its own volume, so many are read by an image in any case.
 NEIGHBOURS = 2
@@ -93,7 +93,7 @@ class Inputs:
     predictor: Predictor
     storage: Storage
     images: Recent[str, EncodedImage] = field(default_factory=lambda: Recent(IMAGES_KEPT))
-    contexts: Recent[int, "KeptContext"] = field(default_factory=lambda: Recent(PAIRS_KEPT, len))
+    contexts: Recent[int, "KeptContext"] = field(default_factory=lambda: Recent(ENCODED_PAIRS_KEPT, len))
     answers: Recent[int, Answer] = field(default_factory=lambda: Recent(ANSWERS_KEPT))
 
     def image(self, digest: str, *, keep: bool = True) -> EncodedImage:

@@ -7,7 +7,7 @@ project that it comes into.
 import json
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -151,9 +151,15 @@ class Key:
 
 
 def called(labels: Sequence[Label], name: str) -> Label | None:
-    """The label of that name, or else one whose name is capitalized or has its accents written otherwise."""
-    same = [each for each in labels if plain(each.name) == plain(name)]
-    return min(same, key=lambda each: each.name != name, default=None)
+    """The label that is ``meant`` by a name."""
+    found = meant((each.name for each in labels), name)
+    return next((each for each in labels if each.name == found), None)
+
+
+def meant(names: Iterable[str], name: str) -> str | None:
+    """That name if it is there, or else one that is capitalized or has its accents written otherwise."""
+    same = [each for each in names if plain(each) == plain(name)]
+    return min(same, key=lambda each: each != name, default=None)
 
 
 def plain(name: str) -> str:
