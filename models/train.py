@@ -13,6 +13,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Self
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ from models.episodes import Annotators, Batch, Batches, Episode, accepted_contex
 from models.losses import ink_loss, segmentation_loss, soft_dice_loss
 from models.memory import ContextMemory, Opened
 from models.parallel import as_the_first_says, average_gradients, rank, run_in_processes
-from models.weights_file import load_weights, save_weights
+from models.weights_file import config_from, load_weights, save_weights
 
 LOG_STEPS, SAVE_SECONDS = 50, 300.0
 CHECKPOINT, WEIGHTS = "checkpoint.pt", "weights.safetensors"
@@ -122,13 +123,16 @@ def collapse_meter(network: ContextMemory, batch: Batch) -> float:
 
 
 class Trainer:
-    """Network, its moving average, optimiser and clock: what a checkpoint holds."""
+    """Network, its moving average, optimiser and clock: what a checkpoint holds.
 
-    def __init__(self, recipe: Recipe, device: torch.device) -> None:
+    Without a ``network`` to begin with it begins from nothing.
+    """
+
+    def __init__(self, recipe: Recipe, device: torch.device, network: ContextMemory | None = None) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.device = recipe, device
         self.half = recipe.half and _calculates_in_bf16(device)
-        self.network = ContextMemory().to(device)
+        self.network = (network or ContextMemory()).to(device).train()
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
@@ -164,6 +168,7 @@ class Trainer:
         """Writes a checkpoint, whole or not at all."""
         state = {
             "recipe": asdict(self.recipe),
+            "config": asdict(self.network.config),
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -174,21 +179,18 @@ class Trainer:
         torch.save(state, draft)
         draft.replace(path)
 
-    def start_from(self, path: Path) -> None:
-        """Begins with the weights of a file, and nothing else of the run that made them."""
-        weights = load_weights(path).state_dict()
-        self.network.load_state_dict(weights)
-        self.average.load_state_dict(weights)
-
-    def restore(self, path: Path) -> None:
-        """Goes on from a checkpoint, with this trainer's recipe."""
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        for group in self.optimiser.param_groups:
-            group["weight_decay"] = self.recipe.weight_decay
-        self.step, self.seconds = int(state["step"]), float(state["seconds"])
+    @classmethod
+    def resumed(cls, path: Path, recipe: Recipe, device: torch.device) -> Self:
+        """Goes on from a checkpoint, with another recipe if need be."""
+        state = torch.load(path, map_location=device, weights_only=True)
+        trainer = cls(recipe, device, ContextMemory(config_from(state["config"])))
+        trainer.network.load_state_dict(state["network"])
+        trainer.average.load_state_dict(state["average"])
+        trainer.optimiser.load_state_dict(state["optimiser"])
+        for group in trainer.optimiser.param_groups:
+            group["weight_decay"] = recipe.weight_decay
+        trainer.step, trainer.seconds = int(state["step"]), float(state["seconds"])
+        return trainer
 
 
 def _calculates_in_bf16(device: torch.device) -> bool:
@@ -248,7 +250,7 @@ def train(
 def _require_whole(checkpoint: Path, recipe: Recipe) -> None:
     """Raises ValueError for a file that is no checkpoint of this network."""
     try:
-        Trainer(recipe, torch.device("cpu")).restore(checkpoint)
+        Trainer.resumed(checkpoint, recipe, torch.device("cpu"))
     except (UnpicklingError, RuntimeError, LookupError, TypeError, EOFError) as error:
         raise ValueError(f"{checkpoint} is damaged, or of another network. Name another folder.") from error
 
@@ -263,12 +265,11 @@ def _run(
     limit: float,
 ) -> None:
     """The run of one process; the first one writes."""
-    trainer = Trainer(recipe, torch.device(device))
     checkpoint = out / CHECKPOINT
     if checkpoint.exists():
-        trainer.restore(checkpoint)
-    elif start is not None:
-        trainer.start_from(start)
+        trainer = Trainer.resumed(checkpoint, recipe, torch.device(device))
+    else:
+        trainer = Trainer(recipe, torch.device(device), load_weights(start) if start else None)
     loader = DataLoader(
         Batches(sampler, recipe.episode, seed=recipe.seed, start=trainer.step, part=rank()),
         batch_size=None,

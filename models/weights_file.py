@@ -38,7 +38,7 @@ def load_weights(path: Path) -> ContextMemory:
     if "config" not in header:
         raise ValueError(f"{path} does not say which network it holds (no config in its header)")
     try:
-        network = ContextMemory(_config(json.loads(header["config"])))
+        network = ContextMemory(config_from(json.loads(header["config"])))
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(f"{path} describes a network that cannot be: {error}") from error
     try:
@@ -56,7 +56,7 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _config(written: dict[str, Any]) -> MemoryConfig:
-    """The configuration as it was saved: JSON has lists where it has tuples."""
+def config_from(written: dict[str, Any]) -> MemoryConfig:
+    """The configuration as ``asdict`` made a dictionary of it; JSON has lists where it has tuples."""
     values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in written.items()}
     return MemoryConfig(**values)

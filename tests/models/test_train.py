@@ -12,13 +12,15 @@ from torch import Tensor
 from models.data import EpisodeSampler
 from models.encoding import SIDE
 from models.episodes import Batch, Batches, Episode
+from models.memory import ContextMemory, MemoryConfig
 from models.registry import load
 from models.train import Recipe, Trainer, collapse_meter, open_query, train
-from models.weights_file import save_weights
+from models.weights_file import load_weights, save_weights
 
 SYNTHETIC = EpisodeSampler([], synthetic_share=1.0, superpixel_share=0.0)
 EPISODE = Episode(batch=2, largest_context=2, no_context=0.0, sloppy=0.0, steps=(2,))
 SMALL = Recipe(episode=EPISODE)
+NARROW = MemoryConfig(widths=(8, 16, 16, 16, 32))  # not what a run from nothing has
 NOBODY, EVERYBODY = np.zeros(2, np.bool_), np.ones(2, np.bool_)
 
 
@@ -48,25 +50,22 @@ def test_the_loss_falls_on_a_batch_seen_again_and_again(batch: Batch) -> None:
 
 
 def test_a_run_goes_on_from_its_checkpoint(tmp_path: Path, batch: Batch) -> None:
-    first = Trainer(SMALL, torch.device("cpu"))
+    first = Trainer(SMALL, torch.device("cpu"), ContextMemory(NARROW))
     first.learn(batch, 0.5)
     first.save(tmp_path / "checkpoint.pt")
     straight = [first.learn(batch, 0.5) for _ in range(2)]
-    second = Trainer(SMALL, torch.device("cpu"))
-    second.restore(tmp_path / "checkpoint.pt")
+    second = Trainer.resumed(tmp_path / "checkpoint.pt", SMALL, torch.device("cpu"))
     resumed = [second.learn(batch, 0.5) for _ in range(2)]
     assert resumed == pytest.approx(straight, rel=1e-4)
     assert second.step == first.step
 
 
 def test_a_run_begins_with_given_weights(tmp_path: Path, batch: Batch) -> None:
-    earlier = Trainer(SMALL, torch.device("cpu"))
-    earlier.learn(batch, 0.5)
-    save_weights(earlier.network, tmp_path / "weights.safetensors")
-    trainer = Trainer(replace(SMALL, seed=1), torch.device("cpu"))
-    trainer.start_from(tmp_path / "weights.safetensors")
+    given = ContextMemory(NARROW)
+    save_weights(given, tmp_path / "weights.safetensors")
+    trainer = Trainer(SMALL, torch.device("cpu"), load_weights(tmp_path / "weights.safetensors"))
     for network in (trainer.network, trainer.average):
-        torch.testing.assert_close(network.state_dict(), earlier.network.state_dict(), atol=1e-3, rtol=1e-3)
+        torch.testing.assert_close(network.state_dict(), given.state_dict(), atol=1e-3, rtol=1e-3)
     assert np.isfinite(trainer.learn(batch, 0.5)) and trainer.step == 1
 
 
