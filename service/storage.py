@@ -31,6 +31,16 @@ def digest_of(data: bytes) -> str:
     return sha256(data).hexdigest()
 
 
+def is_away(error: Exception) -> bool:
+    """Whether ``error`` says that a storage is full, closed or out of reach, and nothing of what it holds.
+
+    What Pillow finds wrong with a picture is an OSError as well, but one without a number.
+    """
+    if isinstance(error, OSError):
+        return error.errno is not None and not isinstance(error, FileNotFoundError)
+    return isinstance(error, BaseError)
+
+
 class Storage(Protocol):
     def put(self, data: bytes, *, durable: bool = True, anew: bool = False) -> str:
         """Keep ``data`` and return its digest.

@@ -4,7 +4,6 @@ import logging
 import time
 from collections.abc import Callable
 
-import torch
 from sqlalchemy.orm import Session
 
 from service.annotations.outcomes import (
@@ -22,6 +21,7 @@ from service.storage import Storage, digest_of
 from workers.bench import Bench, PersonWaits
 from workers.edits import keep_painted
 from workers.inputs import Answer, Inputs, pack_state, unpack_state
+from workers.trouble import passes, wants_memory
 
 logger = logging.getLogger(__name__)
 
@@ -46,25 +46,29 @@ def _predict(
         if not count_attempt(session, job, row_id, bench.max_attempts, events=bench.events):
             return
     try:
-        inputs = bench.inputs(work.model)
-    except (OSError, ValueError) as error:  # not for another try: what is missing has to be put there
+        bench.inputs(work.model)
+    except Exception as error:  # no fault of the image: whoever waits is told, for others it waits
         logger.exception("model.not_loaded %s", work.model)
         with unit_of_work(bench.sessions) as session:
-            failure = f"The model {work.model} cannot be loaded: {error}."
-            give_up(session, job, row_id, failure, events=bench.events)
+            if work.awaited:
+                failure = f"The model {work.model} cannot be loaded: {error}."
+                give_up(session, job, row_id, failure, events=bench.events)
+            else:
+                forgive_attempts(session, work)
         return
-    if work.n == 0 and not work.opened:
-        inputs = inputs.interruptible(bench.give_way)
     try:
-        outcome, state = compute(work, inputs, bench.storage)
+        outcome, state = _computed(bench, work)
     except PersonWaits:
         with unit_of_work(bench.sessions) as session:
             forgive_attempts(session, work)
         bench.jobs.send(job, row_id)
         return
     except Exception as error:
-        if _wants_memory(error):
-            bench.make_room()
+        if passes(error):  # not at once again: the sweep finds it
+            logger.warning("prediction.put_off annotation=%d n=%d: %s", work.annotation_id, work.n, error)
+            with unit_of_work(bench.sessions) as session:
+                forgive_attempts(session, work)
+            return
         # Tried again at once, so that a person who waits soon hears that it is hopeless.
         bench.jobs.send(job, row_id, urgent=work.n == 0)
         raise
@@ -81,6 +85,22 @@ def _predict(
         len(work.context),
         outcome.network_ms,
     )
+
+
+def _computed(bench: Bench, work: Work) -> tuple[Outcome, bytes]:
+    """What ``compute`` makes of it; for want of memory once more, when all that was kept is given back."""
+    try:
+        return compute(work, _inputs(bench, work), bench.storage)
+    except Exception as error:
+        if not wants_memory(error):
+            raise
+    bench.make_room()
+    return compute(work, _inputs(bench, work), bench.storage)
+
+
+def _inputs(bench: Bench, work: Work) -> Inputs:
+    inputs = bench.inputs(work.model)
+    return inputs if work.awaited else inputs.interruptible(bench.give_way)
 
 
 def compute(work: Work, inputs: Inputs, storage: Storage) -> tuple[Outcome, bytes]:
@@ -107,9 +127,3 @@ def compute(work: Work, inputs: Inputs, storage: Storage) -> tuple[Outcome, byte
     # As whoever reads it from the storage finds it: the next mask does not depend on which worker makes it.
     inputs.answers.put(work.annotation_id, Answer(outcome.state_digest, mask, unpack_state(state)))
     return outcome, state
-
-
-def _wants_memory(error: Exception) -> bool:
-    """On a CPU torch has no error of its own for that."""
-    said = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-    return said or isinstance(error, MemoryError | torch.OutOfMemoryError)

@@ -85,8 +85,13 @@ def ask_for_missing(session: Session, jobs: Jobs, annotation: Annotation, standi
         return True
     if standing.seen is not None and (standing.following is not None or annotation.state is not State.OPEN):
         return False
-    if annotation.first_failure or _is_current(standing.predictions, annotation):
+    if _is_current(standing.predictions, annotation):
         return False
+    if annotation.first_failure is not None:
+        # One more try for whoever looks: what was in the way may have gone, and if not they soon hear so.
+        annotation.first_attempts = max(annotation.first_attempts - 1, 0)
+        annotation.first_failure = None
+        annotation.version += 1
     on_commit(session, partial(jobs.send, Job.PREDICT_FIRST, annotation.id, urgent=True))
     return True
 

@@ -42,7 +42,7 @@ class Outcome:
 def count_attempt(session: Session, job: Job, row_id: int, limit: int, *, events: Events) -> bool:
     """Whether to try once more; counted before the work, so that work that kills its worker counts.
 
-    Over the limit the step is marked as failed, for good, and those who wait for it are told.
+    Over the limit the step is marked as failed, and those who wait for it are told.
     """
     # In the database and not in Python: this is in the way of every prompt, and workers may race.
     if session.scalar(_ATTEMPT[job], {"row_id": row_id, "most": limit}) is not None:
@@ -75,7 +75,10 @@ _ATTEMPT = {
 
 
 def give_up(session: Session, job: Job, row_id: int, failure: str, *, events: Events) -> None:
-    """Mark the step as failed, for good, unless it is; and tell those who wait for it."""
+    """Mark the step as failed, unless it is, and tell those who wait for it.
+
+    A first mask is tried once more whenever somebody opens its image; other steps are drawn anew.
+    """
     failure = failure[:LONGEST_FAILURE]
     if job is Job.PREDICT:
         interaction = session.get(Interaction, row_id, with_for_update=True, populate_existing=True)

@@ -64,6 +64,11 @@ class Work:
     place: float | None = None
 
     @property
+    def awaited(self) -> bool:
+        """Whether a person waits for it."""
+        return self.n > 0 or self.opened
+
+    @property
     def context_size(self) -> int:
         """How many pairs are read: what others have made of the same image is not."""
         return sum(pair.image_id != self.image_id for pair in self.context)

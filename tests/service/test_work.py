@@ -178,6 +178,28 @@ def test_what_fails_three_times_is_given_up_and_told(alone: Alone, opened: Opene
     assert told(alone.api.get(f"/annotations/{opened.id}"))["failure"] is None
 
 
+def test_whoever_opens_an_image_whose_first_mask_failed_has_it_tried_once_more(
+    alone: Alone, opened: Opened
+) -> None:
+    def attempts() -> int:
+        counted = 0
+        with unit_of_work(alone.sessions) as session:
+            while count_attempt(session, Job.PREDICT_FIRST, opened.id, 3, events=alone.events):
+                counted += 1
+        return counted
+
+    assert attempts() == 3
+    alone.jobs.sent.clear()
+    seen = told(alone.api.get(f"/annotations/{opened.id}"))
+    again = open_next(alone.api, opened.told["label_id"])
+    assert (again.id, again.told["failure"]) == (opened.id, None)
+    assert again.version > seen["version"]
+    assert alone.jobs.sent == [(Job.PREDICT_FIRST, opened.id, "prompt")]
+    assert attempts() == 1
+    open_next(alone.api, opened.told["label_id"])
+    assert alone.predict(Job.PREDICT_FIRST, opened.id) is not None
+
+
 @pytest.mark.parametrize("job", [Job.PREDICT, Job.PREDICT_FIRST])
 def test_a_mask_that_comes_after_all_is_no_failure(alone: Alone, opened: Opened, job: Job) -> None:
     row_id = sent_for(alone, opened, job)

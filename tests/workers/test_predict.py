@@ -1,8 +1,11 @@
 """The tasks that predict, as plain functions over real rows and a fake network."""
 
+import errno
+
 import numpy as np
 import pytest
 import torch
+from obstore.exceptions import GenericError
 
 from models.predictor import Predictor
 from service.db import unit_of_work
@@ -144,6 +147,7 @@ def test_a_model_that_cannot_be_loaded_fails_at_once_and_says_why(place: Workpla
     if job is Job.PREDICT:
         predict_interaction(place.bench, place.interaction(annotation))
     else:
+        place.leased(annotation)
         predict_first(place.bench, annotation)
     assert place.jobs.sent == []
     (event,) = place.events.heard
@@ -152,6 +156,56 @@ def test_a_model_that_cannot_be_loaded_fails_at_once_and_says_why(place: Workpla
         "The model memory-v1 cannot be loaded: the weights of memory-v1 do not ship"
     )
     assert len(event["detail"]) == 500
+
+
+def test_what_nobody_waits_for_waits_for_a_model_that_cannot_be_loaded(place: Workplace) -> None:
+    def load(_name: str) -> Predictor:
+        raise FileNotFoundError("the weights are elsewhere")
+
+    with_weights, place.bench.load = place.bench.load, load
+    annotation = place.annotation()
+    for _ in range(4):
+        predict_first(place.bench, annotation)
+    assert (place.events.heard, place.jobs.sent) == ([], [])
+    place.bench.load = with_weights
+    predict_first(place.bench, annotation)
+    assert len(place.predictions(annotation)) == 1
+
+
+TROUBLE = [
+    OSError(errno.ENOSPC, "No space left on device"),
+    PermissionError(errno.EACCES, "Permission denied"),
+    GenericError("error sending request"),
+    torch.OutOfMemoryError(),
+]
+
+
+@pytest.mark.parametrize("job", [Job.PREDICT, Job.PREDICT_FIRST])
+@pytest.mark.parametrize("error", TROUBLE, ids=repr)
+def test_trouble_outside_the_image_is_no_failure_of_it_and_waits_for_the_sweep(
+    place: Workplace, job: Job, error: Exception
+) -> None:
+    annotation = place.annotation()
+    predict = predict_interaction if job is Job.PREDICT else predict_first
+    row_id = place.interaction(annotation) if job is Job.PREDICT else annotation
+    place.predictor.error = error
+    for _ in range(4):
+        predict(place.bench, row_id)
+    assert (place.events.heard, place.jobs.sent) == ([], [])
+    place.predictor.error = None
+    predict(place.bench, row_id)
+    assert len(place.predictions(annotation)) == 1
+
+
+def test_an_image_that_is_damaged_or_gone_is_given_up(place: Workplace) -> None:
+    for error in (OSError("image file is truncated"), FileNotFoundError("gone")):
+        annotation = place.annotation()
+        place.predictor.error = error
+        for _ in range(3):
+            with pytest.raises(OSError, match=str(error)):
+                predict_first(place.bench, annotation)
+        predict_first(place.bench, annotation)
+    assert [event["kind"] for event in place.events.heard] == ["failed"] * 2
 
 
 def test_one_failure_does_not_spoil_the_next_try(place: Workplace) -> None:
@@ -169,19 +223,23 @@ def test_one_failure_does_not_spoil_the_next_try(place: Workplace) -> None:
     "error",
     [MemoryError(), torch.OutOfMemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")],
 )
-def test_for_want_of_memory_what_is_encoded_is_given_back_before_the_next_try(
-    place: Workplace, error: Exception
+def test_for_want_of_memory_what_is_encoded_is_given_back_and_it_is_tried_once_more(
+    place: Workplace, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     first, second = (place.interaction(place.annotation()) for _ in range(2))
     predict_interaction(place.bench, first)
-    encoded = place.bench.inputs("memory-v1").images
+    encoded, make_room = place.bench.inputs("memory-v1").images, place.bench.make_room
+
+    def with_room() -> None:
+        make_room()
+        place.predictor.error = None
+
+    monkeypatch.setattr(place.bench, "make_room", with_room)
     place.predictor.error = error
-    with pytest.raises(type(error)):
-        predict_interaction(place.bench, second)
-    assert place.bench.inputs("memory-v1").images is not encoded
-    place.predictor.error = None
     predict_interaction(place.bench, second)
+    assert place.bench.inputs("memory-v1").images is not encoded
     assert len(place.predictor.images) == 3, "the image of the second is encoded anew"
+    assert [event["kind"] for event in place.events.heard] == ["predicted"] * 2
 
 
 def test_a_prediction_ahead_gives_way_as_often_as_somebody_waits_and_is_no_failed_attempt(
