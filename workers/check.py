@@ -6,6 +6,7 @@ from models.quality import agreement
 from service.context.actions import begin_check, put_off_check, record_quality
 from service.db import unit_of_work
 from workers.bench import Bench, PersonWaits
+from workers.trouble import passes
 
 logger = logging.getLogger(__name__)
 
@@ -16,17 +17,21 @@ def check_entry(bench: Bench, entry_id: int) -> None:
         check = begin_check(session, entry_id)
     if check is None:
         return
-    inputs = bench.inputs(check.model)
+    try:
+        inputs = bench.inputs(check.model)
+    except (OSError, ValueError, RuntimeError) as error:  # no fault of the mask
+        _put_off(bench, entry_id, error)
+        return
     if not inputs.predictor.segmenter.uses_context:
         return
     inputs = inputs.interruptible(bench.give_way)
     try:
         newcomer, *others = (inputs.pair(pair, keep=False) for pair in (check.newcomer, *check.others))
         quality = agreement(inputs.predictor, newcomer, others)
-    except PersonWaits:
-        # Not at once again: whoever waits now draws on in a moment. The sweep finds it.
-        with unit_of_work(bench.sessions) as session:
-            put_off_check(session, entry_id)
+    except Exception as error:
+        if not (isinstance(error, PersonWaits) or passes(error)):
+            raise
+        _put_off(bench, entry_id, error)
         return
     if quality is None:
         logger.info("entry.not_judged entry=%d", entry_id)
@@ -34,3 +39,10 @@ def check_entry(bench: Bench, entry_id: int) -> None:
     with unit_of_work(bench.sessions) as session:
         record_quality(session, entry_id, quality)
     logger.info("entry.checked entry=%d quality=%.2f", entry_id, quality)
+
+
+def _put_off(bench: Bench, entry_id: int, error: Exception) -> None:
+    """Not at once again: whoever waits now draws on in a moment, and trouble lasts. The sweep finds it."""
+    logger.info("entry.put_off entry=%d: %r", entry_id, error)
+    with unit_of_work(bench.sessions) as session:
+        put_off_check(session, entry_id)

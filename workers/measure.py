@@ -10,11 +10,13 @@ from service.jobs import Job
 from service.masks import Mask, from_png
 from service.metrics.actions import (
     Agreed,
+    Measurement,
     begin_measurement,
     put_off_measurement,
     record_measurement,
 )
 from workers.bench import Bench
+from workers.trouble import passes
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +27,18 @@ def measure_submission(bench: Bench, submission_id: int) -> None:
         work = begin_measurement(session, submission_id, most=bench.max_attempts)
     if work is None:
         return
-    agreed: list[Agreed] = []
+    try:
+        _measure(bench, work)
+    except Exception as error:
+        if not passes(error):
+            raise
+        logger.warning("submission.put_off submission=%d: %s", submission_id, error)
+        with unit_of_work(bench.sessions) as session:
+            put_off_measurement(session, submission_id)
+
+
+def _measure(bench: Bench, work: Measurement) -> None:
+    submission_id, agreed = work.submission_id, list[Agreed]()
     mask = _read(bench, work.mask_digest)
     first_dice = dice_score(_read(bench, work.first_digest), mask) if work.first_digest else None
     gold_dice = dice_score(_read(bench, work.gold_digest), mask) if work.gold_digest else None

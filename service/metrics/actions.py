@@ -112,7 +112,7 @@ def begin_measurement(session: Session, submission_id: int, *, most: int) -> Mea
 
 
 def put_off_measurement(session: Session, submission_id: int) -> None:
-    """What was begun gave way to a person: it is no failure."""
+    """What was begun gave way to a person, or to trouble that passes: it is no failure."""
     session.execute(_PUT_OFF, {"submission_id": submission_id})
 
 

@@ -1,10 +1,12 @@
 """The check of accepted masks: what contradicts the others is held back, once, and people go first."""
 
+import errno
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import update
 
+from models.predictor import Predictor
 from service.clock import now
 from service.context.actions import GATE, change_entry, put_off_check
 from service.db import unit_of_work
@@ -143,3 +145,20 @@ def test_a_check_that_kills_its_worker_is_not_begun_again(place: Workplace) -> N
         check_entry(place.bench, newest)
     check_entry(place.bench, newest)
     assert len(place.predictor.contexts) == 1
+
+
+def test_a_check_waits_until_the_storage_is_back_and_the_model_there(place: Workplace) -> None:
+    *_, newest = [place.accepted() for _ in range(5)]
+    place.predictor.error = OSError(errno.EIO, "Input/output error")
+    check_entry(place.bench, newest)
+    with_weights, place.predictor.error = place.bench.load, None
+
+    def load(_name: str) -> Predictor:
+        raise FileNotFoundError("the weights are elsewhere")
+
+    place.bench.load, place.bench._inputs = load, {}
+    check_entry(place.bench, newest)
+    assert place.entry(newest).checked is False
+    place.bench.load = with_weights
+    check_entry(place.bench, newest)
+    assert place.entry(newest).quality == 1.0

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from obstore.exceptions import GenericError
 from sqlalchemy import delete, select
 
 from models.scores import dice_score, hausdorff_95
@@ -188,6 +189,23 @@ def test_the_sweep_sends_what_was_forgotten_until_it_has_failed_too_often(opinio
     assert jobs.sent == []
     measure_submission(bench, forgotten)
     assert opinions.measured(forgotten).measured_at is None
+
+
+def test_a_measurement_waits_until_the_storage_is_back(
+    opinions: Opinions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_digest: str) -> bytes:
+        raise GenericError("error sending request")
+
+    bench, submission = opinions.place.bench, opinions.submit("anna", square(10, 10))
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.storage, "get", away)
+        for _ in range(bench.max_attempts + 1):
+            measure_submission(bench, submission)
+    sweep(bench)
+    assert opinions.place.jobs.sent == [(Job.MEASURE, submission, "batch")]
+    measure_submission(bench, submission)
+    assert opinions.measured(submission).measured_at is not None
 
 
 def test_new_gold_is_measured_against_again(opinions: Opinions) -> None:
