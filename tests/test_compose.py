@@ -104,6 +104,14 @@ def test_only_the_api_can_be_reached_and_only_from_this_machine_unless_asked_for
     assert services(ACCRUE_PUBLISH="443")["api"]["ports"] == ["443:8000"]
 
 
+def test_how_many_workers_there_are_is_kept_where_every_command_reads_it() -> None:
+    assert services()["worker"]["scale"] == "1"
+    assert services(ACCRUE_WORKERS="0")["worker"]["scale"] == "0"
+    assert "scale" not in services(ACCRUE_WORKERS="0")["worker-gpu"]
+    for path in (FILE, ROOT / "README.md", ROOT / "docs/operations.md"):
+        assert not re.findall(r"compose.* (--scale|--profile)\b", path.read_text())
+
+
 def test_what_is_stored_is_in_volumes_that_the_api_and_the_workers_share() -> None:
     file = services()
     assert set(yaml.safe_load(FILE.read_text())["volumes"]) == {"postgres", "data"}

@@ -50,7 +50,8 @@ TASKS: dict[Job, Callable[[Bench, int], None]] = {
     Job.SWEEP: sweep,
 }
 # One small image at a time has no work for more threads; half of the cores are left to the API and
-# the database, because threads of torch that wait for a busy core wait a hundred times longer.
+# the database, because threads of torch that wait for a busy core wait a hundred times longer. The lanes of
+# a prompt have so many each.
 THREADS = max(1, min(4, (os.cpu_count() or 1) // 2))
 # The views of a prompted image wait for each other once, not at every operation: with one thread left they
 # still take both cores, where the other one is free.
