@@ -1,7 +1,8 @@
 """The Python client: the HTTP API as methods, prompts and masks as the types the rest of Accrue uses.
 
-Every POST and PUT carries an Idempotency-Key and is sent again when the connection breaks or the service
-restarts, so a call has its effect once or raises RefusedError.
+Every request is sent again when the connection breaks or the service restarts, one that changes something with
+the same Idempotency-Key, so a call has its effect once or raises RefusedError. When the service stays away it
+raises httpx.TransportError, or RefusedError with a status of 502 to 504.
 """
 
 import time
@@ -201,7 +202,7 @@ class Accrue(ReviewClient, ExportsClient):
         self._request("POST", f"/annotations/{held.annotation_id}/heartbeat", headers=held.lease)
 
     def mask(self, annotation_id: int) -> Mask:
-        """The accepted mask, else that of the newest prediction."""
+        """The accepted mask, else the one that is seen: of a prediction, or drawn by hand."""
         return from_png(self._request("GET", f"/annotations/{annotation_id}/mask").content)
 
     def interactions_per_image(self, label_id: int) -> list[dict[str, Any]]:
@@ -219,8 +220,10 @@ class Accrue(ReviewClient, ExportsClient):
         return self._json("GET", f"/projects/{project_id}/metrics")
 
     def context(self, label_id: int, *, include_removed: bool = False) -> list[dict[str, Any]]:
-        """The accepted masks that the network is shown, oldest first, each with what it helped; also those
-        that have left."""
+        """The accepted masks of the context, oldest first, each with what it helped; on demand those that left.
+
+        One that is ``over_limit`` is not shown to the network, because newer ones are.
+        """
         path, entries = f"/labels/{label_id}/context", list[dict[str, Any]]()
         while True:
             after = entries[-1]["id"] if entries else 0

@@ -51,14 +51,19 @@ class Connection:
         return found
 
     def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """The answer; sent again, with the same key, while the service is away."""
+        """The answer; sent again, with the same key, while the service is away.
+
+        What a DELETE that is sent again does not find has been deleted.
+        """
         headers = dict(options.pop("headers", {}))
-        if method in ("POST", "PUT"):
+        if method != "GET":
             headers["Idempotency-Key"] = str(uuid.uuid4())
-        deadline, pause = time.monotonic() + self.patience, FIRST_PAUSE
+        deadline, pause, again = time.monotonic() + self.patience, FIRST_PAUSE, False
         while True:
             try:
                 answer = self._http.request(method, path, headers=headers, **options)
+                if again and method == "DELETE" and answer.status_code == 404:
+                    return answer
                 if answer.status_code not in AWAY or time.monotonic() > deadline:
                     return checked(answer)
             except httpx.UnsupportedProtocol:  # no address, and none later
@@ -67,7 +72,7 @@ class Connection:
                 if time.monotonic() > deadline:
                     raise
             time.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+            pause, again = min(2 * pause, LONGEST_PAUSE), True
 
 
 def checked(answer: httpx.Response) -> httpx.Response:

@@ -194,23 +194,34 @@ def test_each_person_has_a_token_of_their_own(service: ServiceUnderTest) -> None
             assert client.me()["name"] == name
 
 
-def test_a_step_whose_answer_was_lost_is_made_once(
+def test_what_was_changed_before_its_answer_was_lost_is_changed_once(
     client: Accrue, api: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held = client.next(a_project(api, images=1).label_id)
+    project = a_project(api, images=2)
+    sources = [each["source_id"] for each in client.images(project.id)]
+    held = client.next(project.label_id)
     assert held is not None
-    send, lost = client._http.request, []
+    send, lost = client._http.request, list[str]()
 
     def losing(method: str, path: str, **options: Any) -> httpx.Response:
         answer = send(method, path, **options)
-        if method == "PUT" and not lost:
-            lost.append(answer)
+        key = options["headers"].get("Idempotency-Key")
+        if method != "GET" and key not in lost:
+            lost.append(key)
             raise httpx.ReadError("the line broke")
         return answer
 
     monkeypatch.setattr(client._http, "request", losing)
-    drawn = client.edit(held, np.ones_like(held.mask))
-    assert lost and drawn.n == 1
+    assert client.edit(held, np.ones_like(held.mask)).n == 1
+    assert client.change_project(project.id, review_every=4)["review_every"] == 4
+    client.set_gold(project.label_id, project.image_ids[0], np.ones_like(held.mask))
+    client.remove_gold(project.label_id, project.image_ids[0])
+    client.delete_source(sources[1])
+    assert [each["source_id"] for each in client.images(project.id)] == sources[:1]
+    assert len(set(lost)) == 5
+    monkeypatch.undo()
+    with pytest.raises(RefusedError, match="not_found"):
+        client.delete_source(sources[1])
 
 
 def test_a_service_that_is_away_is_asked_again_until_patience_ends() -> None:

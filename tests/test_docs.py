@@ -12,6 +12,7 @@ import typer.main
 from PIL import Image
 
 from cli import app
+from service.main import create_app
 from service.settings import Settings
 from tests.conftest import ServiceUnderTest
 
@@ -69,6 +70,20 @@ def test_the_readme_tells_the_default_of_every_setting_that_has_one() -> None:
         known = [str(Settings.model_fields[name].default) for name in names]
         if len(told) == len(known) and "None" not in known:
             assert told == known, row
+
+
+def test_the_readme_names_every_request_that_takes_no_key_and_no_other(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, redis_url="redis://127.0.0.1:1/0")
+    paths = create_app(settings).openapi()["paths"]
+    without = {
+        re.sub(r"{\w+}", "{id}", path.removeprefix("/api"))
+        for path, item in paths.items()
+        for method, operation in item.items()
+        if method != "get"
+        and "Idempotency-Key" not in {each["name"] for each in operation.get("parameters", ())}
+    }
+    (told,) = re.findall(r"takes an `Idempotency-Key`; without are (.*?), which", README, re.S)
+    assert set(re.findall(r"`(\S+)`", told)) == without
 
 
 def test_every_make_target_that_is_named_exists() -> None:

@@ -13,9 +13,10 @@ class ReviewClient(Connection):
     """What reviewers and managers say about masks; ``at`` is a point (x, y) in pixels of the image."""
 
     def review_next(self, label_id: int, *, wait: float = 30.0) -> Held | None:
-        """What has waited longest for a review, leased to us, never our own work; None when nothing waits.
+        """What has waited longest for a review, leased to us; None when nothing waits.
 
-        It can be changed like any other (``interact``, ``edit``) before it is accepted.
+        It is never our own work, unless the project lets us review that (``review_own``). It can be changed
+        like any other (``interact``, ``edit``) before it is accepted.
         """
         answer = self._request("POST", f"/labels/{label_id}/review/next", headers=prefer(wait))
         if answer.status_code == 204:

@@ -30,7 +30,10 @@ router = APIRouter(tags=["review"])
     responses={204: {"description": "Nothing waits for a review by the caller."}},
 )
 async def next_review(label_id: Id, opening: Opening) -> Any:
-    """The submitted annotation that waits longest, leased to the caller; never their own work."""
+    """The submitted annotation that waits longest, leased to the caller.
+
+    It is never their own work, unless the project lets them review that (`review_own`).
+    """
 
     def take(session: Session) -> Any:
         user, seconds = opening.caller.id, opening.rules.lease_seconds

@@ -1069,7 +1069,9 @@ export interface paths {
         put?: never;
         /**
          * Next Review
-         * @description The submitted annotation that waits longest, leased to the caller; never their own work.
+         * @description The submitted annotation that waits longest, leased to the caller.
+         *
+         *     It is never their own work, unless the project lets them review that (`review_own`).
          */
         post: operations["next_review_api_labels__label_id__review_next_post"];
         delete?: never;
