@@ -29,6 +29,7 @@ class Context:
 
     pairs: tuple[int, ...] = ()  # a number of its own for each
     shelves: Mapping[int, Shelf] = field(default_factory=dict)
+    near: frozenset[int] = frozenset()
     pinned: frozenset[int] = frozenset()
     hidden: frozenset[int] = frozenset()
 
@@ -36,14 +37,15 @@ class Context:
         return len(self.pairs) - len(self.hidden)
 
     @property
-    def key(self) -> tuple[tuple[int, ...], frozenset[int]]:
+    def key(self) -> tuple[tuple[int, ...], ...]:
         """What an image reads of it: contexts with the same key are the same to every image."""
-        shown = tuple(pair for i, pair in enumerate(self.pairs) if i not in self.hidden)
-        return shown, frozenset(self.pairs[i] for i in self.pinned)
+        shown = [pair for i, pair in enumerate(self.pairs) if i not in self.hidden]
+        first = [sorted(self.pairs[i] for i in group) for group in (self.near, self.pinned)]
+        return tuple(map(tuple, [shown, *first]))
 
-    def pinning(self, pairs: Collection[int]) -> "Context":
-        """The same context, these pairs (by position) always read however many there are."""
-        return replace(self, pinned=frozenset(pairs))
+    def pinning(self, pairs: Collection[int], *, near: Collection[int] = ()) -> "Context":
+        """The same context, of which ``near`` is read first, then these pairs (by position), then others."""
+        return replace(self, near=frozenset(near), pinned=frozenset(pairs))
 
     def without(self, pairs: Collection[int]) -> "Context":
         """The same context, these pairs (by position) never read; nothing is encoded again for it."""

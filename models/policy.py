@@ -1,6 +1,6 @@
 """Which context entries an image reads when there are too many: relevant ones, but not all alike."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -12,10 +12,10 @@ TWIN, LAST = 0.999, 2.0
 
 
 class Chooser(Protocol):
-    """Positions of at most ``cap`` of S entries, in ascending order; those of ``always`` come first of all.
+    """Positions of at most ``cap`` of S entries, in ascending order.
 
     ``relevance`` (S,) says how much an image makes of each entry, ``likeness`` (S, S) in [-1, 1] how
-    similar two entries are.
+    similar two entries are. Those of ``first`` come before all others, of its groups the earlier one first.
     """
 
     def __call__(
@@ -24,7 +24,7 @@ class Chooser(Protocol):
         likeness: NDArray[np.float32],
         cap: int,
         *,
-        always: Collection[int] = (),
+        first: Sequence[Collection[int]] = (),
     ) -> NDArray[np.intp]: ...
 
 
@@ -33,20 +33,21 @@ def choose(
     likeness: NDArray[np.float32],
     cap: int,
     *,
-    always: Collection[int] = (),
+    first: Sequence[Collection[int]] = (),
 ) -> NDArray[np.intp]:
     """A ``Chooser`` by greedy maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998).
 
-    The next entry is the most relevant one that is not much like those that are in already.
+    The next entry is the most relevant one that is not much like those that are in already; within a group
+    the most relevant one.
     """
     score = relevance / max(float(relevance.max()), 1e-12)
     chosen = np.zeros(len(score), dtype=bool)
     closest = np.zeros(len(score), dtype=np.float32)
-    first = sorted(always, key=lambda i: -score[i])[:cap]
-    for n in range(min(cap, len(score))):
+    leading = _leading(first, score)
+    for _ in range(min(cap, len(score))):
         penalty = np.where(closest > TWIN, LAST, DIVERSITY * closest)
         merit = np.where(chosen, -np.inf, score - penalty)
-        i = first[n] if n < len(first) else int(merit.argmax())
+        i = next(leading, int(merit.argmax()))
         chosen[i] = True
         closest = np.maximum(closest, likeness[i])
     return np.flatnonzero(chosen)
@@ -57,10 +58,16 @@ def newest(
     likeness: NDArray[np.float32],
     cap: int,
     *,
-    always: Collection[int] = (),
+    first: Sequence[Collection[int]] = (),
 ) -> NDArray[np.intp]:
     """A ``Chooser`` that looks at nothing: what ``choose`` is measured against."""
-    pinned = sorted(always)[-cap:]
-    others = [i for i in range(len(relevance)) if i not in always]
-    room = cap - len(pinned)
-    return np.array(sorted([*pinned, *others[max(len(others) - room, 0) :]]), dtype=np.intp)
+    everything = range(len(relevance))
+    ranked = list(_leading([*first, everything], everything))
+    return np.array(sorted(ranked[:cap]), dtype=np.intp)
+
+
+def _leading(
+    groups: Sequence[Collection[int]], score: Sequence[float] | NDArray[np.float32]
+) -> Iterator[int]:
+    """The entries of one group after the other, each entry once, in a group those that score most first."""
+    return iter(dict.fromkeys(i for group in groups for i in sorted(group, key=lambda i: -score[i])))

@@ -218,9 +218,10 @@ class Predictor:
         if len(memory) <= self.cap:
             return memory
         likeness = memory.likeness().float().cpu().numpy()
-        always = [i for i, owner in enumerate(owners) if owner in context.pinned]
+        leading = context.near, context.pinned
+        first = [[i for i, owner in enumerate(owners) if owner in group] for group in leading]
         relevance = self.segmenter.relevance(seen, memory).float().cpu().numpy()
-        chosen = [self.chooser(view, likeness, self.cap, always=always) for view in relevance]
+        chosen = [self.chooser(view, likeness, self.cap, first=first) for view in relevance]
         return memory.select(torch.from_numpy(np.stack(chosen)))
 
     def _logits(

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 IMAGES_KEPT = 14
 ENCODED_PAIRS_KEPT = 1024  # in the contexts of all labels
 ANSWERS_KEPT = 16
-# Of the slices of its own volume, so many are read by an image in any case.
+# Of the slices of its own volume, so many are read by an image before all else.
 NEIGHBOURS = 2
 # How many prompts were answered; views, rows and columns; the window of the close-up. Then logits in
 # [-30, 30] as steps of 1/4.
@@ -130,7 +130,7 @@ class Inputs:
         pinned = frozenset(i for i, pair in enumerate(work.context) if pair.pinned)
         own = frozenset(i for i, pair in enumerate(work.context) if pair.image_id == work.image_id)
         later = frozenset(range(len(work.context), len(kept.pairs)))
-        return kept.context.pinning(pinned | nearest(work)).without(own | later)
+        return kept.context.pinning(pinned, near=nearest(work)).without(own | later)
 
     def pair(self, pair: ContextPair, *, keep: bool = True) -> Pair:
         """An accepted pair, its image encoded."""
@@ -166,7 +166,7 @@ class Inputs:
 def nearest(work: Work) -> frozenset[int]:
     """The positions of those pairs that lie nearest to the image in its volume, before and behind alike.
 
-    They look most like it, so it reads them whatever else there is.
+    They look most like it, so it reads them first.
     """
     if work.series is None or work.place is None:
         return frozenset()

@@ -20,11 +20,19 @@ def test_it_chooses_as_many_as_there_is_room_for_and_all_that_are_pinned(
 ) -> None:
     vectors = _vectors(seed, size)
     relevance = np.random.default_rng(seed).dirichlet(np.ones(size)).astype(np.float32)
-    always = set(range(min(pins, size)))
-    chosen = chooser(relevance, vectors @ vectors.T, cap, always=always)
+    first = set(range(min(pins, size)))
+    chosen = chooser(relevance, vectors @ vectors.T, cap, first=[first])
     assert len(chosen) == len(set(chosen)) == min(cap, size)
     assert list(chosen) == sorted(chosen)
-    assert always <= set(chosen) or len(always) > cap
+    assert first <= set(chosen) or len(first) > cap
+
+
+@pytest.mark.parametrize("chooser", [choose, newest])
+def test_of_what_comes_first_the_earlier_group_gives_way_to_nothing(chooser: Chooser) -> None:
+    relevance = np.array([0.01, 0.2, 0.3, 0.4, 0.5, 0.02], np.float32)
+    first = [{0, 5}, {0, 1, 2, 3}]
+    for cap, wanted in ((2, {0, 5}), (3, {0, 3, 5}), (5, {0, 1, 2, 3, 5}), (6, set(range(6)))):
+        assert set(chooser(relevance, np.eye(6, dtype=np.float32), cap, first=first)) == wanted
 
 
 def test_among_entries_that_differ_the_most_relevant_are_chosen() -> None:

@@ -132,6 +132,18 @@ def _scene(predictor: Predictor):  # type: ignore[no-untyped-def]
     return predictor.encode_image(image[::-1].copy()), context
 
 
+def test_what_is_near_is_read_before_what_is_pinned(predictor: Predictor) -> None:
+    small = Predictor(predictor.segmenter, weights_sha256="random", cap=3)
+    pairs = [(rng.random((60, 80)), rng.random((60, 80)) > 0.5) for _ in range(6)]
+    context = small.encode_context(pairs)
+    image = small.encode_image(rng.random((60, 80)))
+    near = context.pinning(range(6), near=[1, 4, 5])
+    first = small.predict(image, [], context=near)
+    assert small.open(image, context.pinning(range(6))) is not small.open(image, near)
+    alone = small.predict(image, [], context=context.without([0, 2, 3]))
+    np.testing.assert_allclose(first.probability, alone.probability, atol=1e-5)
+
+
 def test_a_large_context_is_read_in_part_and_what_is_pinned_always(predictor: Predictor) -> None:
     small = Predictor(predictor.segmenter, weights_sha256="random", cap=3)
     pairs = [(rng.random((60, 80)), rng.random((60, 80)) > 0.5) for _ in range(6)]

@@ -41,14 +41,15 @@ class FakeContext:
     """The masks that it was given."""
 
     masks: tuple[Any, ...] = ()
+    near: frozenset[int] = frozenset()
     pinned: frozenset[int] = frozenset()
     hidden: frozenset[int] = frozenset()
 
     def __len__(self) -> int:
         return len(self.masks) - len(self.hidden)
 
-    def pinning(self, pairs: frozenset[int]) -> "FakeContext":
-        return replace(self, pinned=pairs)
+    def pinning(self, pairs: frozenset[int], *, near: frozenset[int] = frozenset()) -> "FakeContext":
+        return replace(self, near=near, pinned=pairs)
 
     def without(self, pairs: list[int]) -> "FakeContext":
         return replace(self, hidden=frozenset(pairs))

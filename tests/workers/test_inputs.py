@@ -182,7 +182,7 @@ def placed(place: Workplace, annotation_id: int, series: str, where: float) -> i
     return annotation_id
 
 
-def test_the_nearest_slices_of_its_own_volume_are_read_by_an_image_in_any_case(place: Workplace) -> None:
+def test_the_nearest_slices_of_its_own_volume_are_read_by_an_image_first(place: Workplace) -> None:
     for series, where in (("a", 10.0), ("b", 5.0), ("a", 4.0), ("a", 7.5), ("b", 6.0)):
         entry = place.entry(place.accepted())
         placed(place, entry.annotation_id, series, where)
@@ -191,7 +191,7 @@ def test_the_nearest_slices_of_its_own_volume_are_read_by_an_image_in_any_case(p
     third = placed(place, place.annotation(), "c", 6.0)
     for annotation in (first, second, first, third, first):
         predict_interaction(place.bench, place.interaction(annotation))
-    assert [context.pinned for context in place.predictor.seen] == [{2, 3}, {1, 4}, {2, 3}, set(), {2, 3}]
+    assert [context.near for context in place.predictor.seen] == [{2, 3}, {1, 4}, {2, 3}, set(), {2, 3}]
     assert place.predictor.extended == 5
 
 
@@ -200,17 +200,18 @@ def test_what_another_made_of_the_same_slice_is_not_one_of_its_neighbours(place:
         placed(place, place.entry(place.accepted()).annotation_id, "a", where)
     theirs = placed(place, place.entry(place.accepted()).annotation_id, "a", 5.0)
     predict_interaction(place.bench, place.interaction(place.replica(theirs)))
-    assert [context.pinned for context in place.predictor.seen] == [{0, 1}]
+    assert [context.near for context in place.predictor.seen] == [{0, 1}]
 
 
-def test_who_pins_and_who_lies_near_are_read_alike(place: Workplace) -> None:
+def test_what_is_pinned_and_what_lies_near_are_told_apart(place: Workplace) -> None:
     entries = [place.entry(place.accepted()) for _ in range(3)]
     placed(place, entries[2].annotation_id, "a", 1.0)
     with unit_of_work(place.bench.sessions) as session:
         change_entry(session, entries[0].id, place.user_id, "somebody", pinned=True, excluded=None)
     predict_first(place.bench, placed(place, place.annotation(), "a", 2.0))
     predict_first(place.bench, place.annotation())
-    assert [context.pinned for context in place.predictor.seen] == [{0, 2}, {0}]
+    assert [context.near for context in place.predictor.seen] == [{2}, set()]
+    assert [context.pinned for context in place.predictor.seen] == [{0}, {0}]
 
 
 @pytest.mark.parametrize("window", [None, Window(3, 4, 67, 68)])
