@@ -1,8 +1,8 @@
 """The Python client: the HTTP API as methods, prompts and masks as the types the rest of Accrue uses.
 
-Every request is sent again when the connection breaks or the service restarts, one that changes something with
-the same Idempotency-Key, so a call has its effect once or raises RefusedError. When the service stays away it
-raises httpx.TransportError, or RefusedError with a status of 502 to 504.
+Every request is sent again when the connection breaks or the service restarts, one that changes something
+with the same Idempotency-Key, so a call has its effect once or raises RefusedError. When the service stays
+away it raises httpx.TransportError, or RefusedError with a status of 502 to 504.
 """
 
 import time
@@ -220,7 +220,8 @@ class Accrue(ReviewClient, ExportsClient):
         return self._json("GET", f"/projects/{project_id}/metrics")
 
     def context(self, label_id: int, *, include_removed: bool = False) -> list[dict[str, Any]]:
-        """The accepted masks of the context, oldest first, each with what it helped; on demand those that left.
+        """The accepted masks of the context, oldest first, each with what it helped; on demand those too that
+        have left.
 
         One that is ``over_limit`` is not shown to the network, because newer ones are.
         """

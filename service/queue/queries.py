@@ -41,7 +41,7 @@ from service.tables.columns import UtcDateTime
 WORKABLE = (State.OPEN, State.RETURNED)
 LIVE = (*WORKABLE, State.SUBMITTED)
 
-# How many open annotations are predicted ahead where uncertainty says which one comes next.
+# How many open annotations are predicted ahead at once where uncertainty says which one comes next.
 POOL = 10
 
 
@@ -131,7 +131,8 @@ def ahead(session: Session, label_id: int, count: int, *, user_id: int | None = 
     In order these are of the next ``count``, and of as many that somebody left, and as many that are
     assigned to ``user_id``. By uncertainty they are of a pool: those that would come next, because
     uncertainty falls as the context grows and theirs may be of an older one; and some that have none yet.
-    Without a context all are as uncertain, so then it is the order again.
+    So in time all of them are predicted, once: in a pool that does not grow, the certain ones would stay, and
+    whatever came in would be next. Without a context all are as uncertain, so then it is the order again.
     """
     label = session.get_one(Label, label_id, options=[joinedload(Label.project)], populate_existing=True)
     version = label.context_version if label.project.use_context else 0

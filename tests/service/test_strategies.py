@@ -124,6 +124,31 @@ def test_a_pool_is_predicted_ahead_of_those_unknown_and_those_that_would_come_ne
     assert wanted() == [*unknown, *most_uncertain]
 
 
+def test_all_are_predicted_ahead_once_and_those_that_would_come_next_again(alone: Alone) -> None:
+    label_id = a_project(alone.api, images=3 * POOL).label_id
+    queue = queue_of(alone, label_id)
+    alone.accept(label_id)
+    follow(alone, label_id, "most_uncertain")
+
+    def predicted() -> list[int]:
+        made: list[int] = []
+        while wanted := _ahead(alone, label_id):
+            for each in wanted:
+                alone.predict(Job.PREDICT_FIRST, each, uncertainty=queue.index(each) / 100)
+            made += wanted
+        return made
+
+    assert predicted() == queue[1:]
+    with unit_of_work(alone.sessions) as session:
+        session.get_one(Label, label_id).context_version += 1
+    assert predicted() == queue[-(POOL // 2) :]
+
+
+def _ahead(alone: Alone, label_id: int) -> list[int]:
+    with unit_of_work(alone.sessions) as session:
+        return list(ahead(session, label_id, 2))
+
+
 def test_the_most_uncertain_are_listed_first_page_by_page(alone: Alone) -> None:
     label_id = a_project(alone.api, images=5).label_id
     queue = queue_of(alone, label_id)
