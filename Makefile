@@ -1,5 +1,5 @@
 # Each target does its own set-up, in .venv and web/node_modules; all that is needed is Python 3.11 or newer,
-# Node 20.19 or newer and a shell.
+# Node (20.19 or a later 20, or 22.12 or newer, as Vite wants it) and a shell.
 
 RUN := .venv/bin/python
 PYTHONS := $(PYTHON) python3.11 python3.12 python3.13 python3
@@ -45,8 +45,8 @@ $(PAGE): $(MODULES) $(PAGE_SOURCES)
 	@npm --prefix web run --silent build
 
 $(MODULES): web/package.json web/package-lock.json
-	@node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' 2>/dev/null || \
-	    { echo 'Accrue needs Node 20.19 or newer with npm to build its page (https://nodejs.org).' >&2; exit 1; }
+	@node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 22 || (a == 22 && b >= 12) || (a == 20 && b >= 19) ? 0 : 1)' 2>/dev/null || \
+	    { echo 'Accrue needs Node 20.19 or a later 20, or 22.12 or newer, with npm to build its page (https://nodejs.org).' >&2; exit 1; }
 	@npm --prefix web ci --silent
 	@touch $@
 
