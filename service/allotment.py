@@ -3,9 +3,10 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, insert, select, update
 from sqlalchemy.orm import Session
 
+from service import blobs
 from service.tables import (
     Activity,
     Annotation,
@@ -85,9 +86,7 @@ def forget_first_masks(session: Session, project_id: int) -> None:
         exists().where(trace.annotation_id == Annotation.id) for trace in (Lease, Interaction, Submission)
     )
     afresh = and_(Annotation.label_id.in_(labels), Annotation.state == State.OPEN, *(~each for each in begun))
-    session.execute(
-        delete(Prediction).where(Prediction.annotation_id.in_(select(Annotation.id).where(afresh)))
-    )
+    _forget_predictions(session, select(Annotation.id).where(afresh))
     never = {"first_attempts": 0, "first_failure": None, "first_uncertainty": None}
     session.execute(update(Annotation).where(afresh).values(**never, version=Annotation.version + 1))
 
@@ -105,5 +104,11 @@ def _drop(session: Session, label_id: int, overlap: int) -> None:
     ids = session.scalars(surplus).all()
     for start in range(0, len(ids), 500):
         some = ids[start : start + 500]
-        session.execute(delete(Prediction).where(Prediction.annotation_id.in_(some)))
+        _forget_predictions(session, some)
         session.execute(delete(Annotation).where(Annotation.id.in_(some)))
+
+
+def _forget_predictions(session: Session, annotation_ids: Sequence[int] | Select[int]) -> None:
+    theirs = Prediction.annotation_id.in_(annotation_ids)
+    blobs.note(session, {Prediction.__table__: theirs})
+    session.execute(delete(Prediction).where(theirs))

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from functools import partial
 
-from sqlalchemy import delete
+from sqlalchemy import ColumnElement, and_, delete
 from sqlalchemy.orm import Session
 
 from models.prompts import Prompt, all_inside
+from service import blobs
 from service.annotations import queries
 from service.annotations.steps import Standing
 from service.clock import now
@@ -114,6 +115,7 @@ def save_draft(
 ) -> Draft:
     """Keep what the user has drawn and not yet sent, in the place of what was kept before."""
     _require_inside(annotation, prompts)
+    blobs.note(session, {Draft.__table__: _draft_of(annotation.id, user_id)})
     draft = Draft(
         annotation_id=annotation.id,
         user_id=user_id,
@@ -126,7 +128,16 @@ def save_draft(
 
 
 def forget_draft(session: Session, annotation_id: int, user_id: int) -> None:
-    session.execute(delete(Draft).where(Draft.annotation_id == annotation_id, Draft.user_id == user_id))
+    forget_drafts(session, _draft_of(annotation_id, user_id))
+
+
+def forget_drafts(session: Session, which: ColumnElement[bool]) -> None:
+    blobs.note(session, {Draft.__table__: which})
+    session.execute(delete(Draft).where(which))
+
+
+def _draft_of(annotation_id: int, user_id: int) -> ColumnElement[bool]:
+    return and_(Draft.annotation_id == annotation_id, Draft.user_id == user_id)
 
 
 def flag(annotation: Annotation, reason: str | None) -> None:

@@ -6,7 +6,7 @@ from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from service.annotations import queries
-from service.annotations.actions import add_edit, require_live
+from service.annotations.actions import add_edit, forget_drafts, require_live
 from service.annotations.steps import Standing
 from service.clock import now
 from service.context.actions import add_entry
@@ -175,5 +175,5 @@ def close(session: Session, annotation: Annotation) -> None:
     annotation.version += 1
     annotation.assigned_to = None
     session.execute(delete(Lease).where(Lease.annotation_id == annotation.id))
-    session.execute(delete(Draft).where(Draft.annotation_id == annotation.id))
+    forget_drafts(session, Draft.annotation_id == annotation.id)
     session.flush()

@@ -7,14 +7,19 @@ import pytest
 from sqlalchemy import select
 
 from service import blobs
+from service.allotment import forget_first_masks, set_overlap
 from service.blobs import KEPT_ASIDE, NAMES
 from service.clock import now
 from service.db import reading, unit_of_work
 from service.images import actions
+from service.jobs import Job
+from service.masks import encode_change, to_png
 from service.projects.removal import KEPT, purge
-from service.tables import Leftover
+from service.storage import digest_of
+from service.tables import Annotation, Leftover
 from tests.factories import AProject, a_project, png, told, upload
 from tests.service.conftest import Alone
+from tests.service.hands import disc, take_next
 from tests.service.test_removal import busy, delete
 
 
@@ -128,3 +133,60 @@ def test_bytes_that_are_deleted_while_they_come_again_are_asked_for_once_more(
         answer = upload(alone.api, project.id, {"scan.png": data})
     assert told(answer, 409)["code"] == "file_deleted"
     assert told(upload(alone.api, project.id, {"scan.png": data}), 201)["images"][0]["status"] == "stored"
+
+
+@pytest.mark.parametrize("how", ["replaced", "removed"])
+def test_a_gold_mask_that_is_replaced_or_removed_is_gone(alone: Alone, project: AProject, how: str) -> None:
+    path, mask = f"/labels/{project.label_id}/gold/{project.image_ids[0]}", to_png(disc(20, 20, 5))
+
+    def put(content: bytes) -> None:
+        assert alone.api.put(path, content=content, headers={"Content-Type": "image/png"}).status_code == 204
+
+    put(mask)
+    if how == "replaced":
+        put(to_png(disc(20, 20, 6)))
+    else:
+        assert alone.api.delete(path).status_code == 204
+    gone(alone)
+    assert not alone.storage.exists(digest_of(mask))
+    assert all(alone.storage.exists(digest) for digest in blobs_of(alone))
+
+
+@pytest.mark.parametrize("how", ["replaced", "deleted", "closed"])
+def test_a_draft_that_is_no_more_is_gone(alone: Alone, project: AProject, how: str) -> None:
+    hand, mask = take_next(alone, alone.api, project.label_id), disc(20, 20, 5)
+    path = f"/annotations/{hand.id}/draft"
+
+    def save(body: dict[str, Any]) -> None:
+        told(alone.api.put(path, json=body, headers=hand.lease))
+
+    save({"prompts": [], "mask": encode_change(None, mask)})
+    save({"prompts": [], "mask": encode_change(None, mask)})
+    gone(alone)
+    assert alone.storage.exists(digest_of(to_png(mask)))
+    match how:
+        case "replaced":
+            save({"prompts": [], "mask": encode_change(None, disc(20, 20, 6))})
+        case "deleted":
+            assert alone.api.delete(path, headers=hand.lease).status_code == 204
+        case "closed":
+            hand.post("skip", {"reason": "dark"}, versioned=True)
+    gone(alone)
+    assert not alone.storage.exists(digest_of(to_png(mask)))
+
+
+@pytest.mark.parametrize("how", ["another model", "a smaller overlap"])
+def test_first_masks_that_are_forgotten_are_gone(alone: Alone, project: AProject, how: str) -> None:
+    with unit_of_work(alone.sessions) as session:
+        set_overlap(session, project.id, project.label_id, 2)
+    with reading(alone.sessions) as session:
+        (second,) = session.scalars(select(Annotation.id).where(Annotation.replica == 1))
+    prediction = alone.predict(Job.PREDICT_FIRST, second)
+    assert prediction is not None and alone.storage.exists(prediction.mask_digest)
+    with unit_of_work(alone.sessions) as session:
+        if how == "another model":
+            forget_first_masks(session, project.id)
+        else:
+            set_overlap(session, project.id, project.label_id, 1)
+    gone(alone)
+    assert not alone.storage.exists(prediction.mask_digest)
