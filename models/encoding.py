@@ -20,7 +20,7 @@ from models.prompts import Box, Click, Prompt, Scribble
 SIDE = 128
 CLICK_RADIUS = 2.5  # square pixels: a disc, because a single pixel is lost in the first stride
 MIN_STROKE_RADIUS = 1.0
-SEGMENTS = 32  # of a stroke painted at once: a stroke may have thousands
+AT_ONCE = 2**15  # pixels times segments of a stroke that are painted at once: a stroke may have thousands
 BOX, POSITIVE, NEGATIVE = 0, 1, 2  # channels of encoded prompts
 # Of the pixels at either end, a thousandth may lie no further from the others than a quarter of their range.
 FEW, BEYOND = 0.001, 0.25
@@ -171,9 +171,7 @@ def encode_prompts(prompts: Sequence[Prompt], frame: Frame, *, pen: float = 1.0)
                 _paint_stroke(sheet, frame.square_points([(x, y)]), pen * CLICK_RADIUS, prompt.positive)
             case Scribble(points=points, width=width):
                 radius = max(MIN_STROKE_RADIUS, pen * width * min(frame.scale) / 2)
-                line = frame.square_points(points)
-                for first in range(0, max(1, len(line) - 1), SEGMENTS):
-                    _paint_stroke(sheet, line[first : first + SEGMENTS + 1], radius, prompt.positive)
+                _paint_stroke(sheet, frame.square_points(points), radius, prompt.positive)
             case _:
                 assert_never(prompt)
     return channels
@@ -200,18 +198,44 @@ def _paint_stroke(sheet: Floats, line: Floats, radius: float, positive: bool) ->
     low = np.floor(line.min(axis=0) - radius - 1).clip(0, ends - 1).astype(int)
     high = np.ceil(line.max(axis=0) + radius + 1).clip(1, ends).astype(int)
     (left, top), (right, bottom) = low, np.maximum(high, low + 1)
-    x = np.arange(left, right, dtype=np.float32) + 0.5
-    y = np.arange(top, bottom, dtype=np.float32) + 0.5
-    pixels = np.stack(np.meshgrid(x, y), axis=-1)[None]  # (1, rows, columns, 2)
-    start, along = line[:-1], np.diff(line, axis=0)
-    if len(line) == 1:
-        start, along = line, np.zeros_like(line)
-    start, along = start[:, None, None], along[:, None, None]  # (segments, 1, 1, 2)
-    length = np.maximum((along**2).sum(-1), 1e-12)
-    t = (((pixels - start) * along).sum(-1) / length).clip(0, 1)
-    distance = np.sqrt(((pixels - start - t[..., None] * along) ** 2).sum(-1).min(axis=0))
-    ink = (radius + 0.5 - distance).clip(0, 1)
+    ink = np.zeros((bottom - top, right - left), dtype=np.float32)
+    line = line.repeat(2, axis=0) if len(line) == 1 else line
+    _lay_ink(ink, left, top, np.hstack([line[:-1], np.diff(line, axis=0)]), radius)
     own, other = (POSITIVE, NEGATIVE) if positive else (NEGATIVE, POSITIVE)
     window = (slice(top, bottom), slice(left, right))
     sheet[own][window] = np.maximum(sheet[own][window], ink)
     sheet[other][window] = np.minimum(sheet[other][window], 1 - ink)
+
+
+def _lay_ink(ink: Floats, left: int, top: int, segments: Floats, radius: float) -> None:
+    """The ink (rows, columns) that the pen leaves right of ``left`` and below ``top``, none being there.
+
+    Where there is much to do it is done by halves: few segments reach each, or one covers all of it.
+    """
+    rows, columns = ink.shape
+    if len(segments) * ink.size <= AT_ONCE or ink.size == 1:
+        x = np.arange(left + 0.5, left + columns, dtype=np.float32)
+        y = np.arange(top + 0.5, top + rows, dtype=np.float32)
+        ink[:] = (radius + 0.5 - _distances(x, y, segments).min(axis=0)).clip(0, 1)
+        return
+    x, y = np.array([[left + columns / 2], [top + rows / 2]], dtype=np.float32)
+    far, corner = _distances(x, y, segments)[:, 0, 0], np.hypot(rows, columns) / 2
+    near = segments[far < radius + 1 + corner]
+    if far.min() < radius - 1 - corner:
+        ink[:] = 1
+    elif len(near) and rows > columns:
+        half = rows // 2
+        _lay_ink(ink[:half], left, top, near, radius)
+        _lay_ink(ink[half:], left, top + half, near, radius)
+    elif len(near):
+        half = columns // 2
+        _lay_ink(ink[:, :half], left, top, near, radius)
+        _lay_ink(ink[:, half:], left + half, top, near, radius)
+
+
+def _distances(x: Floats, y: Floats, segments: Floats) -> Floats:
+    """From all points at ``x`` and ``y`` to segments (N, 4), each a start and a way: (N, rows, columns)."""
+    x0, y0, dx, dy = segments.T[:, :, None, None]
+    x, y = x - x0, y[:, None] - y0
+    t = ((x * dx + y * dy) / np.maximum(dx**2 + dy**2, 1e-12)).clip(0, 1)
+    return np.asarray(np.sqrt((x - t * dx) ** 2 + (y - t * dy) ** 2))

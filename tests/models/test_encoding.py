@@ -1,5 +1,6 @@
 """Images, masks and prompts into the model square and back."""
 
+import time
 import tracemalloc
 
 import numpy as np
@@ -177,3 +178,28 @@ def test_a_stroke_of_thousands_of_points_takes_little_and_is_the_ink_of_its_part
     assert most < 50_000_000
     parts = [Scribble(points[i : i + 2], 3) for i in range(len(points) - 1)]
     np.testing.assert_array_equal(whole, encode_prompts(parts, Frame(SIDE, SIDE)))
+
+
+strokes = st.lists(st.tuples(st.floats(0, 40), st.floats(0, 30)), min_size=1, max_size=60)
+
+
+@given(points=strokes, width=st.floats(0.1, 60), side=st.integers(20, 300))
+def test_ink_is_what_the_nearest_part_of_a_stroke_leaves(
+    points: list[tuple[float, float]], width: float, side: int
+) -> None:
+    frame = Frame(30, 40, side=side)
+    radius = max(1.0, width * frame.scale[0] / 2)
+    line = frame.square_points(points)
+    start, way = line[:, None, None], np.diff(line, axis=0, append=line[-1:])[:, None, None]
+    pixels = np.stack(np.meshgrid(*2 * [np.arange(side) + 0.5]), axis=-1)
+    share = ((pixels - start) * way).sum(-1) / np.maximum((way**2).sum(-1), 1e-12)
+    distances = np.linalg.norm(pixels - start - share.clip(0, 1)[..., None] * way, axis=-1)
+    ink = encode_prompts([Scribble(points, width)], frame)[POSITIVE]
+    np.testing.assert_allclose(ink, (radius + 0.5 - distances.min(axis=0)).clip(0, 1), atol=1e-3)
+
+
+def test_thousands_of_points_all_over_an_image_are_painted_at_once() -> None:
+    points = np.random.default_rng(0).uniform(0, 512, size=(10_000, 2)).tolist()
+    began = time.process_time()
+    encode_prompts([Scribble(points, 3)], Frame(512, 512))
+    assert time.process_time() - began < 2, "seconds, of which each part of it with each pixel takes many"
