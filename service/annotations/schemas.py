@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from models.prompts import Box, Prompt, Scribble
+from models.prompts import Box, Prompt, Scribble, anchor_points
 from service.tables import State
 
 MOST_PROMPTS = 100
-MOST_POINTS = 10_000
+MOST_POINTS, MOST_POINTS_TOGETHER = 10_000, 20_000  # of one scribble, and of all that is sent at once
 WIDEST = 10_000.0
 MOST_BITS = 16 * 1024 * 1024
 
@@ -28,11 +28,19 @@ def _drawable(prompt: Prompt) -> Prompt:
     return prompt
 
 
+def _painted_soon(prompts: list[Prompt]) -> list[Prompt]:
+    """The prompts, if the worker that paints them has time for others as well."""
+    if sum(len(anchor_points(prompt)) for prompt in prompts) > MOST_POINTS_TOGETHER:
+        raise ValueError(f"prompts that are sent together have at most {MOST_POINTS_TOGETHER} points")
+    return prompts
+
+
 DrawnPrompt = Annotated[Prompt, Field(discriminator="kind"), AfterValidator(_drawable)]
+DrawnPrompts = Annotated[list[DrawnPrompt], Field(max_length=MOST_PROMPTS), AfterValidator(_painted_soon)]
 
 
 class NewInteraction(BaseModel):
-    prompts: list[DrawnPrompt] = Field(min_length=1, max_length=MOST_PROMPTS)
+    prompts: DrawnPrompts = Field(min_length=1)
 
 
 Reason = Annotated[
@@ -86,7 +94,7 @@ NewEdit = Annotated[Paint | FillHoles | KeepLargest | Smooth, Field(discriminato
 class DraftIn(BaseModel):
     """What is drawn and not yet sent: prompts that are held back, and a mask painted by hand."""
 
-    prompts: list[DrawnPrompt] = Field(default=[], max_length=MOST_PROMPTS)
+    prompts: DrawnPrompts = []
     mask: MaskChange | None = None
 
 

@@ -120,6 +120,15 @@ def test_no_prompts_are_no_interaction(api: httpx.Client) -> None:
     assert told(answer, 422)["code"] == "invalid"
 
 
+def test_very_long_scribbles_are_taken_but_not_any_number_of_them_at_once(api: httpx.Client) -> None:
+    opened = open_next(api, a_project(api, images=1).label_id)
+    long = {"kind": "scribble", "points": [[1, 1], [60, 40]] * 5000, "width": 2}
+    told(draw(api, opened, long, long), 202)
+    refused = told(draw(api, opened, long, long, CLICK), 422)
+    assert refused["code"] == "invalid" and "at most 20000 points" in str(refused)
+    assert len(told(api.get(f"/annotations/{opened.id}"))["interactions"]) == 1
+
+
 def test_submitting_accepts_the_mask_that_was_seen(api: httpx.Client) -> None:
     opened = open_next(api, a_project(api, images=1).label_id, wait=True)
     seen = told(draw(api, opened, wait=True), 201)
