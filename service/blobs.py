@@ -8,7 +8,18 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, delete, null, select, union, update
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    FromClause,
+    Select,
+    delete,
+    func,
+    null,
+    select,
+    union,
+    update,
+)
 from sqlalchemy.orm import InstrumentedAttribute, Session, sessionmaker
 
 from service.clock import now
@@ -24,6 +35,7 @@ from service.tables import (
     Leftover,
     Prediction,
     Source,
+    State,
     Submission,
 )
 
@@ -40,11 +52,20 @@ BLOBS: tuple[InstrumentedAttribute[Any], ...] = (
     ContextEntry.mask_digest,
 )
 NAMES = (*BLOBS, Prediction.state_digest)
+# What the network remembers of an annotation is read by its next step alone; where none is to come it names
+# nothing. If one comes nevertheless, later than a day, it is made without.
+_STATES = (
+    select(Prediction.state_digest)
+    .join(Annotation, Annotation.id == Prediction.annotation_id)
+    .where(Annotation.state.not_in((State.ACCEPTED, State.SKIPPED)))
+)
 
 # Longer than anybody takes from putting a blob to committing the row that names it.
 KEPT_ASIDE = timedelta(days=1)
 # How many at once: they are locked meanwhile, and a bucket takes a moment for each.
 BATCH = 50
+# Fewer are let gather for so long, as it takes a look at all rows: a fifth of a second for 100,000 images.
+GATHERED = timedelta(minutes=10)
 
 
 def note(session: Session, going: Mapping[FromClause, ColumnElement[bool]]) -> None:
@@ -57,7 +78,17 @@ def note(session: Session, going: Mapping[FromClause, ColumnElement[bool]]) -> N
         for column in (each.property.columns[0] for each in NAMES)
         if column.table in going
     ]
-    digests = union(*named).subquery()
+    _note(session, union(*named))
+
+
+def note_states(session: Session, annotation_id: int) -> None:
+    """Note what the network remembers of an annotation that has come to its end."""
+    theirs = Prediction.annotation_id == annotation_id
+    _note(session, select(Prediction.state_digest.label("digest")).where(theirs).distinct())
+
+
+def _note(session: Session, named: Select[Any] | CompoundSelect[Any]) -> None:
+    digests = named.subquery()
     noted = select(digests.c.digest, null()).where(digests.c.digest.is_not(None)).order_by(digests.c.digest)
     session.execute(
         insert_into(session, Leftover)
@@ -81,6 +112,9 @@ def clear(
     moment = moment or now()
     with unit_of_work(sessions) as session:
         noted, done = _next(session, Leftover.set_aside_at.is_(None)), list[str]()
+        latest = session.scalar(select(func.max(Leftover.set_aside_at)))
+        if len(noted) < BATCH and latest is not None and latest > moment - GATHERED:
+            noted = []
         named = _named(session, noted)
         for digest in takewhile(lambda _: not people_wait(), noted):
             if digest not in named:
@@ -109,7 +143,8 @@ def _named(session: Session, digests: Collection[str]) -> set[str]:
     """Which of these a row names."""
     if not digests:
         return set()
-    return set(session.scalars(union(*(select(column).where(column.in_(digests)) for column in NAMES))))
+    blobs = (select(column).where(column.in_(digests)) for column in BLOBS)
+    return set(session.scalars(union(*blobs, _STATES.where(Prediction.state_digest.in_(digests)))))
 
 
 def _of(digests: Collection[str]) -> Any:

@@ -74,9 +74,10 @@ def _predict(
         raise
     with unit_of_work(bench.sessions) as session:
         recorded = record_prediction(session, work, outcome, events=bench.events)
-    # Whoever waits has been told. A state that is lost costs the next step its warm start, no more.
-    bench.storage.put(state, durable=False)
-    bench.storage.keep(outcome.mask_digest)
+    if recorded:
+        # Whoever waits has been told. A state that is lost costs the next step its warm start, no more.
+        bench.storage.put(state, durable=False)
+        bench.storage.keep(outcome.mask_digest)
     logger.info(
         "prediction.%s annotation=%d n=%d context=%d network_ms=%.1f",
         "recorded" if recorded else "late",

@@ -5,6 +5,7 @@ from functools import partial
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
+from service import blobs
 from service.annotations import queries
 from service.annotations.actions import add_edit, forget_drafts, require_live
 from service.annotations.steps import Standing
@@ -14,7 +15,7 @@ from service.db import on_commit
 from service.errors import Invalid, NotOpen, PredictionMissing
 from service.jobs import Job, Jobs
 from service.metrics.actions import measure
-from service.queue.queries import WORKABLE, ahead
+from service.queue.queries import LIVE, WORKABLE, ahead
 from service.tables import IMPORT, Annotation, Draft, Lease, Origin, Prediction, State, Submission
 
 
@@ -72,6 +73,7 @@ def accept_imported(session: Session, annotation: Annotation, user_id: int, mask
     annotation.mask_digest = mask_digest
     annotation.submitted_at = annotation.accepted_at = now()
     annotation.submitted_by = annotation.accepted_by = user_id
+    blobs.note_states(session, annotation.id)
     session.add(
         Submission(
             annotation_id=annotation.id,
@@ -170,10 +172,12 @@ def is_reviewed(session: Session, annotation: Annotation, submission: Submission
 
 def close(session: Session, annotation: Annotation) -> None:
     """End the lease on an annotation, what had been drawn and not sent, and the assignment, which was to do
-    this; its version rises.
+    this; its version rises. Unless more is to come, what the network remembers of it goes.
     """
     annotation.version += 1
     annotation.assigned_to = None
     session.execute(delete(Lease).where(Lease.annotation_id == annotation.id))
     forget_drafts(session, Draft.annotation_id == annotation.id)
+    if annotation.state not in LIVE:
+        blobs.note_states(session, annotation.id)
     session.flush()

@@ -4,11 +4,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from service import blobs
 from service.allotment import forget_first_masks, set_overlap
-from service.blobs import KEPT_ASIDE, NAMES
+from service.blobs import GATHERED, KEPT_ASIDE, NAMES
 from service.clock import now
 from service.db import reading, unit_of_work
 from service.images import actions
@@ -16,7 +16,7 @@ from service.jobs import Job
 from service.masks import encode_change, to_png
 from service.projects.removal import KEPT, purge
 from service.storage import digest_of
-from service.tables import Annotation, Leftover
+from service.tables import Annotation, Leftover, Prediction
 from tests.factories import AProject, a_project, png, told, upload
 from tests.service.conftest import Alone
 from tests.service.hands import disc, take_next
@@ -43,10 +43,10 @@ def gone(alone: Alone) -> None:
     """All that is to be deleted is deleted."""
     with reading(alone.sessions) as session:
         rounds = 2 + 2 * (session.query(Leftover).count() // blobs.BATCH)
+    for n in range(rounds):
+        later(alone, n * GATHERED)
     for _ in range(rounds):
-        later(alone, timedelta())
-    for _ in range(rounds):
-        later(alone, KEPT_ASIDE + timedelta(minutes=1))
+        later(alone, KEPT_ASIDE + 2 * rounds * GATHERED)
 
 
 def test_its_bytes_are_gone_a_day_after_and_not_before(alone: Alone) -> None:
@@ -190,3 +190,72 @@ def test_first_masks_that_are_forgotten_are_gone(alone: Alone, project: AProject
             set_overlap(session, project.id, project.label_id, 1)
     gone(alone)
     assert not alone.storage.exists(prediction.mask_digest)
+
+
+def test_few_are_let_gather_and_many_are_not(alone: Alone, project: AProject) -> None:
+    def note(*digests: str) -> None:
+        with unit_of_work(alone.sessions) as session:
+            session.add_all(Leftover(digest=digest) for digest in digests)
+
+    def waiting() -> int:
+        with reading(alone.sessions) as session:
+            return session.query(Leftover).filter(Leftover.set_aside_at.is_(None)).count()
+
+    note("0" * 64)
+    later(alone, timedelta())
+    assert waiting() == 0
+    note("1" * 64)
+    later(alone, timedelta(minutes=1))
+    assert waiting() == 1
+    later(alone, GATHERED + timedelta(minutes=1))
+    assert waiting() == 0
+    note(*(f"{n:064}" for n in range(2, 2 + blobs.BATCH)))
+    later(alone, GATHERED + timedelta(minutes=1))
+    assert waiting() == 0
+
+
+def remember(alone: Alone, what: bytes, *annotation_ids: int) -> str:
+    """Have the network remember the same of several annotations; the digest of that."""
+    digest = alone.storage.put(what)
+    of_all = update(Prediction).where(Prediction.annotation_id.in_(annotation_ids))
+    with unit_of_work(alone.sessions) as session:
+        session.execute(of_all.values(state_digest=digest))
+    return digest
+
+
+@pytest.mark.parametrize("how", ["accepted", "skipped"])
+def test_what_the_network_remembers_goes_once_no_step_is_to_come(alone: Alone, how: str) -> None:
+    hand = take_next(alone, alone.api, a_project(alone.api, images=2).label_id)
+    with reading(alone.sessions) as session:
+        (open_still,) = session.scalars(select(Annotation.id).where(Annotation.id != hand.id))
+    alone.predict(Job.PREDICT_FIRST, open_still)
+    own, others = remember(alone, b"own", hand.id), remember(alone, b"others", open_still)
+    if how == "accepted":
+        hand.submit()
+    else:
+        hand.skip()
+    later(alone, timedelta())
+    later(alone, KEPT_ASIDE - timedelta(minutes=1))
+    assert alone.storage.exists(own)
+    gone(alone)
+    assert (alone.storage.exists(own), alone.storage.exists(others)) == (False, True)
+    assert all(alone.storage.exists(digest) for digest in blobs_of(alone) - {own})
+
+
+def test_what_it_remembers_stays_for_another_and_for_whoever_gets_it_back(alone: Alone) -> None:
+    label_id = a_project(alone.api, images=2).label_id
+    withdrawn = take_next(alone, alone.api, label_id)
+    own = remember(alone, b"own", withdrawn.id)
+    withdrawn.submit()
+    later(alone, timedelta())
+    withdrawn.post("withdraw", {"reason": "too small"}, versioned=True)
+    gone(alone)
+    assert alone.storage.exists(own)
+    first = take_next(alone, alone.api, label_id)
+    with unit_of_work(alone.sessions) as session:
+        (second,) = session.scalars(select(Annotation.id).where(Annotation.id != first.id))
+    alone.predict(Job.PREDICT_FIRST, second)
+    shared = remember(alone, b"shared", first.id, second)
+    first.submit()
+    gone(alone)
+    assert alone.storage.exists(shared)

@@ -12,7 +12,7 @@ from service.db import unit_of_work
 from service.images.deletion import delete_source
 from service.tables import Annotation, ContextEntry, Image, Label
 from tests.workers.conftest import Workplace
-from workers.inputs import IMAGES_KEPT, Recent, pack_state, unpack_state
+from workers.inputs import IMAGES_KEPT, NO_WINDOW, STATE_HEADER, Recent, pack_state, unpack_state
 from workers.predict import predict_first, predict_interaction
 
 
@@ -223,3 +223,13 @@ def test_a_state_comes_back_from_its_bytes_with_its_close_up(window: Window | No
     for broken in (b"", pack_state(State(logits, 3, window))[:-1]):
         with pytest.raises(ValueError, match=r"state|reshape"):
             unpack_state(broken)
+
+
+def test_a_state_takes_few_bytes_and_one_of_before_it_was_packed_is_read() -> None:
+    y, x = np.mgrid[:128, :128]
+    logits = np.clip(20 - np.hypot(y - 60, x - 70), -30, 30)[None].astype(np.float16)
+    packed = pack_state(State(logits, 3, None))
+    assert len(packed) < logits.size / 2
+    plain = np.rint(logits * 4).astype(np.int8).tobytes()
+    of_before = STATE_HEADER.pack(3, *logits.shape, *NO_WINDOW) + plain
+    np.testing.assert_array_equal(unpack_state(packed).logits, unpack_state(of_before).logits)

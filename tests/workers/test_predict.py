@@ -1,6 +1,7 @@
 """The tasks that predict, as plain functions over real rows and a fake network."""
 
 import errno
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from service.masks import from_png
 from service.tables import Annotation, Interaction, State
 from tests.workers.conftest import Workplace
 from workers.inputs import unpack_state
-from workers.predict import predict_first, predict_interaction
+from workers.predict import compute, predict_first, predict_interaction
 
 
 def test_an_interaction_gets_a_prediction_and_whoever_waits_is_told(place: Workplace) -> None:
@@ -92,6 +93,23 @@ def test_a_stored_state_is_read_back_as_it_was(place: Workplace) -> None:
     stored = place.bench.storage.get(place.predictions(annotation)[0].state_digest)
     state = unpack_state(stored)
     assert state.prompts == 1 and state.logits.shape == (1, 4, 4) and np.all(state.logits == 1)
+
+
+def test_what_comes_too_late_leaves_no_state(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    annotation = place.annotation()
+    interaction, blobs = place.interaction(annotation), place.bench.storage._blobs  # type: ignore[attr-defined]
+
+    def superseded(*given: Any) -> Any:
+        made = compute(*given)
+        place.interaction(annotation)
+        return made
+
+    monkeypatch.setattr("workers.predict.compute", superseded)
+    before = set(blobs)
+    predict_interaction(place.bench, interaction)
+    assert place.predictions(annotation) == []
+    (mask,) = set(blobs) - before
+    assert from_png(blobs[mask]).shape == (48, 64)
 
 
 def test_work_that_always_fails_is_given_up_and_whoever_waits_is_told(place: Workplace) -> None:
