@@ -26,7 +26,9 @@ def counts_of(mask: Mask) -> Counts:
 
 def mask_of(counts: Counts, height: int, width: int) -> Mask:
     """The (height, width) mask of run lengths; ValueError when they are of another size."""
-    if (counts < 0).any() or counts.sum() != height * width:
+    area = height * width
+    # Each by itself first: the sum of huge ones can overflow into the right one.
+    if ((counts < 0) | (counts > area)).any() or counts.sum() != area:
         raise ValueError(f"the run lengths are not of {width} x {height} pixels")
     ones = np.arange(counts.size) % 2 == 1
     return np.repeat(ones, counts).reshape((height, width), order="F")

@@ -80,6 +80,9 @@ def _mask(annotation: dict[str, Any], image: Annotated) -> Mask:
     if list(segmentation["size"]) != [image.height, image.width]:
         raise ImageDamaged("The run lengths are of another size than their image.")
     counts = segmentation["counts"]
+    # In either form a run takes an item or more, and those of no pixels are rare.
+    if len(counts) > 2 * (image.height * image.width + 1):
+        raise ImageDamaged("The run lengths are more than their image has pixels.")
     lengths = from_text(counts) if isinstance(counts, str) else np.asarray(counts, dtype=np.int64)
     return mask_of(lengths, image.height, image.width)
 

@@ -97,6 +97,27 @@ def test_what_is_no_coco_is_refused(alone: Alone, data: bytes, code: str) -> Non
 BROKEN_ONES: dict[str, tuple[str, Any, str]] = {
     "a polygon of two corners": ("disc", [[1, 2, 3, 4]], "image_damaged"),
     "bad run lengths": ("disc", {"size": [HEIGHT, WIDTH], "counts": "~~~"}, "image_damaged"),
+    "run lengths that add up by overflow": (
+        "disc",
+        {"size": [HEIGHT, WIDTH], "counts": [2**62] * 4 + [HEIGHT * WIDTH]},
+        "image_damaged",
+    ),
+    "run lengths of more than 32 bits": (
+        "disc",
+        {"size": [HEIGHT, WIDTH], "counts": to_text(np.array([2**33] * 4))},
+        "image_damaged",
+    ),
+    "run lengths without number": ("disc", {"size": [HEIGHT, WIDTH], "counts": [1e30]}, "image_damaged"),
+    "more run lengths than pixels": (
+        "disc",
+        {"size": [HEIGHT, WIDTH], "counts": [0] * 7000 + [HEIGHT * WIDTH]},
+        "image_damaged",
+    ),
+    "a text of more run lengths than pixels": (
+        "disc",
+        {"size": [HEIGHT, WIDTH], "counts": "0" * 7000 + to_text(np.array([HEIGHT * WIDTH]))},
+        "image_damaged",
+    ),
     "a box alone": ("disc", {"segmentation": [], "bbox": [4, 4, 9, 9]}, "image_damaged"),
     "an area alone": ("disc", {"segmentation": [], "area": 81, "bbox": []}, "image_damaged"),
     "no segmentation": ("disc", {"bbox": [4, 4, 9, 9], "area": 81}, "image_damaged"),

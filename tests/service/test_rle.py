@@ -53,3 +53,11 @@ def test_what_is_no_run_lengths_is_refused(text: str) -> None:
 def test_run_lengths_of_another_size_are_refused() -> None:
     with pytest.raises(ValueError, match="not of 4 x 3 pixels"):
         mask_of(np.array([5, 2]), 3, 4)
+
+
+@pytest.mark.parametrize("huge", [[2**62] * 4 + [4096], [2**63 - 1, 2**63 - 1, 4098], [4097, -1]])
+def test_run_lengths_that_add_up_by_overflow_are_refused(huge: list[int]) -> None:
+    counts = np.array(huge)
+    assert counts.sum() == 64 * 64
+    with pytest.raises(ValueError, match="not of 64 x 64 pixels"):
+        mask_of(counts, 64, 64)
