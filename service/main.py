@@ -27,7 +27,7 @@ from service.imports import routes as imports
 from service.jobs import PULSE_KEY, CeleryJobs, Jobs
 from service.metrics import routes as metrics
 from service.middleware import BodyLimit, SafeHeaders
-from service.page import Page
+from service.page import Page, build
 from service.projects import routes as projects
 from service.queue import routes as queue
 from service.review import routes as review
@@ -139,6 +139,6 @@ def assemble(
     app.router.routes.append(Page())
     errors.install(app)
     app.add_middleware(BodyLimit, largest_upload=largest_upload)
-    app.add_middleware(SafeHeaders)
+    app.add_middleware(SafeHeaders, build=build)
     app.add_middleware(telemetry.RequestTimes, requests=measured.requests)
     return app

@@ -1,7 +1,7 @@
 """What goes for every request and answer, whatever the route: body limits, safe headers."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -24,15 +24,19 @@ SAFE_HEADERS: Mapping[str, str] = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "private, no-cache",
-    HEADER: VERSION,  # a page that is open while the service is upgraded learns of it
 }
 
 
 class SafeHeaders:
-    """Puts ``SAFE_HEADERS`` on every answer that does not say otherwise."""
+    """Puts ``SAFE_HEADERS`` on every answer that does not say otherwise, and which version answers.
 
-    def __init__(self, app: ASGIApp) -> None:
+    The ``build`` of the page that is served follows it, as in 0.1.0+9f86d081, so that a page that is open
+    while the service is upgraded learns of it.
+    """
+
+    def __init__(self, app: ASGIApp, build: Callable[[], str | None]) -> None:
         self._app = app
+        self._build = build
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_safely(message: Message) -> None:
@@ -40,6 +44,8 @@ class SafeHeaders:
                 headers = MutableHeaders(scope=message)
                 for name, value in SAFE_HEADERS.items():
                     headers.setdefault(name, value)
+                build = self._build()
+                headers[HEADER] = f"{VERSION}+{build}" if build else VERSION
             await send(message)
 
         await self._app(scope, receive, send_safely)

@@ -1,6 +1,7 @@
 """The web page as Vite built it: files that never change under their names, and one page at every address."""
 
 import re
+from functools import lru_cache
 from pathlib import Path
 
 from fastapi.staticfiles import StaticFiles
@@ -15,7 +16,24 @@ BUILT = Path(__file__).parent.parent / "web" / "dist"
 INDEX = "index.html"
 # Their names change with their content.
 UNCHANGING = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
+# What web/vite.config.ts puts into the page.
+BUILD = re.compile(r'<meta name="build" content="(\w+)">')
 NOT_AT_ALL = re.compile(r"\s*q\s*=\s*0(\.0*)?\s*")
+
+
+def build(folder: Path = BUILT) -> str | None:
+    """Which build of the page is served now, as it says itself; None when there is none."""
+    index = folder / INDEX
+    try:
+        return _build_in(index, index.stat().st_mtime_ns)
+    except FileNotFoundError:
+        return None
+
+
+@lru_cache
+def _build_in(index: Path, _written: int) -> str | None:
+    found = BUILD.search(index.read_text())
+    return found[1] if found else None
 
 
 class Page(Mount):

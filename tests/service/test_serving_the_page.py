@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -11,7 +12,8 @@ from fastapi.testclient import TestClient
 
 from service import errors
 from service.middleware import SafeHeaders
-from service.page import Page
+from service.page import Page, build
+from service.version import HEADER, VERSION
 
 INDEX = "<!doctype html><title>Accrue</title>"
 SCRIPT = "export {}\n" * 100
@@ -27,7 +29,7 @@ def client_of(folder: Path) -> TestClient:
     app.add_api_route("/api/me", me)
     app.router.routes.append(Page(folder))
     errors.install(app)
-    app.add_middleware(SafeHeaders)
+    app.add_middleware(SafeHeaders, build=partial(build, folder))
     return TestClient(app)
 
 
@@ -51,6 +53,20 @@ def test_every_address_is_the_page_and_asked_for_again_each_time(browser: httpx.
     assert "'unsafe-inline'" not in answer.headers["content-security-policy"]
     again = browser.get(address, headers={"If-None-Match": answer.headers["etag"]})
     assert again.status_code == 304
+
+
+def test_every_answer_names_the_build_of_the_page_that_is_served_now(tmp_path: Path) -> None:
+    with client_of(tmp_path) as client:
+
+        def told() -> str:
+            return client.get("/api/me").headers[HEADER]
+
+        assert told() == VERSION  # no page is built
+        for name in ("9f86d081", "2c26b46b"):
+            (tmp_path / "written").write_text(f'<meta name="build" content="{name}">')
+            (tmp_path / "written").rename(tmp_path / "index.html")
+            assert told() == f"{VERSION}+{name}"
+            assert client.get("/").headers[HEADER] == told()
 
 
 def test_what_never_changes_under_its_name_is_kept(browser: httpx.Client) -> None:

@@ -13,7 +13,7 @@ def test_an_open_page_says_that_the_service_has_been_upgraded(page: Page, api: h
 
     def upgraded(route: Route) -> None:
         answer = route.fetch()
-        route.fulfill(response=answer, headers={**answer.headers, "accrue-version": "99.0.0"})
+        route.fulfill(response=answer, headers={**answer.headers, "accrue-version": "0.1.0+another"})
 
     page.goto(f"/projects/{project.id}/images")
     expect(page.get_by_text("0.png").first).to_be_visible()

@@ -2,7 +2,7 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { api, away, onSignedOut, outdated, Problem, steadyFetch, tagged, told } from "../src/api/client";
 
 type Answer = { status: number; body?: unknown; headers?: Record<string, string>; after?: Promise<void> };
@@ -33,6 +33,7 @@ beforeEach(async () => {
 
 afterEach(() => {
   onSignedOut(async () => false);
+  vi.unstubAllGlobals();
   server.closeAllConnections();
   server.close();
 });
@@ -52,9 +53,18 @@ describe("the client", () => {
     expect(seen[1]?.body).toBe(seen[0]?.body);
   });
 
-  test("notices that the service under it has been exchanged", async () => {
+  test("sends a change with a key as well, so that its repetition is not a conflict with itself", async () => {
+    answers = [{ status: 503 }, { status: 200, body: { id: 4 } }];
+    const params = { path: { project_id: 4 }, header: { "If-Match": '"7"' } };
+    await told(api.PATCH("/api/projects/{project_id}", { ...here(), params, body: { name: "discs" } }));
+    expect(seen[0]?.key).toMatch(/^[0-9a-f]{32}$/);
+    expect(seen[1]?.key).toBe(seen[0]?.key);
+  });
+
+  test("notices that the service has another page by now", async () => {
     const says = (version: string) => ({ status: 200, headers: { "Accrue-Version": version } });
-    answers = [says("1.0.0"), says("1.0.0"), { status: 200 }, says("1.0.1"), says("1.0.0")];
+    vi.stubGlobal("document", { querySelector: () => ({ content: "b1" }) });
+    answers = [says("1.0.0+b1"), says("1.0.0"), { status: 200 }, says("1.0.0+b2"), says("1.0.0+b1")];
     for (const expected of [false, false, false, true, true]) {
       await told(api.GET("/api/me", here()));
       expect(outdated.value).toBe(expected);

@@ -31,15 +31,15 @@ export function unreachable(): Problem {
 /** Whether the service cannot be reached at the moment; requests are being repeated. */
 export const away = signal(false);
 
-let version: string | null = null;
-
-/** Whether the service is another version by now than the one this page came from. */
+/** Whether the service has another page by now than this one. */
 export const outdated = signal(false);
 
+/** Compares the build that an answer names, behind the version of the service, with that of the document. */
 function heard(answer: Response): void {
-  const told = answer.headers.get("Accrue-Version");
-  version ??= told;
-  if (told !== null && told !== version) outdated.value = true;
+  const [, served] = answer.headers.get("Accrue-Version")?.split("+") ?? [];
+  if (served === undefined) return;
+  const own = document.querySelector<HTMLMetaElement>('meta[name="build"]'); // none while Vite serves it
+  if (own !== null && own.content !== served) outdated.value = true;
 }
 
 /** Waits between the attempts to reach a service that is away, in milliseconds. */
@@ -64,7 +64,7 @@ async function signedInSince(before: number): Promise<boolean> {
   return signedIn;
 }
 
-/** A new key for a POST, so that a repeated one has one effect. Works without a secure context, too. */
+/** A new key for a request, so that a repeated one has one effect. Works without a secure context, too. */
 export function newKey(): string {
   return [...crypto.getRandomValues(new Uint8Array(16))]
     .map((byte) => byte.toString(16).padStart(2, "0"))
@@ -110,7 +110,7 @@ export async function steadyFetch(
 
 const keyed: Middleware = {
   onRequest({ request }) {
-    if (request.method === "POST" && !request.headers.has("Idempotency-Key")) {
+    if (request.method !== "GET" && !request.headers.has("Idempotency-Key")) {
       request.headers.set("Idempotency-Key", newKey());
     }
     return request;
