@@ -66,7 +66,8 @@ def last_words(log: Path) -> str:
 
 
 class Kept:
-    """A child that is started again whenever it ends or ``hangs``, with growing pauses, until ``stop``.
+    """A child that is started again whenever it ends, ``hangs`` or cannot be started, with growing pauses,
+    until ``stop``.
 
     ``ended`` counts how often it did.
     """
@@ -103,18 +104,21 @@ class Kept:
         pause = FIRST_PAUSE
         while not self._stopping.is_set():
             began = time.monotonic()
-            self._child = child = self._start()
-            code = self._wait(child)
-            self._child = None
-            if code is None:
-                stop(child)
-                return
+            try:
+                self._child = child = self._start()
+            except OSError as error:  # no file, process or memory is left for it now
+                how = f"before its start ({error})"
+            else:
+                code = self._wait(child)
+                self._child = None
+                if code is None:
+                    stop(child)
+                    return
+                how = f"code={code}"
             self.ended += 1
             if time.monotonic() - began > LONG_LIFE:
                 pause = FIRST_PAUSE
-            logger.warning(
-                "%s.ended code=%d log=%s; it starts again in %.1f s", self.name, code, self._log, pause
-            )
+            logger.warning("%s.ended %s log=%s; it starts again in %.1f s", self.name, how, self._log, pause)
             self._stopping.wait(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 

@@ -1,14 +1,17 @@
 """Child processes: started again when they end or hang, and gone when their keeper goes."""
 
+import errno
 import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from commands import children
 from commands.children import Kept, last_words
 
 SLEEP = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(100)"]
@@ -46,6 +49,24 @@ def test_a_child_that_hangs_is_killed_and_started_again(log: Path) -> None:
     _until(lambda: kept.ended)
     hanging.clear()
     _until(lambda: kept.pid not in (before, None))
+    kept.stop()
+
+
+def test_a_child_for_which_there_is_no_room_is_started_as_soon_as_there_is(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, refused = children.start, threading.Event()
+
+    def once_there_is_room(*given: Any) -> Any:
+        if not refused.is_set():
+            refused.set()
+            raise OSError(errno.EMFILE, "Too many open files")
+        return start(*given)
+
+    monkeypatch.setattr(children, "start", once_there_is_room)
+    kept = Kept("child", SLEEP, {}, log)
+    _until(lambda: "up" in log.read_text())
+    assert kept.ended == 1
     kept.stop()
 
 
