@@ -89,9 +89,15 @@ def test_names_from_before_are_composed(empty_database: Engine) -> None:
         session.flush()
         kept = stored_image(session, project.id, "0" * 64)
         kept.name, other = written, stored_image(session, project.id, "1" * 64).name
+        # A sign that is two when it is composed.
+        grown, deep = (stored_image(session, project.id, each * 64) for each in "23")
+        grown.name, deep.name = 250 * "\u0958" + ".png", "folder/" + 124 * "\u0958" + "/a.png"
     migrations.upgrade(empty_database)
     with reading(sessions) as session:
-        assert session.scalars(select(Image.name).order_by(Image.id)).all() == ["Körper/täst.png", other]
+        names = session.scalars(select(Image.name).order_by(Image.id)).all()
+    assert names[:2] == ["Körper/täst.png", other]
+    assert len(names[2]) == 255 and names[2].endswith("\u0915\u093c.png")
+    assert names[3] == 124 * "\u0915\u093c" + "/a.png"
 
 
 def test_down_and_up_again_leads_to_the_same_tables(empty_database: Engine) -> None:
