@@ -4,6 +4,8 @@ Numbers leave as 5 bits a character, lowest first, from the fourth on as the dif
 the previous one (cocodataset/cocoapi, common/maskApi.c, rleToString).
 """
 
+from collections.abc import Iterable, Iterator, Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -14,6 +16,7 @@ Counts = npt.NDArray[np.int64]
 BITS, FIRST = 5, 48  # of each character; "0" stands for no bits
 MORE, SIGN = 32, 16
 MOST_CHARACTERS = 7  # of a number: more than 32 bits
+AT_ONCE = 1_000_000  # runs that are put together in one go
 
 
 def counts_of(mask: Mask) -> Counts:
@@ -26,12 +29,22 @@ def counts_of(mask: Mask) -> Counts:
 
 def mask_of(counts: Counts, height: int, width: int) -> Mask:
     """The (height, width) mask of run lengths; ValueError when they are of another size."""
-    area = height * width
-    # Each by itself first: the sum of huge ones can overflow into the right one.
-    if ((counts < 0) | (counts > area)).any() or counts.sum() != area:
-        raise ValueError(f"the run lengths are not of {width} x {height} pixels")
+    _require_size(counts, height, width)
     ones = np.arange(counts.size) % 2 == 1
     return np.repeat(ones, counts).reshape((height, width), order="F")
+
+
+def together(several: Iterable[Counts], height: int, width: int) -> Mask:
+    """The (height, width) mask of what is in any of these; ValueError when one is of another size.
+
+    The work grows with their runs, not with their pixels.
+    """
+    mask = np.zeros((height, width), dtype=np.bool_, order="F")
+    for some in _batches(several):
+        for counts in some:
+            _require_size(counts, height, width)
+        mask |= mask_of(_union(some, height * width), height, width)
+    return mask
 
 
 def to_text(counts: Counts) -> str:
@@ -96,3 +109,33 @@ def _summed(numbers: Counts) -> Counts:
     counts[1::2] = np.cumsum(numbers[1::2])
     counts[2::2] = np.cumsum(numbers[2::2])
     return counts
+
+
+def _require_size(counts: Counts, height: int, width: int) -> None:
+    # Each by itself first: the sum of huge ones can overflow into the right one.
+    if ((counts < 0) | (counts > height * width)).any() or counts.sum() != height * width:
+        raise ValueError(f"the run lengths are not of {width} x {height} pixels")
+
+
+def _batches(several: Iterable[Counts]) -> Iterator[Sequence[Counts]]:
+    """As many at a time as have ``AT_ONCE`` runs."""
+    some: list[Counts] = []
+    runs = 0
+    for counts in several:
+        some.append(counts)
+        runs += counts.size
+        if runs >= AT_ONCE:
+            yield some
+            some, runs = [], 0
+    if some:
+        yield some
+
+
+def _union(several: Sequence[Counts], area: int) -> Counts:
+    """The run lengths of what is in any of these, each of ``area`` pixels."""
+    # Where runs of ones begin and end in turn, of one after the other.
+    turns = np.concatenate([np.cumsum(counts)[: counts.size // 2 * 2] for counts in several])
+    order = np.argsort(turns)
+    within = np.cumsum(np.where(order % 2 == 0, 1, -1)) > 0
+    borders = turns[order][np.diff(within, prepend=False)]
+    return np.diff(borders, prepend=0, append=area)

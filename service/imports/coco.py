@@ -1,7 +1,7 @@
 """COCO JSON in: polygons and run lengths, as masks of the images they name."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,9 +11,13 @@ import numpy.typing as npt
 from service.errors import ImageDamaged, ImageTooLarge
 from service.images.limits import damaged
 from service.masks import Mask
-from service.rle import from_text, mask_of
+from service.rle import Counts, from_text, together
+
+Corners = npt.NDArray[np.float64]  # (N, 2), as x, y
 
 LARGEST = 256 * 1024 * 1024
+# How often one outline may cross a row of pixels: more than the finest one on an image does.
+MOST_CROSSED = 10_000_000
 BROKEN = "The file is no COCO JSON with images, categories and annotations."
 
 
@@ -60,31 +64,40 @@ def _text(told: Any) -> str:
 def masks_of(image: Annotated) -> Iterator[tuple[str, Mask]]:
     """Each category on the image and all that is drawn of it, as one mask (H, W)."""
     for name, annotations in image.drawn.items():
-        mask = np.zeros((image.height, image.width), dtype=np.bool_)
         with damaged(f"What is drawn of {name!r} cannot be read."):
-            for annotation in annotations:
-                mask |= _mask(annotation, image)
+            mask = _mask([_segmentation(each) for each in annotations], image.height, image.width)
         yield name, mask
 
 
-def _mask(annotation: dict[str, Any], image: Annotated) -> Mask:
-    """What one annotation outlines (H, W); nothing when it says so itself, by having no extent either."""
+def _mask(segmentations: Sequence[Any], height: int, width: int) -> Mask:
+    """What these outline (H, W): polygons by runs along the rows, others by their runs down the columns."""
+    polygons = (polygon for each in segmentations if isinstance(each, list) for polygon in each)
+    rows = (runs_inside(_corners(polygon), height, width) for polygon in polygons)
+    columns = (_counts(each, height, width) for each in segmentations if not isinstance(each, list))
+    return together(rows, width, height).T | together(columns, height, width)
+
+
+def _segmentation(annotation: dict[str, Any]) -> Any:
+    """What one annotation outlines; nothing when it says so itself, by having no extent either."""
     segmentation: Any = annotation.get("segmentation")
     if not segmentation and _has_extent(annotation):
         raise ImageDamaged("An annotation has a box and no outline, so it says nothing of the pixels in it.")
-    if isinstance(segmentation, list):
-        mask = np.zeros((image.height, image.width), dtype=np.bool_)
-        for polygon in segmentation:
-            mask |= inside(np.asarray(polygon, dtype=np.float64).reshape(-1, 2), image.height, image.width)
-        return mask
-    if list(segmentation["size"]) != [image.height, image.width]:
+    return segmentation
+
+
+def _corners(polygon: Any) -> Corners:
+    return np.asarray(polygon, dtype=np.float64).reshape(-1, 2)
+
+
+def _counts(segmentation: Any, height: int, width: int) -> Counts:
+    """Run lengths, as COCO's text or as numbers."""
+    if list(segmentation["size"]) != [height, width]:
         raise ImageDamaged("The run lengths are of another size than their image.")
     counts = segmentation["counts"]
     # In either form a run takes an item or more, and those of no pixels are rare.
-    if len(counts) > 2 * (image.height * image.width + 1):
+    if len(counts) > 2 * (height * width + 1):
         raise ImageDamaged("The run lengths are more than their image has pixels.")
-    lengths = from_text(counts) if isinstance(counts, str) else np.asarray(counts, dtype=np.int64)
-    return mask_of(lengths, image.height, image.width)
+    return from_text(counts) if isinstance(counts, str) else np.asarray(counts, dtype=np.int64)
 
 
 def _has_extent(annotation: dict[str, Any]) -> bool:
@@ -92,20 +105,25 @@ def _has_extent(annotation: dict[str, Any]) -> bool:
     return float(annotation.get("area") or 0) > 0 or (float(width) > 0 and float(height) > 0)
 
 
-def inside(corners: npt.NDArray[np.float64], height: int, width: int) -> Mask:
-    """The (height, width) pixels whose centres lie inside the polygon of ``corners`` (N, 2), as x, y.
+def runs_inside(corners: Corners, height: int, width: int) -> Counts:
+    """Run lengths along the rows: the (height, width) pixels whose centres lie inside the polygon.
 
     Where it crosses itself the even-odd rule holds.
     """
     if len(corners) < 3 or not np.isfinite(corners).all():
         raise ValueError("a polygon has at least 3 corners")
-    mask = np.zeros((height, width), dtype=np.bool_)
-    centres = np.arange(width) + 0.5
-    for (x0, y0), (x1, y1) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-        low, high = sorted((y0, y1))
-        first, last = (int(np.ceil(y.clip(0, height) - 0.5)) for y in (low, high))
-        rows = np.arange(max(first, 0), min(last, height))
-        if rows.size:
-            crossings = x0 + (rows + 0.5 - y0) * (x1 - x0) / (y1 - y0)
-            mask[rows] ^= centres >= crossings[:, None]
-    return mask
+    (x0, y0), (x1, y1) = corners.T, np.roll(corners, -1, axis=0).T
+    below = np.ceil(y0.clip(0, height) - 0.5).astype(np.int64)  # the first row of centres not above a corner
+    first, last = np.minimum(below, np.roll(below, -1)), np.maximum(below, np.roll(below, -1))
+    crossed = last - first
+    if crossed.sum() > MOST_CROSSED:
+        raise ImageTooLarge(
+            f"An outline crosses {crossed.sum():,} rows of pixels; at most {MOST_CROSSED:,} are read. "
+            "Draw it with fewer corners, or split it."
+        )
+    edge = np.repeat(np.arange(len(corners)), crossed)
+    rows = np.arange(edge.size) + (first - np.cumsum(crossed) + crossed)[edge]
+    crossings = x0[edge] + (rows + 0.5 - y0[edge]) * (x1 - x0)[edge] / (y1 - y0)[edge]
+    columns = np.ceil(crossings - 0.5).clip(0, width).astype(np.int64)
+    turns = np.sort(rows * width + columns)
+    return np.diff(turns, prepend=0, append=height * width)

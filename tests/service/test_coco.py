@@ -1,7 +1,9 @@
 """COCO JSON: polygons and run lengths come in by the names of labels, each image for itself."""
 
 import json
+import tracemalloc
 from contextlib import suppress
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -9,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.errors import ImageRefused
+from service.errors import ImageRefused, ImageTooLarge
 from service.images.limits import check_size
-from service.imports.coco import inside, masks_of, read_coco
-from service.rle import counts_of, to_text
+from service.imports.coco import Annotated, masks_of, read_coco, runs_inside
+from service.rle import counts_of, mask_of, to_text
 from tests.factories import a_project, png, told, upload
 from tests.service.conftest import Alone
 from tests.service.test_imports import DISC, HEIGHT, WIDTH, accepted, add_label, bring
@@ -164,13 +166,31 @@ def test_an_annotation_without_extent_says_that_there_is_nothing(alone: Alone) -
 def test_a_polygon_holds_the_pixels_whose_centres_a_ray_leaves_an_odd_number_of_times(
     corners: list[tuple[float, float]],
 ) -> None:
-    mask = inside(np.array(corners), 20, 20)
+    mask = mask_of(runs_inside(np.array(corners), 20, 20), 20, 20).T
     for y, x in np.ndindex(20, 20):
         crossings = 0
         for (x0, y0), (x1, y1) in zip(corners, corners[1:] + corners[:1], strict=True):
             if (y0 > y + 0.5) != (y1 > y + 0.5):
                 crossings += x + 0.5 >= x0 + (y + 0.5 - y0) * (x1 - x0) / (y1 - y0)
         assert mask[y, x] == (crossings % 2 == 1)
+
+
+def test_outlines_cost_what_they_cross_and_not_what_the_image_has() -> None:
+    square = {"segmentation": [[5, 0, 25, 0, 25, 2, 5, 2]]}
+    run = {"segmentation": {"size": [2, 2_000_000], "counts": [0, 9, 3_999_991]}}
+    begun = process_time()
+    ((_, mask),) = masks_of(Annotated("wide.png", 2, 2_000_000, {"x": [square, run] * 1000}))
+    assert process_time() - begun < 3
+    assert np.flatnonzero(mask[0]).tolist() == [*range(25)] and mask.sum() == 4 + 5 + 2 * 20
+
+
+def test_an_outline_that_crosses_too_many_rows_is_refused_before_they_are_listed() -> None:
+    teeth = np.array([(n, n % 2 * 8000) for n in range(2000)], dtype=np.float64)
+    tracemalloc.start()
+    with pytest.raises(ImageTooLarge, match="fewer corners"):
+        runs_inside(teeth, 8000, 8000)
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    tracemalloc.stop()
 
 
 @settings(max_examples=150, deadline=None)

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from pycocotools import mask as coco
 
 from service.masks import Mask
-from service.rle import area_of, box_of, counts_of, from_text, mask_of, to_text
+from service.rle import AT_ONCE, area_of, box_of, counts_of, from_text, mask_of, to_text, together
 
 masks = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=40))
 
@@ -61,3 +61,11 @@ def test_run_lengths_that_add_up_by_overflow_are_refused(huge: list[int]) -> Non
     assert counts.sum() == 64 * 64
     with pytest.raises(ValueError, match="not of 64 x 64 pixels"):
         mask_of(counts, 64, 64)
+
+
+@given(st.lists(arrays(np.bool_, (7, 9)), max_size=5), st.sampled_from([1, 20, AT_ONCE]))
+def test_several_masks_are_one_where_any_of_them_is(several: list[Mask], at_once: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("service.rle.AT_ONCE", at_once)
+        mask = together(map(counts_of, several), 7, 9)
+    np.testing.assert_array_equal(mask, np.any([np.zeros((7, 9), dtype=np.bool_), *several], axis=0))
