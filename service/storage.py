@@ -76,7 +76,7 @@ class Storage(Protocol):
         """``length`` bytes from ``start`` on (-1: all) of a passing file; FileNotFoundError without one."""
 
     def delete_passing(self, folder: str) -> None:
-        """Delete the passing files in ``folder``; those that are gone already are no error."""
+        """Delete the passing files in ``folder``; those that are gone already are no error, others are."""
 
 
 class MemoryStorage:
@@ -182,7 +182,9 @@ class LocalStorage:
             return file.read(length)
 
     def delete_passing(self, folder: str) -> None:
-        shutil.rmtree(self._passing(folder), ignore_errors=True)
+        while (path := self._passing(folder)).exists():
+            with suppress(FileNotFoundError):  # somebody else is at it too
+                shutil.rmtree(path)
 
     def _passing(self, name: str) -> Path:
         return self._folder / _passing(name)

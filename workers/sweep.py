@@ -8,7 +8,7 @@ from service.accounts.sign_in import forget_failures
 from service.annotations.work import lost_work
 from service.clock import now
 from service.db import reading, unit_of_work
-from service.exports.actions import forget_old_exports, revive
+from service.exports import actions as exports
 from service.idempotency import forget_old_keys
 from service.jobs import Job
 from service.metrics.queries import unmeasured
@@ -30,8 +30,7 @@ def sweep(bench: Bench, _row_id: int = 0) -> None:
     with unit_of_work(bench.sessions) as session:
         forget_leases(session)
         forget_old_keys(session)
-        forget_old_exports(session, bench.storage)
-        revive(session, bench.jobs)
+        exports.revive(session, bench.jobs)
         forget_failures(session)
         forget_ended_logins(session)
         purge(session)
@@ -44,3 +43,4 @@ def sweep(bench: Bench, _row_id: int = 0) -> None:
         bench.jobs.send(Job.MEASURE, submission_id)
     # Last, because a storage may be away.
     blobs.clear(bench.sessions, bench.storage, people_wait=bench.jobs.people_wait)
+    exports.clear(bench.sessions, bench.storage)

@@ -1,4 +1,4 @@
-"""The rules of exports: asked for, made part by part by one worker at a time, deleted after a while.
+"""The rules of exports: asked for, made part by part by one worker at a time, over after a while.
 
 The parts of an export's file are passing files of the storage; the row says which they are, in order. A part
 counts once the row says so, so a worker that dies costs the part it was at.
@@ -6,26 +6,27 @@ counts once the row says so, so a worker that dies costs the part it was at.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session, sessionmaker
 
 from service.clock import now
-from service.db import on_commit, rows_changed
+from service.db import on_commit, reading, rows_changed, unit_of_work
 from service.errors import Invalid, TooManyExports
-from service.exports.queries import DEAD_AFTER, UNFINISHED, export, lost
+from service.exports.queries import DEAD_AFTER, UNFINISHED, export, lost, over
 from service.jobs import Job, Jobs
 from service.projects.queries import labels
 from service.storage import Storage
 from service.tables import Export, Progress, State
 
 MOST_UNFINISHED = 5
-KEPT = timedelta(days=7)
+FOLDER = "exports"
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +90,21 @@ def request_export(
     return made
 
 
-def delete_export(session: Session, storage: Storage, export_id: int) -> None:
-    """The export and its file; one that is being made is stopped."""
-    session.delete(export(session, export_id))
-    on_commit(session, partial(storage.delete_passing, folder_of(export_id)))
+def delete_export(session: Session, export_id: int) -> None:
+    """The export is over, and stopped if it is being made; the sweep deletes its file."""
+    found = export(session, export_id)
+    ended = {"state": Progress.FAILED, "worker": None, "finished_at": LONG_AGO}
+    session.execute(update(Export).where(Export.id == found.id).values(**ended))
 
 
-def forget_old_exports(session: Session, storage: Storage) -> None:
-    """Delete what was finished long ago."""
-    old = select(Export.id).where(Export.finished_at < now() - KEPT)
-    for export_id in session.scalars(old).all():
-        delete_export(session, storage, export_id)
+def clear(sessions: sessionmaker[Session], storage: Storage) -> None:
+    """Delete the exports that are over: the file first, because of one without a row nobody would know."""
+    with reading(sessions) as session:
+        ids = session.scalars(select(Export.id).where(over())).all()
+    for export_id in ids:
+        storage.delete_passing(folder_of(export_id))
+        with unit_of_work(sessions) as session:
+            session.execute(delete(Export).where(Export.id == export_id))
 
 
 def claim(session: Session, export_id: int, *, max_attempts: int) -> Export | None:
@@ -192,7 +197,7 @@ def revive(session: Session, jobs: Jobs) -> None:
 
 def forget(session: Session, storage: Storage, export_id: int) -> None:
     """Delete what was written for an export that has been deleted meanwhile."""
-    if session.get(Export, export_id) is None:
+    if session.scalar(select(Export.id).where(Export.id == export_id, ~over())) is None:
         storage.delete_passing(folder_of(export_id))
 
 
@@ -202,7 +207,7 @@ def part_name(export_id: int) -> str:
 
 
 def folder_of(export_id: int) -> str:
-    return f"exports/{export_id}"
+    return f"{FOLDER}/{export_id}"
 
 
 def _set(session: Session, made: Export, **values: Any) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import SQLColumnExpression, String, cast, exists, func, select
+from sqlalchemy import ColumnElement, SQLColumnExpression, String, and_, cast, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
 from service.clock import now
@@ -16,6 +16,7 @@ from service.tables import Annotation, Export, Image, Label, Progress, Project, 
 # A worker that has said nothing for so long is taken for dead; no part takes that long.
 DEAD_AFTER = timedelta(seconds=30)
 UNFINISHED = (Progress.WAITING, Progress.RUNNING)
+KEPT = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +92,14 @@ class Volume:
         return self.sources[0].name
 
 
+def over() -> ColumnElement[bool]:
+    """That an export was finished long ago, or deleted: nobody sees it any more."""
+    return and_(Export.finished_at.is_not(None), Export.finished_at < now() - KEPT)
+
+
 def export(session: Session, export_id: int) -> Export:
     """The export; NotFound when there is none."""
-    found = session.get(Export, export_id)
+    found = session.scalars(select(Export).where(Export.id == export_id, ~over())).first()
     if found is None:
         raise NotFound(f"There is no export {export_id}.")
     return found
@@ -101,7 +107,7 @@ def export(session: Session, export_id: int) -> Export:
 
 def exports(session: Session, project_id: int) -> Sequence[Export]:
     """Those of a project, newest first."""
-    of_project = select(Export).where(Export.project_id == project_id)
+    of_project = select(Export).where(Export.project_id == project_id, ~over())
     return session.scalars(of_project.order_by(Export.id.desc())).all()
 
 

@@ -65,12 +65,12 @@ def read_export(export_id: Id, _caller: Caller, sessions: Sessions, response: Re
 
 
 @router.delete("/exports/{export_id}", status_code=204)
-def delete_export(export_id: Id, transaction: Transaction, storage: Storage) -> Response:
+def delete_export(export_id: Id, transaction: Transaction) -> Response:
     """Delete an export and its file; one that is being made is stopped."""
 
     def effect(session: Session) -> ExportOut:
         told = _export(queries.export(session, export_id))
-        actions.delete_export(session, storage, export_id)
+        actions.delete_export(session, export_id)
         return told
 
     transaction(effect, ExportOut)

@@ -1,5 +1,6 @@
 """Exports are asked for, made part by part whatever happens to workers, downloaded in ranges, and deleted."""
 
+import errno
 import io
 import math
 import zipfile
@@ -14,9 +15,9 @@ from sqlalchemy import select, update
 
 from service.clock import now
 from service.db import unit_of_work
-from service.exports.actions import KEPT, claim, folder_of
+from service.exports.actions import claim, folder_of
 from service.exports.formats import FORMATS
-from service.exports.queries import DEAD_AFTER
+from service.exports.queries import DEAD_AFTER, KEPT
 from service.jobs import Job
 from service.tables import Annotation, Export, Progress, State
 from tests.exporting import begin, bench_of, download, finished, picture, put_mask, rectangle, unpacked, work
@@ -364,10 +365,31 @@ def test_a_deleted_export_leaves_nothing_not_even_while_it_is_made(alone: Alone,
 
     alone.storage.__class__ = DeletedMeanwhile
     worker.make_part(bench_of(alone), begun["id"])
-    assert passing(alone) == 0
     told(alone.api.get(f"/exports/{begun['id']}"), 404)
+    assert told(alone.api.get(f"/projects/{project.id}/exports")) == []
     assert work(alone) > 0  # the jobs that are left find nothing to do
+    sweep(bench_of(alone))
     assert passing(alone) == 0
+    told(alone.api.delete(f"/exports/{begun['id']}"), 404)
+
+
+def test_the_file_of_a_deleted_export_goes_as_soon_as_the_storage_is_back(
+    alone: Alone, project: AProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_folder: str) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    export = finished(alone, project.id, "png")
+    with monkeypatch.context() as patch:
+        patch.setattr(alone.storage, "delete_passing", away)
+        assert alone.api.delete(f"/exports/{export['id']}").status_code == 204
+        with pytest.raises(OSError, match="Input"):
+            sweep(bench_of(alone))
+    told(alone.api.get(f"/exports/{export['id']}"), 404)
+    sweep(bench_of(alone))
+    assert passing(alone) == 0
+    with alone.sessions() as session:
+        assert session.get(Export, export["id"]) is None
 
 
 def test_an_export_is_forgotten_after_a_week(alone: Alone, project: AProject) -> None:

@@ -112,6 +112,13 @@ def test_a_passing_file_is_read_in_parts_replaced_and_deleted(storage: Storage) 
     assert storage.read_passing("exports/70/0-ab") == b"other"
 
 
+def test_a_passing_file_that_stays_says_so(tmp_path: Path) -> None:
+    (tmp_path / "passing" / "exports").mkdir(parents=True)
+    (tmp_path / "passing" / "exports" / "7").touch()
+    with pytest.raises(NotADirectoryError):
+        LocalStorage(tmp_path).delete_passing("exports/7")
+
+
 @pytest.mark.parametrize("name", ["", "..", "/etc/passwd", "exports/../../etc", "exports//7", "exports/7/"])
 def test_a_passing_file_leads_nowhere_else(storage: Storage, name: str) -> None:
     for use in (storage.read_passing, storage.delete_passing, lambda n: storage.write_passing(n, b"")):
