@@ -1,4 +1,4 @@
-"""A POST or PUT with an Idempotency-Key has one effect and one answer, however often it is sent."""
+"""A request with an Idempotency-Key has one effect and one answer, however often it is sent."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
