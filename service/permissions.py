@@ -5,9 +5,10 @@ from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import Integer, Select, bindparam, case, null, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, sessionmaker
 
-from service.accounts.queries import Person, role_in
+from service.accounts.queries import Person, person_still, role_in
+from service.db import glancing
 from service.errors import NotAllowed, NotAuthenticated, NotFound
 from service.ids import LARGEST_ID
 from service.tables import (
@@ -216,6 +217,12 @@ def admit(
     if not role.covers(needed):
         raise NotAllowed(_too_little(person, role, needed))
     return project_id, role
+
+
+def admit_again(sessions: sessionmaker[Session], person: Person, operation: str, **named: int) -> None:
+    """What ``admit`` says now to somebody whom it has admitted; ``named`` are the parameters of the path."""
+    with glancing(sessions) as session:
+        admit(session, person_still(session, person), operation, {k: str(v) for k, v in named.items()})
 
 
 def _too_little(person: Person, role: Role, needed: Role) -> str:

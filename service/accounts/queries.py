@@ -46,6 +46,12 @@ def user_of_token(session: Session, token: str) -> Person | None:
     return Person(*row) if row else None
 
 
+def person_still(session: Session, person: Person) -> Person | None:
+    """The same person as they are now, if their token still works."""
+    row = session.execute(_STILL, {"token_id": person.token_id, "now": now()}).first()
+    return Person(*row) if row else None
+
+
 def role_in(session: Session, person: Person, project_id: int) -> Role | None:
     """What the person is in the project, within the limits of their token; None for a stranger to it."""
     if person.only_project not in (None, project_id):
@@ -100,7 +106,7 @@ def _membership(session: Session, user_id: int, project_id: int) -> Role | None:
 
 
 # Made once: these run with every request.
-_OWNER = (
+_WORKING = (
     select(
         User.id,
         User.name,
@@ -114,12 +120,13 @@ _OWNER = (
     )
     .join(Token, Token.user_id == User.id)
     .where(
-        Token.digest == bindparam("digest"),
         Token.revoked_at.is_(None),
         User.disabled_at.is_(None),
         or_(Token.expires_at.is_(None), Token.expires_at > bindparam("now")),
     )
 )
+_OWNER = _WORKING.where(Token.digest == bindparam("digest"))
+_STILL = _WORKING.where(Token.id == bindparam("token_id"))
 _ROLE = select(Membership.role).where(
     Membership.user_id == bindparam("user_id"), Membership.project_id == bindparam("project_id")
 )

@@ -1,6 +1,7 @@
 """Routes about annotations: looking at one, submitting, skipping, what is said about it, its events."""
 
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
@@ -13,9 +14,21 @@ from service.annotations.drawing import Drawing
 from service.annotations.queries import channel_of
 from service.annotations.schemas import AnnotationOut, CommentOut, Flag, NewComment, Skip
 from service.db import reading
-from service.dependencies import Caller, Events, IfMatch, Jobs, Rules, Sessions, Storage, Transaction
+from service.dependencies import (
+    Admission,
+    Caller,
+    Events,
+    IfMatch,
+    Jobs,
+    Rules,
+    Sessions,
+    Storage,
+    Transaction,
+)
 from service.errors import NotFound
+from service.events import while_admitted
 from service.ids import Id
+from service.permissions import admit_again
 from service.tables import Annotation
 
 router = APIRouter(prefix="/annotations/{annotation_id}", tags=["annotations"])
@@ -101,11 +114,19 @@ def _existing(annotation_id: Id, _caller: Caller, sessions: Sessions) -> int:
 
 @router.get("/events", response_class=EventSourceResponse)
 async def stream_events(
-    annotation_id: Annotated[int, Depends(_existing)], events: Events
+    annotation_id: Annotated[int, Depends(_existing)],
+    caller: Caller,
+    admission: Admission,
+    sessions: Sessions,
+    events: Events,
 ) -> AsyncIterator[ServerSentEvent]:
-    """What happens to the annotation from now on: ``predicted``, ``failed`` and ``released``."""
+    """What happens to the annotation from now on: ``predicted``, ``failed`` and ``released``.
+
+    It ends when the caller may not know of it any more.
+    """
+    again = partial(admit_again, sessions, caller, admission.operation, annotation_id=annotation_id)
     async with events.subscribe(channel_of(annotation_id)) as stream:
         # Told first, so that a listener knows from when on it will miss nothing.
         yield ServerSentEvent(event="listening", data={"annotation_id": annotation_id})
-        async for event in stream:
+        async for event in while_admitted(stream, again):
             yield ServerSentEvent(event=event["kind"], data=event)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query
@@ -12,7 +13,7 @@ from pydantic import BaseModel
 from service.csv_lines import line
 from service.db import reading
 from service.dependencies import Admission, Caller, Events, Sessions
-from service.events import project_channel
+from service.events import project_channel, while_admitted
 from service.ids import After, Id
 from service.metrics import presentation, queries
 from service.metrics.schemas import (
@@ -23,7 +24,7 @@ from service.metrics.schemas import (
     Work,
 )
 from service.metrics.summary import summary
-from service.permissions import blind
+from service.permissions import admit_again, blind
 from service.projects.queries import label, project
 from service.tables import Role
 
@@ -122,13 +123,21 @@ def _existing(project_id: Id, _caller: Caller, sessions: Sessions) -> int:
 
 @router.get("/projects/{project_id}/events", response_class=EventSourceResponse)
 async def stream_project(
-    project_id: Annotated[int, Depends(_existing)], events: Events
+    project_id: Annotated[int, Depends(_existing)],
+    caller: Caller,
+    admission: Admission,
+    sessions: Sessions,
+    events: Events,
 ) -> AsyncIterator[ServerSentEvent]:
-    """What happens in the project from now on: ``submitted``, ``accepted``, ``returned`` and the like."""
+    """What happens in the project from now on: ``submitted``, ``accepted``, ``returned`` and the like.
+
+    It ends when the caller may not know of it any more.
+    """
+    again = partial(admit_again, sessions, caller, admission.operation, project_id=project_id)
     async with events.subscribe(project_channel(project_id)) as stream:
         # Told first, so that a listener knows from when on it will miss nothing.
         yield ServerSentEvent(event="listening", data={"project_id": project_id})
-        async for event in stream:
+        async for event in while_admitted(stream, again):
             yield ServerSentEvent(event=event["kind"], data=event)
 
 

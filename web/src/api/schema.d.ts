@@ -941,6 +941,8 @@ export interface paths {
         /**
          * Stream Events
          * @description What happens to the annotation from now on: ``predicted``, ``failed`` and ``released``.
+         *
+         *     It ends when the caller may not know of it any more.
          */
         get: operations["stream_events_api_annotations__annotation_id__events_get"];
         put?: never;
@@ -1480,6 +1482,8 @@ export interface paths {
         /**
          * Stream Project
          * @description What happens in the project from now on: ``submitted``, ``accepted``, ``returned`` and the like.
+         *
+         *     It ends when the caller may not know of it any more.
          */
         get: operations["stream_project_api_projects__project_id__events_get"];
         put?: never;
