@@ -29,16 +29,18 @@ from service.clock import now
 from service.db import make_sessions, reading
 from service.settings import Settings
 from service.storage import Storage, digest_of, open_storage
-from service.tables import Export, Leftover, Table
+from service.tables import Export, Table
 from service.tables.columns import plain
 
-FORMAT, VERSION = "accrue-backup", 1
+# The first version is read as well: it is without the blobs that are to go.
+FORMAT, VERSION, READ = "accrue-backup", 2, (1, 2)
 MANIFEST, END = "manifest.json", "end.json"
 ROWS_AT_ONCE = 5000
 
 # What the network remembers of a prediction is left out as well: it is large, and without it the next prompt
-# only takes a little longer. Exports can be made again, and blobs that no row names are not in it.
-LEFT_OUT = frozenset({Export.__tablename__, Leftover.__tablename__})
+# only takes a little longer. Exports can be made again. Of blobs that are to go only the digests are in it:
+# they lie in the old storage, which may be the new one.
+LEFT_OUT = frozenset({Export.__tablename__})
 
 Progress = Callable[[str, int], None]
 

@@ -7,6 +7,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 import migrations
-from commands.backup import END, FORMAT, MANIFEST, VERSION, End, Progress, tables
+from commands.backup import END, FORMAT, MANIFEST, READ, End, Progress, tables
 from commands.errors import CommandError
 from commands.installation import database
-from service.db import dialect_of, make_sessions, unit_of_work
+from service.db import dialect_of, make_sessions, on_commit, unit_of_work
+from service.exports.actions import FOLDER
 from service.settings import Settings
 from service.storage import Storage, digest_of, open_storage
 from service.tables.columns import PROMPTS, Prompts, UtcDateTime
@@ -49,6 +51,8 @@ def restore(settings: Settings, path: Path, progress: Progress) -> End:
             with unit_of_work(make_sessions(engine)) as session:
                 _require_empty(session)
                 _fill(session, storage, path, progress)
+                # Of an installation before this one, in the same storage.
+                on_commit(session, partial(storage.delete_passing, FOLDER))
         except (OSError, ValueError, SQLAlchemyError) as error:
             said = str(error).splitlines()[0]
             raise CommandError(
@@ -90,7 +94,7 @@ def _checked(path: Path, progress: Progress) -> End:
 
 
 def _check_manifest(manifest: dict[str, Any]) -> None:
-    if (manifest["format"], manifest["version"]) != (FORMAT, VERSION):
+    if manifest["version"] not in READ or manifest["format"] != FORMAT:
         raise CommandError("The backup is of another version of Accrue than this one. Restore it with that.")
     if manifest["revision"] != migrations.newest():
         raise CommandError(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Enum, Integer, String, Table, insert, make_url, select
+from sqlalchemy import Enum, Integer, String, Table, delete, insert, make_url, select
 from typer.testing import CliRunner
 
 import migrations
@@ -22,11 +22,12 @@ from commands.backup import LEFT_OUT, backup, tables, verify
 from commands.errors import CommandError
 from commands.restore import restore
 from models.prompts import Box, Click, Scribble
+from service import blobs
 from service.blobs import BLOBS
 from service.db import make_sessions, open_engine, unit_of_work
 from service.settings import Settings
 from service.storage import digest_of, open_storage
-from service.tables import Project, User
+from service.tables import Leftover, Project, User
 from service.tables import Table as Tables
 from tests.conftest import DATABASES
 from tests.factories import silent
@@ -64,11 +65,11 @@ def filled(settings: Settings) -> Settings:
 
 def a_row(table: Table, n: int, put: Callable[[bytes], str]) -> dict[str, Any]:
     row: dict[str, Any] = {}
-    blobs = {column.property.columns[0] for column in BLOBS}
+    naming = {column.property.columns[0] for column in BLOBS}
     for column in table.columns:
         if column.nullable and n == 2:
             continue
-        if column in blobs:
+        if column in naming:
             row[column.name] = put(f"{table.name} {column.name} {n}".encode())
         elif column.foreign_keys:
             row[column.name] = n + 10
@@ -142,6 +143,54 @@ def test_a_restored_installation_goes_on_counting(kind: str, new: New, tmp_path:
     engine.dispose()
 
 
+@pytest.mark.parametrize("target", DATABASES)
+def test_what_was_to_go_goes_from_the_same_storage_after_a_restore(
+    target: str, new: New, tmp_path: Path
+) -> None:
+    before, path = filled(new("sqlite")), tmp_path / "backup.tar"
+    storage = open_storage(before.resolved_storage_url)
+    aside, noted = storage.put(b"a scan"), storage.put(b"another")
+    storage.set_aside(aside)
+    storage.write_passing("exports/10/part", b"of before")
+    engine = open_engine(before.resolved_database_url)
+    with unit_of_work(make_sessions(engine)) as session:
+        session.execute(delete(Leftover))
+        session.add_all([Leftover(digest=aside, set_aside_at=WHEN), Leftover(digest=noted)])
+    engine.dispose()
+    backup(before, path, silent)
+    after = new(target).model_copy(update={"storage_url": before.resolved_storage_url})
+    restore(after, path, silent)
+    with pytest.raises(FileNotFoundError):
+        storage.read_passing("exports/10/part")
+    engine = open_engine(after.resolved_database_url)
+    for passed in (timedelta(0), timedelta(days=2)):
+        blobs.clear(make_sessions(engine), storage, WHEN + timedelta(days=2) + passed)
+    engine.dispose()
+    assert not storage.exists(aside) and not storage.exists(noted)
+    assert verify(after, silent) == []
+
+
+def test_a_backup_of_the_first_version_is_restored(new: New, tmp_path: Path) -> None:
+    before, after = filled(new("sqlite")), new("sqlite")
+    engine = open_engine(before.resolved_database_url)
+    with unit_of_work(make_sessions(engine)) as session:
+        session.execute(delete(Leftover))
+    engine.dispose()
+    backup(before, tmp_path / "backup.tar", silent)
+
+    def of_before(name: str, data: bytes) -> bytes | None:
+        told = json.loads(data) if name in ("manifest.json", "end.json") else {}
+        if "version" in told:
+            return json.dumps(told | {"version": 1}).encode()
+        if "rows" in told:
+            del told["rows"]["leftovers"]
+            return json.dumps(told).encode()
+        return data
+
+    restore(after, changed(tmp_path / "backup.tar", of_before), silent)
+    assert rows(after) == rows(before)
+
+
 def test_only_its_owner_can_read_a_backup_and_none_is_overwritten(new: New, tmp_path: Path) -> None:
     path = tmp_path / "backup.tar"
     backup(filled(new("sqlite")), path, silent)
@@ -183,7 +232,7 @@ def test_every_column_that_names_a_blob_is_known() -> None:
         if column.name != "address"
     }
     assert found - others == {f"{each.class_.__tablename__}.{each.key}" for each in BLOBS}
-    assert {"exports", "leftovers"} == LEFT_OUT
+    assert {"exports"} == LEFT_OUT
 
 
 def changed(path: Path, change: Callable[[str, bytes], bytes | None]) -> Path:
@@ -298,9 +347,9 @@ def test_blobs_that_are_lost_or_damaged_are_told(new: New, tmp_path: Path) -> No
     settings = filled(new("sqlite"))
     assert verify(settings, silent) == []
     lost, damaged = digest_of(b"images digest 0"), digest_of(b"annotations mask_digest 1")
-    blobs = settings.data_dir / "blobs"
-    (blobs / lost[:2] / lost).unlink()
-    (blobs / damaged[:2] / damaged).write_bytes(b"something else")
+    folder = settings.data_dir / "blobs"
+    (folder / lost[:2] / lost).unlink()
+    (folder / damaged[:2] / damaged).write_bytes(b"something else")
     assert sorted(verify(settings, silent)) == sorted(
         [f"{lost} is missing: images 10", f"{damaged} is damaged: annotations 11"]
     )
