@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from service.allotment import allot
 from service.errors import FileDeleted, ImageRefused
 from service.images import queries
-from service.images.archives import is_archive, members
+from service.images.archives import LONGEST_PATH, is_archive, members
 from service.images.files import open_image
 from service.images.slices import PNG, ImageFile, Slice, blob
 from service.projects.queries import labels, project
@@ -191,7 +191,7 @@ def clean_name(filename: str) -> str:
     A letter with an accent is one sign, wherever the name comes from: macOS writes two in archives.
     Of a path that leads elsewhere, from a root, a drive or upwards, only the last part is kept.
     """
-    parts = [_shown(part) for part in re.split(r"[/\\]", filename)]
+    parts = [_shown(part) for part in re.split(r"[/\\]", filename[-LONGEST_PATH:])]
     if not parts[0] or parts[0].endswith(":") or ".." in parts:
         parts = [part for part in parts[-1:] if part != ".."]
     return shortened("/".join(part for part in parts if part not in ("", ".")), LONGEST_NAME) or "image"
@@ -199,8 +199,8 @@ def clean_name(filename: str) -> str:
 
 def shortened(name: str, longest: int) -> str:
     """The end of a name: as many of its last folders as fit, whole."""
-    while len(name) > longest and "/" in name:
-        name = name.split("/", 1)[1]
+    if len(name) > longest:
+        name = name[name.find("/", len(name) - longest - 1) + 1 :]
     return name[-longest:]
 
 

@@ -12,6 +12,8 @@ from service.images.limits import PARSER_ERRORS
 
 MAGIC = b"PK\x03\x04"
 MOST_MEMBERS = 20_000
+# No system has longer names; to compare much longer ones takes seconds each.
+LONGEST_PATH = 4096
 # An archive may unpack to so many times its own size, or to so many bytes in any case; a member to so many.
 MOST_RATIO, ALWAYS_ALLOWED = 100, 64 * 1024 * 1024
 MOST_UNPACKED, MOST_MEMBER = 8 * 1024**3, 2 * 1024**3 - 1
@@ -55,6 +57,8 @@ def members(
 
 
 def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, seen: set[str]) -> bytes:
+    if len(entry.filename) > LONGEST_PATH:
+        raise NameUnsafe("The name of the file is too long. Give it a shorter one.")
     name = unicodedata.normalize("NFC", entry.filename.replace("\\", "/")).casefold()
     if name.startswith("/") or re.match(r"[a-z]:", name) or ".." in name.split("/"):
         raise NameUnsafe("The name of the file leads out of the archive.")

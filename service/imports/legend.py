@@ -21,6 +21,8 @@ from service.tables import Label
 
 # More than the labels of any project take; a larger file of that name is something else.
 LARGEST = 1024 * 1024
+# More than the name of any label has, however its accents are written.
+LONGEST_NAME = 1000
 REPLICA = re.compile(r"replica-\d+")
 
 
@@ -158,6 +160,8 @@ def called(labels: Sequence[Label], name: str) -> Label | None:
 
 def meant(names: Iterable[str], name: str) -> str | None:
     """That name if it is there, or else one that is capitalized or has its accents written otherwise."""
+    if len(name) > LONGEST_NAME:
+        return None
     same = [each for each in names if plain(each) == plain(name)]
     return min(same, key=lambda each: each != name, default=None)
 

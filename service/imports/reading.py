@@ -27,6 +27,8 @@ ENDINGS = ("", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".nii", ".nii.g
 MASK = re.compile(r"[_-]mask$", re.IGNORECASE)
 # Which channel, time and slice of a file an image is: it stands behind the ending of the file.
 NUMBER = re.compile(r"((?: [a-z]\d+)+(?: #\d+)?| #\d+)$")
+# So many folders of a longer path may be those that its image is in, beside all of them.
+MOST_FOLDERS = 15
 # Voxels of a mask lie where those of its volume do when no affine differs by more than this, in millimetres.
 TOLERANCE = 1e-3
 # Files that say where their voxels lie; of others the order alone counts.
@@ -51,7 +53,8 @@ def names_by_folder(filename: str) -> list[list[str]]:
     The first folders may be of the archive that the masks came in.
     """
     parts = filename.split("/")
-    return [names_for("/".join(parts[n:])) for n in range(len(parts))]
+    fewer = range(max(len(parts) - 1 - MOST_FOLDERS, 1), len(parts))
+    return [names_for("/".join(parts[n:])) for n in (0, *fewer)]
 
 
 @dataclass(frozen=True, slots=True)

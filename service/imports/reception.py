@@ -24,6 +24,8 @@ from service.storage import Storage
 from service.tables import Image, Source
 
 Legends = Mapping[str, Legend]
+# So many images of a COCO file are looked for in one go.
+AT_ONCE = 100
 
 
 @dataclass(slots=True)
@@ -173,12 +175,9 @@ class MaskReception:
     def _coco(self, data: bytes, file: MaskFile) -> Iterator[tuple[Image, int, Mask]]:
         """Image, label and mask; what is wrong with one image is noted, and the others come in."""
         told = read_coco(data)
-        levels = {each.file_name: names_by_folder(clean_name(each.file_name)) for each in told}
-        with reading(self.sessions) as session:
-            there = self._named(session, Image, *levels.values())
-        for each in told:
+        for each, names, there in self._looked_up(told):
             try:
-                image = _only(there, [name for names in levels[each.file_name] for name in names])
+                image = _only(there, names)
                 masks = self._categories(each, image) if image is not None else {}
             except ImageRefused as error:
                 file.refused.append((each.file_name, error))
@@ -191,6 +190,18 @@ class MaskReception:
             raise MaskHomeless(
                 f"The project has no image called like {file.missing[0]!r}, and none of the others."
             )
+
+    def _looked_up(
+        self, told: Sequence[Annotated]
+    ) -> Iterator[tuple[Annotated, list[str], dict[str, list[Image]]]]:
+        """Each image with what it may be called, and what is called so; the names of a few are in memory."""
+        for start in range(0, len(told), AT_ONCE):
+            some = told[start : start + AT_ONCE]
+            files = [names_by_folder(clean_name(each.file_name)) for each in some]
+            with reading(self.sessions) as session:
+                there = self._named(session, Image, *files)
+            for each, levels in zip(some, files, strict=True):
+                yield each, [name for names in levels for name in names], there
 
     def _categories(self, told: Annotated, image: Image) -> dict[int, Mask]:
         """The mask of each label; what is drawn in several categories of one label is put together."""

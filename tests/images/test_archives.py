@@ -4,6 +4,7 @@ import io
 import stat
 import tracemalloc
 import zipfile
+from time import process_time
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.errors import ImageRefused
+from service.images.actions import clean_name, shortened
 from service.images.archives import is_archive, members
 from service.images.files import open_image
 from tests.factories import encoded, pixels, png
@@ -49,6 +51,22 @@ def test_hostile_members_are_refused_one_by_one() -> None:
     assert dict(members(zipped({"../up.png": png()})))["../up.png"].code == "name_unsafe"  # type: ignore[union-attr]
     assert "another file" in found["GOOD.png"]
     assert "link" in found["link.png"] and "archive in an archive" in found["inner.zip"]
+
+
+def test_names_that_no_system_has_cost_no_time() -> None:
+    accents = "\u0301\u0316" * 15_000
+    begun = process_time()
+    assert "too long" in told(zipped({f"{accents}.png": png(), "a.png": png()}))[f"{accents}.png"]
+    assert len(clean_name(accents + ".png")) == 255
+    assert clean_name("a/" * 500_000 + "b.png").endswith("b.png")
+    assert process_time() - begun < 0.5
+
+
+def test_of_a_long_name_as_many_folders_are_kept_as_fit() -> None:
+    assert shortened("abc/de/f.png", 12) == "abc/de/f.png"
+    assert shortened("abc/de/f.png", 11) == shortened("abc/de/f.png", 8) == "de/f.png"
+    assert shortened("abc/de/f.png", 7) == "f.png"
+    assert shortened("abc/de/f.png", 3) == "png"
 
 
 def test_bombs_are_not_unpacked() -> None:

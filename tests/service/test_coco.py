@@ -150,6 +150,17 @@ def test_an_ambiguous_name_keeps_no_other_image_out(alone: Alone) -> None:
     assert "2 images" in file["refused"][0]["problem"]["detail"]
 
 
+def test_images_are_found_however_few_are_looked_for_at_a_time(
+    alone: Alone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.imports.reception.AT_ONCE", 2)
+    project = a_project(alone.api, images=3)
+    names = ("0.png", "gone.png", "1.png", "2.png", "lost.png")
+    data = coco(*((name, "disc", POLYGON) for name in names))
+    (file,) = told(bring(alone.api, project.id, {"a.json": data}), 201)["files"]
+    assert (file["accepted"], sorted(file["missing"])) == (3, ["gone.png", "lost.png"])
+
+
 def test_an_annotation_without_extent_says_that_there_is_nothing(alone: Alone) -> None:
     project = a_project(alone.api, images=1)
     data = coco(("0.png", "disc", {"segmentation": [], "area": 0, "bbox": [0, 0, 0, 0]}))

@@ -2,6 +2,7 @@
 
 import io
 from datetime import timedelta
+from time import process_time
 from typing import Any
 
 import httpx
@@ -12,6 +13,8 @@ from sqlalchemy import event, select, update
 
 from service.clock import now
 from service.db import reading, unit_of_work
+from service.imports.legend import meant
+from service.imports.reading import names_by_folder
 from service.jobs import Job
 from service.masks import from_png
 from service.tables import Annotation, Lease, Origin, Submission
@@ -320,6 +323,21 @@ def test_masks_are_of_the_image_in_their_own_folder(alone: Alone) -> None:
     assert np.array_equal(found[ids["b/img1.png"]], DISC) and np.array_equal(found[ids["a/img1.png"]], ~DISC)
     assert np.array_equal(found[ids["b/only.png"]], DISC)
     assert set(ids.values()) <= set(found)
+
+
+def test_of_very_many_folders_the_last_ones_and_all_of_them_are_where_an_image_may_be() -> None:
+    deep = "/".join(str(n % 10) for n in range(120)) + "/a_mask.png"
+    levels = names_by_folder(deep)
+    assert levels[0][0] == deep.replace("_mask.png", "") and levels[-1][0] == "a"
+    assert sum(len(name) for names in levels for name in names) < 50_000
+    assert [names[0].count("/") for names in names_by_folder("a/" * 9 + "b.png")] == [*range(9, -1, -1)]
+
+
+def test_a_label_is_not_looked_for_under_a_name_that_none_can_have() -> None:
+    begun = process_time()
+    assert meant(["disc"], "\u0301\u0316" * 25_000) is None
+    assert process_time() - begun < 0.5
+    assert meant(["disc", "caf\u00e9"], "CAFE\u0301") == "caf\u00e9"
 
 
 def test_what_is_in_folders_is_read_once_for_all_masks_without_one(alone: Alone) -> None:
