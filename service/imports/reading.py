@@ -17,7 +17,7 @@ from service.images.geometry import NiftiGeometry, slice_of, upright
 from service.images.limits import DECODING, damaged
 from service.images.microscopy import views
 from service.images.nifti import HEADER_ERRORS, affine_of, is_nifti, read_volume, scaling, turned
-from service.images.slices import Pixels
+from service.images.slices import Pixels, Slice
 from service.images.stacking import Plane, stacks
 from service.images.tiff import MAGIC as TIFF
 from service.tables import Image, Source
@@ -104,8 +104,8 @@ def values_of(data: bytes, home: Home, *, max_pixels: int) -> Iterator[tuple[Ima
 
     Raises MaskMismatch when its pixels are not those of the images.
     """
-    slices = _voxels(data, home, max_pixels) if is_nifti(data) else _pages(data, home, max_pixels)
-    for image, values in zip(home.images, slices, strict=True):
+    read = _voxels if is_nifti(data) else _pages
+    for image, values in read(data, home, max_pixels):
         if values.shape != (image.height, image.width):
             height, width = values.shape
             raise MaskMismatch(
@@ -115,31 +115,42 @@ def values_of(data: bytes, home: Home, *, max_pixels: int) -> Iterator[tuple[Ima
         yield image, values
 
 
-def _pages(data: bytes, home: Home, max_pixels: int) -> list[Pixels]:
+def _pages(data: bytes, home: Home, max_pixels: int) -> Iterator[tuple[Image, Pixels]]:
     """As many as there are images; one that is of a view is of all of its channels."""
-    found, images = list(_planes(data, max_pixels)), home.images
+    count, planes = _planes(data, max_pixels)
+    shown = _shown(home, count)
+    if len(shown) != count:
+        raise MaskMismatch(f"The mask has {count} slices, and {home.source.name!r} has {len(home.images)}.")
+    for images, values in zip(shown, planes, strict=True):
+        yield from ((image, values) for image in images)
+
+
+def _shown(home: Home, count: int) -> list[list[Image]]:
+    """What each slice of a mask is of: the images of a view where there are ``count`` views, else one."""
     parts = (home.source.geometry or {}).get("parts")
-    if parts and len(images) > 1:
-        seen = views([parts[image.frame] for image in images])
-        if len(found) == max(seen) + 1:
-            return [found[view] for view in seen]
-    if len(found) != len(images):
-        raise MaskMismatch(f"The mask has {len(found)} slices, and {home.source.name!r} has {len(images)}.")
-    return found
+    if parts and len(home.images) > 1:
+        by_view: dict[int, list[Image]] = {}
+        for image, view in zip(home.images, views([parts[i.frame] for i in home.images]), strict=True):
+            by_view.setdefault(view, []).append(image)
+        if len(by_view) == count:
+            return [by_view[view] for view in range(count)]
+    return [[image] for image in home.images]
 
 
-def _planes(data: bytes, max_pixels: int) -> Iterator[Pixels]:
+def _planes(data: bytes, max_pixels: int) -> tuple[int, Iterator[Pixels]]:
+    """How many slices a mask file has, and their values, read one at a time."""
     if data.startswith(TIFF):
-        for each in open_image(data, max_pixels=max_pixels).slices():
-            if each.pixels.ndim != 2:
-                raise ImageUnknown(
-                    "The mask is in colour. Save it with one value per label, or as black and white."
-                )
-            yield np.rint(each.pixels * each.scale + each.offset).astype(np.int64)
-    elif data.startswith(PNG_SIGNATURE):
-        yield _png(data, max_pixels)
-    else:
-        raise ImageUnknown("Masks are read as PNG, TIFF, NIfTI or COCO JSON.")
+        file = open_image(data, max_pixels=max_pixels)
+        return file.count, map(_whole, file.slices())
+    if data.startswith(PNG_SIGNATURE):
+        return 1, iter([_png(data, max_pixels)])
+    raise ImageUnknown("Masks are read as PNG, TIFF, NIfTI or COCO JSON.")
+
+
+def _whole(each: Slice) -> Pixels:
+    if each.pixels.ndim != 2:
+        raise ImageUnknown("The mask is in colour. Save it with one value per label, or as black and white.")
+    return np.rint(each.pixels * each.scale + each.offset).astype(np.int64)
 
 
 def _png(data: bytes, max_pixels: int) -> Pixels:
@@ -156,7 +167,7 @@ def _png(data: bytes, max_pixels: int) -> Pixels:
         return np.asarray(picture).astype(np.int64)
 
 
-def _voxels(data: bytes, home: Home, max_pixels: int) -> Iterator[Pixels]:
+def _voxels(data: bytes, home: Home, max_pixels: int) -> Iterator[tuple[Image, Pixels]]:
     geometry, name = home.geometry, home.source.name
     if geometry is None:
         raise MaskMismatch(f"{name!r} is no volume, so its mask cannot be one.")
@@ -171,6 +182,6 @@ def _voxels(data: bytes, home: Home, max_pixels: int) -> Iterator[Pixels]:
         raise MaskMismatch(f"The mask has {sizes[0]} voxels, and {name!r} has {sizes[1]}.")
     if placed and not np.allclose(affine, geometry["affine"], atol=TOLERANCE, rtol=0):
         raise MaskMismatch(f"The voxels of the mask lie elsewhere than those of {name!r}.")
-    for frame in home.frames:
+    for image, frame in zip(home.images, home.frames, strict=True):
         values = slice_of(volume, geometry, frame) * slope + intercept
-        yield np.rint(np.nan_to_num(values)).astype(np.int64)
+        yield image, np.rint(np.nan_to_num(values)).astype(np.int64)

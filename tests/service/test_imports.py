@@ -4,6 +4,7 @@ import io
 from datetime import timedelta
 from time import process_time
 from typing import Any
+from unittest.mock import Mock
 
 import httpx
 import numpy as np
@@ -13,11 +14,13 @@ from sqlalchemy import event, select, update
 
 from service.clock import now
 from service.db import reading, unit_of_work
+from service.imports import reading as masks
 from service.imports.legend import meant
-from service.imports.reading import names_by_folder
+from service.imports.reading import Home, names_by_folder, values_of
 from service.jobs import Job
 from service.masks import from_png
-from service.tables import Annotation, Lease, Origin, Submission
+from service.tables import Annotation, Lease, Origin, Source, Submission
+from service.tables import Image as StoredImage
 from tests.factories import a_project, draw, open_next, pixels, png, told, upload
 from tests.files import nifti, tiff, zipped
 from tests.service.conftest import Alone
@@ -215,6 +218,25 @@ def test_a_mask_of_another_place_or_size_is_refused(alone: Alone) -> None:
     codes = [file["problem"]["code"] for file in problem["files"]]
     assert codes == ["mask_mismatch"] * 5 + ["mask_homeless"] + ["image_unknown"] * 2, problem["files"]
     assert accepted(alone, label_id) == {}
+
+
+def test_no_slice_is_read_of_a_mask_that_has_too_many(alone: Alone, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = a_project(alone.api, images=1)
+    monkeypatch.setattr("service.images.tiff._shown", Mock(side_effect=AssertionError))
+    data = {"0_mask.tif": tiff(np.zeros((50, HEIGHT, WIDTH), dtype=np.uint8), compression="zlib")}
+    (file,) = told(bring(alone.api, project.id, data, label="disc"), 422)["files"]
+    assert "has 50 slices" in file["problem"]["detail"]
+
+
+def test_the_slices_of_a_mask_are_read_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    slices = Mock(wraps=masks._whole)
+    monkeypatch.setattr(masks, "_whole", slices)
+    images = [StoredImage(name=f"{n}.png", height=HEIGHT, width=WIDTH, frame=n) for n in range(3)]
+    values = np.stack([DISC * n for n in range(3)]).astype(np.uint8)
+    found = values_of(tiff(values), Home(Source(name="cells.tif"), images), max_pixels=10_000)
+    for n, (image, of_image) in enumerate(found):
+        assert image is images[n] and np.array_equal(of_image, values[n])
+        assert slices.call_count == n + 1
 
 
 def test_slices_of_which_a_mask_says_nothing_are_left_open(alone: Alone) -> None:
