@@ -9,11 +9,11 @@ from playwright.sync_api import Browser, Page, expect
 
 from commands.serve import first_admin_link
 from service.db import unit_of_work
-from service.tables import User
+from service.tables import Role, User
 from tests.conftest import ServiceUnderTest
 from tests.factories import told
 from tests.web.conftest import SignIn
-from tests.web.people import PASSWORD, come_in, end_login, sign_in_again
+from tests.web.people import PASSWORD, a_person, come_in, end_login, sign_in_again
 
 
 @pytest.fixture
@@ -52,6 +52,43 @@ def test_a_token_in_a_link_signs_in_and_leaves_the_address_bar(page: Page, servi
     expect(page.locator("#who")).to_have_text("accrue")
     assert service.token not in page.url
     assert page.evaluate("document.cookie") == ""  # no script sees it
+
+
+def test_a_link_to_somebody_elses_account_asks_first_and_can_be_declined(
+    sign_in: SignIn, service: ServiceUnderTest, api: httpx.Client
+) -> None:
+    project = told(api.post("/projects", json={"name": f"project {uuid4()}"}), 201)["id"]
+    ada, grace = (a_person(service, project, Role.ANNOTATOR) for _ in range(2))
+    page = sign_in(ada.token).new_page()
+    page.goto(f"/#token={grace.token}")
+    dialog = page.get_by_role("dialog", name=f"Sign in as {grace.name}?")
+    expect(dialog.get_by_text(f"You are signed in as {ada.name}")).to_be_visible()
+    assert grace.token not in page.url
+    stay = dialog.get_by_role("button", name=f"Stay {ada.name}")
+    expect(stay).to_be_focused()
+    stay.click()
+    expect(dialog).to_have_count(0)
+    expect(page.locator("#who")).to_have_text(ada.name)
+    page.reload()
+    expect(page.locator("#who")).to_have_text(ada.name)
+
+    page.goto(f"/account#token={grace.token}")
+    dialog.get_by_role("button", name=f"Sign in as {grace.name}").click()
+    expect(page.locator("#who")).to_have_text(grace.name)
+    expect(dialog).to_have_count(0)
+    assert page.url.endswith("/account")
+
+
+def test_a_link_of_ones_own_asks_nothing_and_one_that_does_not_work_changes_nothing(
+    sign_in: SignIn, service: ServiceUnderTest
+) -> None:
+    page = sign_in().new_page()
+    page.goto(f"/#token={service.token}")
+    expect(page.locator("#who")).to_have_text("accrue")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.goto("/account#token=acc_wrong")
+    expect(page.get_by_text("token is not valid")).to_be_visible()
+    expect(page.locator("#who")).to_have_text("accrue")
 
 
 def test_the_first_link_makes_the_admin_who_asks_in_a_second_person(

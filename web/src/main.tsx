@@ -5,13 +5,14 @@ import { render } from "preact";
 import { useEffect } from "preact/hooks";
 import { Problem } from "./api/client";
 import { Loading } from "./parts/look";
-import { enterWithToken, Join, SignIn, takeFromAddress } from "./shell/door";
+import { AskFirst, Join, type Link, SignIn, takeFromAddress } from "./shell/door";
 import { Frame } from "./shell/frame";
 import { startKeys } from "./shell/keys";
-import { me, recognise, startPerson } from "./shell/person";
+import { me, recognise, signInWithToken, startPerson } from "./shell/person";
 import { Place } from "./shell/places";
 import { route, startRouter } from "./shell/router";
 import { startTheme } from "./shell/theme";
+import { complain } from "./shell/toasts";
 import { startUnderWay } from "./shell/under-way";
 import "./style/tokens.css";
 import "./style/elements.css";
@@ -23,14 +24,20 @@ const CANVAS = new Set(["annotate", "annotation", "review"]);
 
 function App() {
   const secret = useSignal<string | null>(null);
+  const link = useSignal<Link | null>(null);
   const why = useSignal("");
+  async function enterWith(token: string): Promise<void> {
+    const owner = await signInWithToken(token);
+    link.value = owner && { token, owner };
+  }
   async function arrive(): Promise<void> {
     const given = takeFromAddress();
     try {
-      if (given.token) await enterWithToken(given.token);
+      if (given.token) await enterWith(given.token);
       if (!me.value) await recognise();
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
+      if (me.value) return complain(error);
       why.value = error.message;
       me.value = null;
     }
@@ -49,6 +56,9 @@ function App() {
   const done = () => {
     secret.value = null;
   };
+  const forget = () => {
+    link.value = null;
+  };
   return (
     <Frame bare={CANVAS.has(route.value.page)}>
       {me.value === undefined ? (
@@ -60,6 +70,7 @@ function App() {
       ) : (
         <Place />
       )}
+      {link.value && <AskFirst {...link.value} onClose={forget} />}
     </Frame>
   );
 }

@@ -63,6 +63,13 @@ export const texts = {
     hint: "No account? Ask a manager of your project for a link.",
     leave: "Leave instead",
   },
+  otherPerson: {
+    title: (owner: string) => `Sign in as ${owner}?`,
+    text: (present: string, owner: string) =>
+      `You are signed in as ${present}. This link signs you in as ${owner}, and what you do and upload from then on is theirs.`,
+    submit: (owner: string) => `Sign in as ${owner}`,
+    stay: (present: string) => `Stay ${present}`,
+  },
   join: {
     title: {
       join: (project: string) => `Join ${project}`,

@@ -8,7 +8,7 @@ import { Form, TextField } from "../parts/form";
 import { Shown, useRead } from "../parts/loaded";
 import { Empty } from "../parts/look";
 import { texts } from "../texts";
-import { asking, entered, me, signIn, signInWithToken, signOut } from "./person";
+import { asking, becomeOwner, entered, me, signIn, signOut } from "./person";
 import { go, query } from "./router";
 
 interface NameProps {
@@ -95,9 +95,30 @@ export function takeFromAddress(): { token: string | null; secret: string | null
   return { token: given.get("token"), secret: given.get("invitation") ?? bare };
 }
 
-/** Signs in with the token of a link. */
-export async function enterWithToken(token: string): Promise<void> {
-  await signInWithToken(token);
+/** The token of a link, and whose it is. */
+export interface Link {
+  token: string;
+  owner: Schemas["Me"];
+}
+
+/** Asks whoever is signed in before a link makes them somebody else. */
+export function AskFirst({ token, owner, onClose }: Link & { onClose: () => void }) {
+  const t = texts.otherPerson;
+  const present = me.value?.name ?? "";
+  return (
+    <Dialog title={t.title(owner.name)} says={t.text(present, owner.name)} onClose={onClose}>
+      <Form
+        submit={t.submit(owner.name)}
+        onSend={() => becomeOwner(token)}
+        kind="normal"
+        beside={
+          <Button autofocus kind="primary" onPress={onClose}>
+            {t.stay(present)}
+          </Button>
+        }
+      />
+    </Dialog>
+  );
 }
 
 /** What a link offers, and the form to take it up. */

@@ -29,14 +29,20 @@ export function startPerson(): void {
   });
 }
 
-/** Ask the service who this is. */
-export async function recognise(): Promise<void> {
+/** Whose token that is, or who is signed in; null is nobody. */
+async function ownerOf(token?: string): Promise<Schemas["Me"] | null> {
+  const headers = token ? { Authorization: `Bearer ${token}` } : {};
   try {
-    me.value = await told(api.GET("/api/me"));
+    return await told(api.GET("/api/me", { headers }));
   } catch (error) {
     if (!(error instanceof Problem) || error.status !== 401) throw error;
-    me.value = null;
+    return null;
   }
+}
+
+/** Ask the service who this is. */
+export async function recognise(): Promise<void> {
+  me.value = await ownerOf();
 }
 
 export async function signIn(name: string, password: string): Promise<void> {
@@ -47,8 +53,21 @@ export async function signIn(name: string, password: string): Promise<void> {
   else settle(true);
 }
 
-export async function signInWithToken(token: string): Promise<void> {
+/** Signs in with the token of a link. Whoever is signed in as somebody else stays that: its owner is told. */
+export async function signInWithToken(token: string): Promise<Schemas["Me"] | null> {
+  const present = me.value ?? (await ownerOf());
+  if (present) me.value = present;
+  const owner = present && (await ownerOf(token));
+  if (present && owner && owner.id !== present.id) return owner;
   me.value = await told(api.POST("/api/auth/token", { body: { token } }));
+  return null;
+}
+
+/** Whoever is signed in becomes the owner of the token, unless something would be lost. */
+export async function becomeOwner(token: string): Promise<void> {
+  if (!mayGo()) return;
+  await told(api.POST("/api/auth/token", { body: { token } }));
+  location.reload(); // another person, another page
 }
 
 /** Somebody is signed in by other means, as by a link. */
@@ -56,9 +75,14 @@ export function entered(person: Schemas["Me"]): void {
   me.value = person;
 }
 
+/** Whether the login may end: nothing is lost with it, or whoever is asked says that it may be. */
+function mayGo(): boolean {
+  return !stays() && (!isUnderWay.value || confirm(texts.upload.leave));
+}
+
 /** End the login, unless something would be lost; what waited for one gives up. */
 export async function signOut(): Promise<void> {
-  if (stays() || (isUnderWay.value && !confirm(texts.upload.leave))) return;
+  if (!mayGo()) return;
   await api.POST("/api/auth/logout").catch(() => null);
   me.value = null;
   settle(false);
