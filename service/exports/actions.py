@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from service.clock import now
 from service.db import on_commit, reading, rows_changed, unit_of_work
 from service.errors import Invalid, TooManyExports
-from service.exports.queries import DEAD_AFTER, UNFINISHED, export, lost, over
+from service.exports.queries import DEAD_AFTER, UNFINISHED, export, lost, moment, over
 from service.jobs import Job, Jobs
 from service.projects.queries import labels
 from service.storage import Storage
@@ -83,6 +83,8 @@ def request_export(
             "separate": separate,
         },
         cursor=asdict(Cursor()),
+        created_at=moment(session, project_id),
+        alive_at=now(),
     )
     session.add(made)
     session.flush()

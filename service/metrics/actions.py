@@ -22,6 +22,7 @@ from service.tables import (
     Submission,
     User,
 )
+from service.tables.columns import UtcDateTime
 
 # A longer pause was not work on the image.
 LONGEST_PAUSE = timedelta(seconds=30)
@@ -43,25 +44,30 @@ def note_activity(
     """
     at = at or now()
     session.execute(_ONE_AT_A_TIME, {"user_id": user_id})
-    last = session.execute(_LAST, {"user_id": user_id}).first()
+    since, until = at - LONGEST_PAUSE, max(at, now()) + LONGEST_PAUSE
+    last = session.execute(_LAST, {"user_id": user_id, "since": since, "until": until}).first()
     if last is not None and at <= last.ended_at:
         return
-    same = last is not None and last.annotation_id == annotation_id
-    paused = last is None or at - last.ended_at > LONGEST_PAUSE or (opening and not same)
-    if last is not None and same and not paused:
+    if last is not None and last.annotation_id == annotation_id:
         session.execute(_EXTEND, {"stretch_id": last.id, "at": at})
         return
-    began = at if last is None or paused else last.ended_at
+    began = at if last is None or opening else last.ended_at
     stretch = {"annotation_id": annotation_id, "user_id": user_id, "began_at": began, "ended_at": at}
     session.execute(insert(Activity), stretch)
 
 
 # Made once: these are in the way of every prompt.
 _ONE_AT_A_TIME = select(User.id).where(User.id == bindparam("user_id")).with_for_update(key_share=True)
+# What ended well after now is of a clock that was fast and has been set back: by it nothing is going on. The
+# newest of the few others is known by its id, and the sum is for the planner, which would go by that alone.
 _LAST = (
     select(Activity.id, Activity.annotation_id, Activity.ended_at)
-    .where(Activity.user_id == bindparam("user_id"))
-    .order_by(Activity.ended_at.desc(), Activity.id.desc())
+    .where(
+        Activity.user_id == bindparam("user_id"),
+        Activity.ended_at >= bindparam("since", type_=UtcDateTime),
+        Activity.ended_at <= bindparam("until", type_=UtcDateTime),
+    )
+    .order_by((Activity.id + 0).desc())
     .limit(1)
 )
 _EXTEND = (

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session, sessionmaker
 
+from service.clock import now
 from service.db import unit_of_work
 from service.metrics.actions import note_activity
 from service.metrics.durations import SecondsBetween
@@ -83,6 +84,16 @@ def test_streams_of_events_take_the_seconds_worked_out_by_hand(
     stream, expected = STREAMS[name]
     by_image, _ = play(sessions, stream)
     assert by_image == {image: pytest.approx(seconds, abs=1e-3) for image, seconds in expected.items()}
+
+
+def test_time_counts_on_when_a_clock_that_was_fast_has_been_set_back(
+    sessions: sessionmaker[Session], place: Place
+) -> None:
+    began, hour = (now() - MONDAY).total_seconds(), 3600
+    fast = [(began + hour + seconds, 0, 0) for seconds in (0, 10)]
+    since = ((20, 0), (25, 0), (40, 1), (100, 1), (104, 1))
+    by_image, _ = play(sessions, fast + [(began + seconds, 0, image) for seconds, image in since])
+    assert by_image == {0: pytest.approx(15, abs=1e-3), 1: pytest.approx(19, abs=1e-3)}
 
 
 events = st.lists(

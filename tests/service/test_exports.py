@@ -352,6 +352,13 @@ def test_a_file_that_is_lost_says_so(alone: Alone, project: AProject) -> None:
     assert told(alone.api.get(f"/exports/{export['id']}/download"), 410)["code"] == "export_gone"
 
 
+def test_what_was_accepted_by_a_clock_that_was_fast_is_exported(alone: Alone, project: AProject) -> None:
+    with unit_of_work(alone.sessions) as session:
+        fast = now() + timedelta(hours=1)
+        session.execute(update(Annotation).values(submitted_at=fast, accepted_at=fast))
+    assert_whole(alone, project, finished(alone, project.id, "png")["id"])
+
+
 @pytest.mark.usefixtures("small_parts")
 def test_a_deleted_export_leaves_nothing_not_even_while_it_is_made(alone: Alone, project: AProject) -> None:
     begun = begin(alone, project.id, "png")
