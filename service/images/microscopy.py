@@ -24,7 +24,9 @@ MILLIMETRES = {
 _COUNT = re.compile(
     r"""\b(?:Size[CZT]|NumPlanes|PlaneCount|First[CZT]|IFD|Start|Step|End)\s*=\s*["']([^"']*)"""
 )
-_PIXELS, _ATTRIBUTE = re.compile(r"<(?:\w+:)?Pixels\b[^>]*"), re.compile(r"""(\w+)\s*=\s*["']([^"']*)""")
+# The element that tells the sizes, and no more of it than they take; both read a text once, however long.
+_PIXELS = re.compile(r"<(?:\w+:)?Pixels\b[^>]{0,10000}")
+_SIZE = re.compile(r"""\b(PhysicalSize[XYZ](?:Unit)?)\s*=\s*["']([^"']*)""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ def voxel(file: tifffile.TiffFile) -> Voxel:
     deep = any("Z" in each.axes for each in _series(file))
     if file.is_ome:
         found = _PIXELS.search(file.ome_metadata or "")
-        told = dict(_ATTRIBUTE.findall(html.unescape(found[0]))) if found else {}
+        told = dict(_SIZE.findall(html.unescape(found[0]))) if found else {}
         x, y, z = (
             _length(told.get(f"PhysicalSize{axis}"), told.get(f"PhysicalSize{axis}Unit", "µm"))
             for axis in "XYZ"

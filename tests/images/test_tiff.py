@@ -3,6 +3,7 @@
 import io
 import tracemalloc
 from contextlib import suppress
+from time import process_time
 
 import imagecodecs
 import numpy as np
@@ -254,6 +255,15 @@ def test_imagej_and_ome_say_how_large_a_voxel_is() -> None:
         tiff(array, imagej=True, metadata={"axes": "ZCYX", "unit": "pixel"}), max_pixels=None
     )
     assert next(iter(of_a_screen.slices())).spacing is None and of_a_screen.geometry["thickness"] is None
+
+
+def test_of_a_description_nothing_is_looked_at_again_and_again() -> None:
+    sizes = 'PhysicalSizeX="0.5" ome:PhysicalSizeY = \'500\' PhysicalSizeYUnit="nm" '
+    long = f"<OME><Pixels {sizes}{'a' * 40_000}></Pixels></OME>"
+    begun = process_time()
+    file = open_image(tiff(DEEP, description=long, metadata=None), max_pixels=None)
+    assert process_time() - begun < 1
+    assert next(iter(file.slices())).spacing == (0.0005, 0.0005)
 
 
 REFUSED = {
