@@ -97,10 +97,10 @@ def revoke_tokens(session: Session, user_id: int) -> None:
     session.execute(update(Token).where(*of_user).values(revoked_at=now()))
 
 
-def start_login(session: Session, user: User) -> str:
-    """A new login for a browser, in plain."""
+def start_login(session: Session, user: User, address: str) -> str:
+    """A new login for a browser, in plain; its name is the address that it comes from."""
     limits = Limits(expires_at=now() + LOGIN_IDLE)
-    return create_token(session, user, "browser", kind=TokenKind.LOGIN, limits=limits)
+    return create_token(session, user, address, kind=TokenKind.LOGIN, limits=limits)
 
 
 def end_logins(session: Session, user_id: int, *, but: int | None = None) -> None:

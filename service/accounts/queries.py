@@ -83,6 +83,14 @@ def users(session: Session) -> Sequence[User]:
     return session.scalars(select(User).order_by(User.name)).all()
 
 
+def has_signed_in(session: Session, name: str, address: str) -> bool:
+    """Whether whoever has that name has signed in from that address, as far as logins are remembered."""
+    from_there = (Token.kind == TokenKind.LOGIN, Token.name == address)
+    return bool(
+        session.scalar(select(exists().where(Token.user_id == User.id, User.name == name, *from_there)))
+    )
+
+
 def anybody_can_sign_in(session: Session) -> bool:
     """Whether somebody has a password: before that, an installation waits for its administrator."""
     return bool(session.scalar(select(exists().where(User.password_hash.is_not(None)))))

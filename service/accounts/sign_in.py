@@ -30,7 +30,7 @@ def sign_in(sessions: sessionmaker[Session], name: str, password: str, address: 
     user = proven(sessions, name, password, address)
     with unit_of_work(sessions) as session:
         user = queries.user(session, user.id)
-        token = start_login(session, user)
+        token = start_login(session, user, address)
         if user.password_hash is not None and passwords.outdated(user.password_hash):
             user.password_hash = passwords.hashed(password)
         token_id = queries.token_by_digest(session, digest_of(token)).id
@@ -63,9 +63,11 @@ def forget_failures(session: Session) -> int:
 
 
 def _require_patience(session: Session, name: str, address: str) -> None:
-    of_name = _pause_over(session, SignInFailure.name == name, FREE_FOR_NAME)
-    of_address = _pause_over(session, SignInFailure.address == address, FREE_FROM_ADDRESS)
-    left = (max(of_name, of_address) - now()).total_seconds()
+    of_name, from_here = SignInFailure.name == name, SignInFailure.address == address
+    if queries.has_signed_in(session, name, address):
+        of_name &= from_here  # whoever guesses the name elsewhere shuts nobody out where they are at home
+    over = _pause_over(session, of_name, FREE_FOR_NAME), _pause_over(session, from_here, FREE_FROM_ADDRESS)
+    left = (max(over) - now()).total_seconds()
     if left > 0:
         seconds = math.ceil(left)
         raise TooManyAttempts(

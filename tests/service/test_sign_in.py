@@ -14,7 +14,7 @@ from service.accounts.actions import LOGIN_IDLE, LOGIN_LONGEST, create_user
 from service.accounts.sign_in import FREE_FOR_NAME, FREE_FROM_ADDRESS, REMEMBERED, forget_failures
 from service.clock import now
 from service.db import reading, unit_of_work
-from service.tables import SignInFailure, Token, User
+from service.tables import SignInFailure, Token, TokenKind, User
 from tests.factories import told
 from tests.service.conftest import Alone
 
@@ -151,12 +151,12 @@ def test_a_login_lasts_as_long_as_it_is_used_but_not_for_ever(
                 "expires_at": now() - idle + LOGIN_IDLE,
                 "used_at": now() - idle,
             }
-            session.execute(update(Token).where(Token.name == "browser").values(dates))
+            session.execute(update(Token).where(Token.kind == TokenKind.LOGIN).values(dates))
         return browser.get("/me").status_code
 
     def ends() -> timedelta:
         with reading(alone.sessions) as session:
-            login = session.query(Token).filter_by(name="browser").one()
+            login = session.query(Token).filter_by(kind=TokenKind.LOGIN).one()
             assert login.expires_at is not None
             return login.expires_at - now()
 
@@ -206,6 +206,32 @@ def failed(alone: Alone, ago: timedelta) -> None:
     """As if every failure had been that long ago, however long the machine took for them."""
     with unit_of_work(alone.sessions) as session:
         session.execute(update(SignInFailure).values(at=now() - ago))
+
+
+def guessed(alone: Alone, name: str, address: str, times: int) -> None:
+    with unit_of_work(alone.sessions) as session:
+        session.add_all(SignInFailure(name=name, address=address) for _ in range(times))
+
+
+def test_whoever_guesses_elsewhere_shuts_nobody_out_from_where_they_have_signed_in_before(
+    alone: Alone, browser: httpx.Client, ada: str
+) -> None:
+    sign_in(browser)
+    guessed(alone, ada, "stranger", FREE_FOR_NAME + 8)
+    assert browser.post("/auth/logout").status_code == 204
+    sign_in(browser)
+    guessed(alone, ada, "testclient", FREE_FOR_NAME + 8)
+    sign_in(browser, status=429)
+
+
+def test_who_was_asked_in_by_a_link_is_not_shut_out_either(alone: Alone, browser: httpx.Client) -> None:
+    project = told(alone.api.post("/projects", json={"name": "p"}), 201)
+    secret = told(alone.api.post(f"/projects/{project['id']}/invitations", json={}), 201)["secret"]
+    guessed(alone, "grace", "stranger", FREE_FOR_NAME + 8)
+    sign_in(browser, name="grace", status=429)
+    body = {"secret": secret, "name": "grace", "password": PASSWORD}
+    told(browser.post("/invitations/accept", json=body))
+    sign_in(browser, name="grace")
 
 
 def test_names_are_not_guessed_one_by_one_from_one_address(alone: Alone, browser: httpx.Client) -> None:
