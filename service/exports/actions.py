@@ -18,11 +18,11 @@ from sqlalchemy.orm import Session, sessionmaker
 from service.clock import now
 from service.db import on_commit, reading, rows_changed, unit_of_work
 from service.errors import Invalid, TooManyExports
-from service.exports.queries import DEAD_AFTER, UNFINISHED, export, lost, moment, over
+from service.exports.queries import DEAD_AFTER, UNFINISHED, export, lost, over
 from service.jobs import Job, Jobs
 from service.projects.queries import labels
 from service.storage import Storage
-from service.tables import Export, Progress, State
+from service.tables import Annotation, Export, Label, Progress, State
 
 MOST_UNFINISHED = 5
 FOLDER = "exports"
@@ -83,13 +83,20 @@ def request_export(
             "separate": separate,
         },
         cursor=asdict(Cursor()),
-        created_at=moment(session, project_id),
+        created_at=_moment(session, project_id),
         alive_at=now(),
     )
     session.add(made)
     session.flush()
     on_commit(session, partial(jobs.send, Job.EXPORT, made.id))
     return made
+
+
+def _moment(session: Session, project_id: int) -> datetime:
+    """Now, or when the newest work of the project was done by a clock that was fast and has been set back."""
+    latest = select(func.max(Annotation.submitted_at), func.max(Annotation.accepted_at)).join(Label)
+    submitted, accepted = session.execute(latest.where(Label.project_id == project_id)).one()
+    return max([now(), *(each for each in (submitted, accepted) if each is not None)])
 
 
 def delete_export(session: Session, export_id: int) -> None:

@@ -111,13 +111,6 @@ def exports(session: Session, project_id: int) -> Sequence[Export]:
     return session.scalars(of_project.order_by(Export.id.desc())).all()
 
 
-def moment(session: Session, project_id: int) -> datetime:
-    """Now, or when the newest work of the project was done by a clock that was fast and has been set back."""
-    latest = select(func.max(Annotation.submitted_at), func.max(Annotation.accepted_at)).join(Label)
-    submitted, accepted = session.execute(latest.where(Label.project_id == project_id)).one()
-    return max([now(), *(each for each in (submitted, accepted) if each is not None)])
-
-
 def lost(session: Session) -> Sequence[int]:
     """Unfinished exports of which nothing has been heard for a while."""
     heard = func.coalesce(Export.alive_at, Export.created_at)

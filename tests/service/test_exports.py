@@ -1,6 +1,5 @@
-"""Exports are asked for, made part by part whatever happens to workers, downloaded in ranges, and deleted."""
+"""Exports are asked for, made part by part whatever happens to workers, and downloaded in ranges."""
 
-import errno
 import io
 import math
 import zipfile
@@ -17,7 +16,7 @@ from service.clock import now
 from service.db import unit_of_work
 from service.exports.actions import claim, folder_of
 from service.exports.formats import FORMATS
-from service.exports.queries import DEAD_AFTER, KEPT
+from service.exports.queries import DEAD_AFTER
 from service.jobs import Job
 from service.tables import Annotation, Export, Progress, State
 from tests.exporting import begin, bench_of, download, finished, picture, put_mask, rectangle, unpacked, work
@@ -51,11 +50,6 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 def row(alone: Alone, export_id: int) -> Export:
     with alone.sessions() as session:
         return session.get_one(Export, export_id)
-
-
-def passing(alone: Alone) -> int:
-    """How many passing files there are."""
-    return len(alone.storage._passing)
 
 
 def change(alone: Alone, export_id: int, **values: object) -> None:
@@ -357,53 +351,3 @@ def test_what_was_accepted_by_a_clock_that_was_fast_is_exported(alone: Alone, pr
         fast = now() + timedelta(hours=1)
         session.execute(update(Annotation).values(submitted_at=fast, accepted_at=fast))
     assert_whole(alone, project, finished(alone, project.id, "png")["id"])
-
-
-@pytest.mark.usefixtures("small_parts")
-def test_a_deleted_export_leaves_nothing_not_even_while_it_is_made(alone: Alone, project: AProject) -> None:
-    begun = begin(alone, project.id, "png")
-    worker.make_part(bench_of(alone), begun["id"])
-    assert passing(alone) > 0
-
-    class DeletedMeanwhile(type(alone.storage)):  # type: ignore[misc]
-        def write_passing(self, name: str, data: bytes) -> None:
-            assert alone.api.delete(f"/exports/{begun['id']}").status_code in (204, 404)
-            super().write_passing(name, data)
-
-    alone.storage.__class__ = DeletedMeanwhile
-    worker.make_part(bench_of(alone), begun["id"])
-    told(alone.api.get(f"/exports/{begun['id']}"), 404)
-    assert told(alone.api.get(f"/projects/{project.id}/exports")) == []
-    assert work(alone) > 0  # the jobs that are left find nothing to do
-    sweep(bench_of(alone))
-    assert passing(alone) == 0
-    told(alone.api.delete(f"/exports/{begun['id']}"), 404)
-
-
-def test_the_file_of_a_deleted_export_goes_as_soon_as_the_storage_is_back(
-    alone: Alone, project: AProject, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def away(_folder: str) -> None:
-        raise OSError(errno.EIO, "Input/output error")
-
-    export = finished(alone, project.id, "png")
-    with monkeypatch.context() as patch:
-        patch.setattr(alone.storage, "delete_passing", away)
-        assert alone.api.delete(f"/exports/{export['id']}").status_code == 204
-        with pytest.raises(OSError, match="Input"):
-            sweep(bench_of(alone))
-    told(alone.api.get(f"/exports/{export['id']}"), 404)
-    sweep(bench_of(alone))
-    assert passing(alone) == 0
-    with alone.sessions() as session:
-        assert session.get(Export, export["id"]) is None
-
-
-def test_an_export_is_forgotten_after_a_week(alone: Alone, project: AProject) -> None:
-    export = finished(alone, project.id, "png")
-    sweep(bench_of(alone))
-    assert passing(alone) > 0
-    change(alone, export["id"], finished_at=now() - KEPT - timedelta(minutes=1))
-    sweep(bench_of(alone))
-    assert passing(alone) == 0
-    told(alone.api.get(f"/exports/{export['id']}"), 404)
