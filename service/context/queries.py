@@ -223,12 +223,8 @@ def check_of(session: Session, entry_id: int) -> Check | None:
 def unchecked(session: Session, label_id: int, older_than: datetime) -> Sequence[int]:
     """Entries whose check nobody has begun although there is company enough, a few at a time."""
     size = select(func.count(ContextEntry.id)).where(*_in_context(label_id)).scalar_subquery()
-    uses_context = (
-        select(Project.use_context)
-        .join(Label, Label.project_id == Project.id)
-        .where(Label.id == label_id)
-        .scalar_subquery()
-    )
+    project = select(Project.use_context).join(Label, Label.project_id == Project.id)
+    uses_context = project.where(Label.id == label_id).scalar_subquery()
     return session.scalars(
         select(ContextEntry.id)
         .where(
