@@ -226,10 +226,8 @@ def save_draft(new: DraftIn, hand: Drawing) -> DraftOut:
         digest = hand.storage.put(to_png(_painted(None, new.mask, (image.height, image.width))))
 
     def effect(session: Session) -> DraftOut:
-        annotation = hand.annotation(session)
-        draft = actions.save_draft(
-            session, annotation, hand.caller.id, prompts=new.prompts, mask_digest=digest
-        )
+        annotation, who = hand.annotation(session), hand.caller.id
+        draft = actions.save_draft(session, annotation, who, prompts=new.prompts, mask_digest=digest)
         return DraftOut(prompts=new.prompts, mask=new.mask, step=draft.step, saved_at=draft.saved_at)
 
     return hand.transaction(effect, DraftOut)
