@@ -1,7 +1,8 @@
 """The compressed frames of DICOM files, decoded by imagecodecs: a plugin for pydicom's decoders.
 
 JPEG of 8 and 12 bits, lossless JPEG, JPEG-LS and JPEG 2000. pydicom decodes RLE itself. The size in the
-stream is compared with that in the file before anything is decoded: the decoders would believe it.
+stream is compared with that in the file before anything is decoded: the decoders would believe it. It is
+read where they read it, for a stream may have another size somewhere else.
 """
 
 import imagecodecs
@@ -16,10 +17,13 @@ JPEG_2000 = (uid.JPEG2000Lossless, uid.JPEG2000, uid.HTJ2KLossless, uid.HTJ2KLos
 SYNTAXES = frozenset({*JPEG, *JPEG_LS, *JPEG_2000})
 DECODER_DEPENDENCIES = dict.fromkeys(SYNTAXES, (NAME,))
 
-START_OF_SCAN = 0xDA
+TABLES, END, START_OF_SCAN = 0xC4, 0xD9, 0xDA
+LOSSLESS = 0xC3
 # Markers that hold a frame's size: SOF0 to SOF15 without DHT, JPG and DAC, and SOF55 of JPEG-LS.
 FRAME_MARKERS = (frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}) | {0xF7}
 STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
+# What a JPEG 2000 stream begins with; the box of a JP2 file that it is in, and one that makes it wider.
+JPEG_2000_START, STREAM, PALETTE = b"\xff\x4f\xff\x51", b"jp2c", b"pclr"
 
 
 def is_available(syntax: str) -> bool:
@@ -30,6 +34,8 @@ def is_available(syntax: str) -> bool:
 def decode_frame(source: bytes, runner: DecodeRunner) -> bytes:
     """One frame, as pydicom asks for it: samples of a pixel side by side, colours as they are encoded."""
     syntax = runner.transfer_syntax
+    if syntax in JPEG_2000:
+        source = jpeg_2000_stream(source)
     size = jpeg_2000_size(source) if syntax in JPEG_2000 else jpeg_size(source)
     if size != (runner.rows, runner.columns, runner.samples_per_pixel):
         raise ValueError("the frame is not of the size that the file says")
@@ -52,9 +58,9 @@ def jpeg_size(source: bytes) -> tuple[int, int, int]:
     """Rows, columns and components of a JPEG or JPEG-LS stream; ValueError when it does not say."""
     at = 2
     while at + 4 <= len(source) and source[:2] == b"\xff\xd8":
-        if source[at] != 0xFF:
-            break
         marker = source[at + 1]
+        if source[at] != 0xFF or marker in (0, END):  # a decoder goes on elsewhere, or not at all
+            break
         if marker == 0xFF or marker in STANDALONE:
             at += 1 if marker == 0xFF else 2
             continue
@@ -67,13 +73,47 @@ def jpeg_size(source: bytes) -> tuple[int, int, int]:
     raise ValueError("the JPEG stream does not say how large it is")
 
 
+def lossless_size(source: bytes) -> tuple[int, int, int]:
+    """The same as imagecodecs' other decoder of JPEG finds it, tried on what the usual one gives up on.
+
+    It knows lossless frames alone, and looks into tables for them; zeros when it finds none.
+    """
+    size, at = (0, 0, 0), 2
+    while 0 <= (found := source.find(b"\xff", at)) < len(source) - 9:
+        marker, at = source[found + 1], found + 2
+        if marker in (START_OF_SCAN, END):
+            break
+        if marker == LOSSLESS:
+            rows, columns = (int.from_bytes(source[i : i + 2], "big") for i in (at + 3, at + 5))
+            size = rows, columns, source[at + 7]
+        if marker != TABLES:
+            at += int.from_bytes(source[at : at + 2], "big")
+    return size
+
+
 def jpeg_2000_size(source: bytes) -> tuple[int, int, int]:
     """Rows, columns and components of a JPEG 2000 stream, bare or in a JP2 file."""
-    at = source.find(b"\xff\x4f\xff\x51", 0, 4096)
-    if at < 0 or len(source) < at + 42:
+    stream = jpeg_2000_stream(source)
+    right, bottom, left, top = (int.from_bytes(stream[i : i + 4], "big") for i in range(8, 24, 4))
+    return bottom - top, right - left, int.from_bytes(stream[40:42], "big")
+
+
+def jpeg_2000_stream(source: bytes) -> bytes:
+    """The JPEG 2000 stream in ``source``, bare or in the box of a JP2 file; ValueError when there is none.
+
+    Nor is there one with a palette, of which the decoder makes as many components as it has columns.
+    """
+    at, kind = 0, STREAM if source.startswith(JPEG_2000_START) else b""
+    while kind != STREAM:
+        length, kind, head = int.from_bytes(source[at : at + 4], "big"), source[at + 4 : at + 8], 8
+        if length == 1:
+            length, head = int.from_bytes(source[at + 8 : at + 16], "big"), 16
+        if kind != STREAM and length < head:
+            break
+        at += head if kind == STREAM else length
+    if not source.startswith(JPEG_2000_START, at) or len(source) < at + 42 or PALETTE in source[:at]:
         raise ValueError("the JPEG 2000 stream does not say how large it is")
-    right, bottom, left, top = (int.from_bytes(source[i : i + 4], "big") for i in range(at + 8, at + 24, 4))
-    return bottom - top, right - left, int.from_bytes(source[at + 40 : at + 42], "big")
+    return source[at:]
 
 
 def register() -> None:

@@ -19,7 +19,7 @@ import numpy as np
 import tifffile
 
 from service.errors import ImageDamaged, ImageUnknown
-from service.images.codestreams import jpeg_2000_size, jpeg_size
+from service.images.codestreams import jpeg_2000_size, jpeg_size, lossless_size
 from service.images.limits import DECODING, MOST_SLICES, PARSER_ERRORS, check_size, damaged
 from service.images.microscopy import Spot, spots, voxel
 from service.images.slices import ImageFile, Pixels, Slice, bits_of, eight_bit, in_turn, stored
@@ -178,7 +178,9 @@ def _check(page: tifffile.TiffPage, length: int) -> None:
         raise ImageUnknown("This kind of TIFF is not read. Save it with 8 or 16 bits, or as float.")
     if page.compression not in BOUNDED + JPEG + JPEG_2000:
         raise ImageUnknown("The TIFF is compressed in a way that is not read. Save it with LZW or deflate.")
-    if page.imagedepth != 1 or page.samplesperpixel * page.dtype.itemsize > MOST_BYTES:
+    if page.imagedepth != 1 or page.tiledepth != 1:
+        raise ImageUnknown("The TIFF keeps several slices in one page. Save it with a page per slice.")
+    if page.samplesperpixel * page.dtype.itemsize > MOST_BYTES:
         raise ImageDamaged(
             "The TIFF image has too many channels in one page. Save it with a page per channel."
         )
@@ -198,15 +200,16 @@ def _check_streams(page: tifffile.TiffPage) -> None:
     """
     if page.compression in BOUNDED:
         return
-    size_of = jpeg_size if page.compression in JPEG else jpeg_2000_size
+    sizes_of = (jpeg_size, lossless_size) if page.compression in JPEG else (jpeg_2000_size,)
     file = page.parent.filehandle
-    most = prod(-(-side // BLOCK) * BLOCK for side in page.chunks)
+    length, width, *samples = page.chunks
+    most = prod(-(-side // BLOCK) * BLOCK for side in (length, width)) * prod(samples)
     for start, size in zip(page.dataoffsets, page.databytecounts, strict=True):
         if not size:  # a tile that is left out
             continue
         file.seek(start)
-        rows, columns, channels = size_of((page.jpegheader or b"") + file.read(size))
-        if rows * columns * channels > most:
+        stream = (page.jpegheader or b"") + file.read(size)
+        if any(prod(size_of(stream)) > most for size_of in sizes_of):
             raise ValueError("a stream is larger than its tile")
 
 

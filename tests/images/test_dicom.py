@@ -4,6 +4,7 @@ import io
 import zlib
 from unittest.mock import MagicMock
 
+import imagecodecs
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,6 +18,7 @@ from service.images.files import open_image
 from service.images.slices import Slice
 from tests.factories import pixels
 from tests.files import ENCODERS, SERIES, dicom
+from tests.images.streams import jpeg_2000_behind_another, jpeg_behind_a_marker
 
 LOSSY = {uid.JPEGBaseline8Bit: 12, uid.JPEGExtended12Bit: 24, uid.JPEGLSNearLossless: 2, uid.JPEG2000: 24}
 NATIVE = [
@@ -160,6 +162,33 @@ def test_what_is_no_picture_is_refused_and_nothing_is_told_of_the_patient(name: 
         slices(data)
     assert refused.value.code == code, refused.value.detail
     assert "Secret" not in refused.value.detail and "12345" not in refused.value.detail
+
+
+@pytest.mark.parametrize(
+    ("syntax", "stream"),
+    [
+        (uid.JPEG2000Lossless, jpeg_2000_behind_another(GREY.repeat(9, axis=0), GREY.shape)),
+        (uid.JPEGBaseline8Bit, jpeg_behind_a_marker(np.zeros((600, 600), np.uint8), GREY.shape)),
+    ],
+)
+def test_the_size_that_is_checked_is_that_of_what_is_decoded(
+    syntax: str, stream: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codecs = MagicMock()
+    monkeypatch.setattr("service.images.codestreams.imagecodecs", codecs)
+    with pytest.raises(ImageRefused):
+        slices(dicom(GREY, syntax, frame_data=encapsulate([stream])))
+    assert codecs.mock_calls == []
+
+
+@pytest.mark.parametrize("spare", [b"", bytes(9000)], ids=["short", "long"])
+def test_a_frame_in_a_jp2_file_is_read(spare: bytes) -> None:
+    whole = imagecodecs.jpeg2k_encode(GREY, level=0)
+    at = whole.index(b"jp2c") - 4
+    box = (len(spare) + 8).to_bytes(4, "big") + b"free" + spare
+    data = dicom(GREY, uid.JPEG2000Lossless, frame_data=encapsulate([whole[:at] + box + whole[at:]]))
+    (found,) = slices(data)
+    assert np.array_equal(found.pixels, GREY)
 
 
 def test_a_deflated_bomb_is_not_inflated(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,12 @@ from service.images.files import open_image
 from service.images.slices import Slice
 from tests.factories import pixels
 from tests.files import pages, tiff
+from tests.images.streams import (
+    jpeg_2000_behind_another,
+    jpeg_2000_with_a_palette,
+    jpeg_behind_a_marker,
+    jpeg_in_a_table,
+)
 
 DEEP = pixels(80, 96, dtype="uint16")
 COLOUR = np.stack([pixels(80, 96)] * 3, axis=-1)
@@ -284,6 +290,12 @@ REFUSED = {
         tiff(np.zeros((17, 9, 9), np.uint16), planarconfig="separate", photometric="minisblack"),
         "image_damaged",
     ),
+    "deep tiles": (
+        tiff(pixels(64, 64), tile=(64, 64), extratags=[(65000, "H", 1, 64, True)]).replace(
+            (65000).to_bytes(2, "little"), (32998).to_bytes(2, "little")
+        ),
+        "image_unknown",
+    ),
     "too large": (tiff(np.zeros((2000, 2000), np.uint8), compression="zlib"), "image_too_large"),
     "too many pages": (pages(*[np.zeros((1, 1), np.uint8)] * 4100), "image_too_large"),
 }
@@ -308,24 +320,31 @@ def test_a_jpeg_that_fills_the_blocks_of_its_strip_is_read() -> None:
     assert found.pixels.shape == (100, 96)
 
 
-@pytest.mark.parametrize(
-    ("compression", "stream"),
-    [
-        ("jpeg", imagecodecs.jpeg8_encode(np.zeros((3000, 3000), np.uint8))),
-        ("jpeg2000", imagecodecs.jpeg2k_encode(np.zeros((3000, 3000), np.uint8), level=0)),
-        ("png", imagecodecs.png_encode(np.zeros((3000, 3000), np.uint8))),
-    ],
-)
-def test_no_stream_is_decoded_that_is_larger_than_its_tile(compression: str, stream: bytes) -> None:
+HUGE = np.zeros((3000, 3000), np.uint8)
+TOO_LARGE = {
+    "JPEG": ("jpeg", imagecodecs.jpeg8_encode(HUGE)),
+    "JPEG behind an empty marker": ("jpeg", jpeg_behind_a_marker(HUGE, (64, 64))),
+    "lossless JPEG in a table of another": ("jpeg", jpeg_in_a_table(HUGE, (64, 64))),
+    "JPEG 2000": ("jpeg2000", imagecodecs.jpeg2k_encode(HUGE, level=0)),
+    "JPEG 2000 behind another": ("jpeg2000", jpeg_2000_behind_another(HUGE, (64, 64))),
+    "JPEG 2000 with a palette": ("jpeg2000", jpeg_2000_with_a_palette(HUGE[:64, :64], 255)),
+    "PNG": ("png", imagecodecs.png_encode(HUGE)),
+}
+
+
+@pytest.mark.parametrize("name", list(TOO_LARGE))
+def test_no_stream_is_decoded_that_is_larger_than_its_tile(name: str) -> None:
+    compression, stream = TOO_LARGE[name]
     data = bytearray(tiff(pixels(64, 64), tile=(64, 64), compression=compression, metadata=None))
     page = tifffile.TiffFile(io.BytesIO(bytes(data))).pages.first
     for tag, value in ((324, len(data)), (325, len(stream))):
         at = page.tags[tag].valueoffset
         data[at : at + 4] = value.to_bytes(4, "little")
+    whole = bytes(data) + stream
     tracemalloc.start()
     with pytest.raises(ImageRefused):
-        slices(bytes(data) + stream)
-    assert tracemalloc.get_traced_memory()[1] < 3_000_000
+        slices(whole)
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
     tracemalloc.stop()
 
 
