@@ -1,11 +1,12 @@
 """Reads about people: whose token is this, and what they may do in a project."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
+from typing import Any
 
-from sqlalchemy import bindparam, exists, or_, select
+from sqlalchemy import Select, bindparam, exists, or_, select
 from sqlalchemy.orm import Session
 
 from service.clock import now
@@ -34,22 +35,43 @@ class Person:
     kind: TokenKind
     since: datetime
     used_at: datetime | None
+    password_hash: str | None = field(repr=False)
 
     @property
     def limited(self) -> bool:
         return self.at_most is not None or self.only_project is not None
 
+    @property
+    def seal(self) -> str:
+        return seal_of(self.password_hash)
+
 
 def user_of_token(session: Session, token: str) -> Person | None:
-    """The owner of a token that is neither revoked nor expired, unless they are disabled."""
-    row = session.execute(_OWNER, {"digest": digest_of(token), "now": now()}).first()
-    return Person(*row) if row else None
+    """The owner of a token that is neither revoked nor expired, unless they are disabled.
+
+    One that is ``sealed`` is good until they choose another password.
+    """
+    plain, _, seal = token.partition(".")
+    row = session.execute(_OWNER, {"digest": digest_of(plain), "now": now()}).first()
+    person = Person(*row) if row else None
+    return person if person and seal in ("", person.seal) else None
 
 
 def person_still(session: Session, person: Person) -> Person | None:
-    """The same person as they are now, if their token still works."""
+    """The same person as they are now, if their token still works and their password is the same."""
     row = session.execute(_STILL, {"token_id": person.token_id, "now": now()}).first()
-    return Person(*row) if row else None
+    again = Person(*row) if row else None
+    return again if again and again.seal == person.seal else None
+
+
+def sealed(token: str, seal: str) -> str:
+    """A personal token as it lies in a browser's cookie."""
+    return f"{token.partition('.')[0]}.{seal}"
+
+
+def seal_of(password_hash: str | None) -> str:
+    """What changes with the password and says nothing of it."""
+    return digest_of(password_hash or "")[:16]
 
 
 def role_in(session: Session, person: Person, project_id: int) -> Role | None:
@@ -114,7 +136,7 @@ def _membership(session: Session, user_id: int, project_id: int) -> Role | None:
 
 
 # Made once: these run with every request.
-_WORKING = (
+_WORKING: Select[*tuple[Any, ...]] = (
     select(
         User.id,
         User.name,
@@ -125,6 +147,7 @@ _WORKING = (
         Token.kind,
         Token.created_at,
         Token.used_at,
+        User.password_hash,
     )
     .join(Token, Token.user_id == User.id)
     .where(

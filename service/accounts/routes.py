@@ -49,12 +49,15 @@ def login(
 def login_with_token(
     given: PlainToken, request: Request, response: Response, sessions: Sessions, rules: Rules
 ) -> Me:
-    """Put a personal token into the browser's cookie, so that the page works with it."""
+    """Put a personal token into the browser's cookie, so that the page works with it.
+
+    Like any login it ends with a new password, and the token stays.
+    """
     with reading(sessions) as session:
         person = queries.user_of_token(session, given.token)
     if person is None or person.kind is not TokenKind.PERSONAL:
         raise NotAuthenticated("This token is not valid, or not any more.")
-    browser.keep_login(response, request, rules.public_url, given.token)
+    browser.keep_login(response, request, rules.public_url, queries.sealed(given.token, person.seal))
     return Me.model_validate(person)
 
 
@@ -75,7 +78,13 @@ def logout(
 
 @router.post("/auth/password", status_code=204)
 def change_password(
-    change: PasswordChange, request: Request, caller: Caller, sessions: Sessions, transaction: Transaction
+    change: PasswordChange,
+    request: Request,
+    response: Response,
+    caller: Caller,
+    sessions: Sessions,
+    transaction: Transaction,
+    rules: Rules,
 ) -> None:
     """Choose another password; other browsers are signed out, personal tokens stay."""
     proven(sessions, caller.name, change.old, address_of(request))
@@ -87,6 +96,10 @@ def change_password(
         return Nothing()
 
     transaction(effect, Nothing)
+    token = browser.login_of(request, rules.public_url)
+    if token and caller.kind is TokenKind.PERSONAL:
+        seal = queries.seal_of(password_hash)
+        browser.keep_login(response, request, rules.public_url, queries.sealed(token, seal))
 
 
 @router.get("/tokens")

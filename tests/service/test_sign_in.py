@@ -293,6 +293,28 @@ def test_another_password_ends_the_other_logins(alone: Alone, browser: httpx.Cli
     sign_in(elsewhere, password=another)
 
 
+def test_another_password_ends_what_browsers_do_with_a_personal_token_and_not_the_token(
+    alone: Alone, browser: httpx.Client, ada: str
+) -> None:
+    with unit_of_work(alone.sessions) as session:
+        user = session.query(User).filter_by(name=ada).one()
+        token = actions.create_token(session, user, "script")
+    elsewhere = TestClient(alone.api.app, base_url="https://test/api", headers=OWN)  # type: ignore[attr-defined]
+    for client in (browser, elsewhere):
+        told(client.post("/auth/token", json={"token": token}))
+    body = {"old": PASSWORD, "new": "another long password"}
+    assert browser.post("/auth/password", json=body).status_code == 204
+    assert told(browser.get("/me"))["name"] == ada
+    assert elsewhere.get("/me").status_code == 401
+    told(alone.api.get("/me", headers={"Authorization": f"Bearer {token}"}))
+    told(elsewhere.post("/auth/token", json={"token": token}))
+
+    secret = told(alone.api.post(f"/users/{user.id}/link"), 201)["secret"]
+    reset = {"secret": secret, "password": "a third long password"}
+    told(alone.api.post("/invitations/accept", json=reset))
+    assert [client.get("/me").status_code for client in (browser, elsewhere)] == [401, 401]
+
+
 def test_nobody_is_a_disabled_person_any_more(alone: Alone, browser: httpx.Client, ada: str) -> None:
     sign_in(browser)
     with unit_of_work(alone.sessions) as session:

@@ -53,6 +53,8 @@ export interface paths {
         /**
          * Login With Token
          * @description Put a personal token into the browser's cookie, so that the page works with it.
+         *
+         *     Like any login it ends with a new password, and the token stays.
          */
         post: operations["login_with_token_api_auth_token_post"];
         delete?: never;
