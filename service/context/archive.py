@@ -16,6 +16,7 @@ from service.errors import AccrueError, ContextRefused, ImageRefused
 from service.images.archives import is_archive, members
 from service.images.decode import decode
 from service.images.files import open_image
+from service.images.limits import DECODING, check_size
 from service.masks import read_mask, to_png
 from service.storage import digest_of
 
@@ -74,9 +75,17 @@ class Manifest(BaseModel):
 
     @model_validator(mode="after")
     def _one_thing_each(self) -> Self:
-        pictures, masks = {p.image.file for p in self.pairs}, {p.mask.file for p in self.pairs}
-        if pictures & masks:
-            raise ValueError(f"{min(pictures & masks)} cannot be an image and a mask")
+        told: dict[str, tuple[object, ...]] = {}
+        for pair in self.pairs:
+            image, mask, size = pair.image, pair.mask, (pair.image.width, pair.image.height)
+            for file, claim in (
+                (image.file, (image.sha256, *size, image.media_type)),
+                (mask.file, (mask.sha256, *size)),
+            ):
+                if len(told.setdefault(file, claim)) != len(claim):
+                    raise ValueError(f"{file} cannot be an image and a mask")
+                if told[file] != claim:
+                    raise ValueError(f"{file} cannot be of two sizes, kinds or digests")
         return self
 
 
@@ -144,11 +153,11 @@ def check(data: bytes, manifest: Manifest, *, max_pixels: int) -> None:
         subjects.setdefault(pair.mask.file, []).append(pair)
     missing, problems = set(subjects), []
     for name, content in _members(data):
-        for pair in subjects.get(name, []):
-            missing.discard(name)
-            detail = _problem(name, content, pair, max_pixels)
-            if detail:
-                problems.append(Problem(pair.image.name, detail))
+        if name not in subjects:
+            continue
+        missing.discard(name)
+        detail = _problem(name, content, subjects[name][0], max_pixels)  # all say the same of it
+        problems += [Problem(pair.image.name, detail) for pair in subjects[name] if detail]
     problems += [
         Problem(pair.image.name, f"{name} is missing.") for name in missing for pair in subjects[name]
     ]
@@ -167,7 +176,9 @@ def contents(data: bytes, manifest: Manifest) -> Iterator[tuple[str, bytes]]:
         if isinstance(content, bytes) and name in pictures:
             yield name, content
         elif isinstance(content, bytes) and name in shapes:
-            yield name, to_png(read_mask(content, shape=shapes[name]))
+            with DECODING:
+                mask = read_mask(content, shape=shapes[name])
+            yield name, to_png(mask)
 
 
 def _files(manifest: Manifest) -> Iterator[tuple[str, str]]:
@@ -192,17 +203,19 @@ def _problem(name: str, content: bytes | ImageRefused, pair: Pair, max_pixels: i
     if digest_of(content) != (picture.sha256 if name == picture.file else pair.mask.sha256):
         return f"{name} is not the file that the manifest speaks of (its SHA-256 differs)."
     try:
+        check_size(picture.width, picture.height, max_pixels=max_pixels)
         if name == picture.file:
             return _picture_problem(content, picture, max_pixels)
-        read_mask(content, shape=(picture.height, picture.width))
+        with DECODING:
+            read_mask(content, shape=(picture.height, picture.width))
     except (ImageRefused, ValueError) as error:
         return f"{name}: {error.detail if isinstance(error, AccrueError) else error}"
     return None
 
 
 def _picture_problem(content: bytes, picture: Picture, max_pixels: int) -> str | None:
-    media_type = open_image(content, max_pixels=max_pixels).media_type
     height, width = decode(content, max_pixels=max_pixels).shape[:2]
+    media_type = open_image(content, max_pixels=max_pixels).media_type
     if (width, height, media_type) != (picture.width, picture.height, picture.media_type):
         return (
             f"{picture.file} is {media_type} of {width} x {height} pixels, and the manifest says "

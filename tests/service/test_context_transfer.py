@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
+from unittest.mock import Mock
 
 import httpx
 import numpy as np
@@ -15,12 +16,14 @@ from sqlalchemy import func, select, update
 
 from service.client import Accrue
 from service.clock import now
-from service.context import transfer
-from service.context.archive import MANIFEST
+from service.context import archive, transfer
+from service.context.archive import MANIFEST, Manifest, check
 from service.db import reading, unit_of_work
+from service.errors import ContextRefused
 from service.masks import from_png, to_png
 from service.tables import Annotation, Image, Lease, Origin, Source, State, Submission
 from tests.factories import CLICK, AProject, a_project, accept_next, open_next, png, told, upload
+from tests.files import png_that_claims
 from tests.service.conftest import Alone
 from tests.service.hands import Hand, disc, take_next
 
@@ -220,13 +223,28 @@ def in_place_of_the_first_mask(content: bytes, *, told: bool) -> Callable[[Files
 
     def apply(files: Files) -> None:
         manifest = json.loads(files[MANIFEST])
-        mask = manifest["pairs"][0]["mask"]
-        files[mask["file"]] = content
-        if told:
-            mask["sha256"] = sha256(content).hexdigest()
+        first = manifest["pairs"][0]["mask"]["file"]
+        files[first] = content
+        for mask in (pair["mask"] for pair in manifest["pairs"]):
+            if told and mask["file"] == first:
+                mask["sha256"] = sha256(content).hexdigest()
         files[MANIFEST] = json.dumps(manifest).encode()
 
     return apply
+
+
+def all_images(**told: int) -> Callable[[Files], None]:
+    return with_manifest(lambda manifest: [pair["image"].update(told) for pair in manifest["pairs"]])
+
+
+def of_another_width(pair: dict[str, Any]) -> dict[str, Any]:
+    return pair | {"image": pair["image"] | {"width": pair["image"]["width"] + 1}}
+
+
+def larger_than_any_image(files: Files) -> None:
+    """A mask is of more pixels than an image may have, as all images are said to be."""
+    all_images(width=40_000, height=40_000)(files)
+    in_place_of_the_first_mask(png_that_claims(40_000, 40_000), told=True)(files)
 
 
 HOSTILE: dict[str, tuple[Callable[[Files], Any], str]] = {
@@ -236,7 +254,7 @@ HOSTILE: dict[str, tuple[Callable[[Files], Any], str]] = {
     "no number": (with_manifest(lambda told: told["pairs"][0]["image"].update(scale="NaN")), "scale"),
     "a name with a break": (with_manifest(lambda told: told.update(project="a\nb")), "project"),
     "a file is missing": (lambda files: files.pop(list(files)[-1]), "missing"),
-    "another size": (with_manifest(lambda told: told["pairs"][0]["image"].update(width=65)), "64 x 48"),
+    "another size": (all_images(width=65), "64 x 48"),
     "another kind": (
         with_manifest(lambda told: told["pairs"][0]["image"].update(media_type="image/jpeg")),
         "image/png",
@@ -245,6 +263,11 @@ HOSTILE: dict[str, tuple[Callable[[Files], Any], str]] = {
         with_manifest(lambda told: told["pairs"][0].update(mask=told["pairs"][1]["image"])),
         "an image and a mask",
     ),
+    "one image of two sizes": (
+        with_manifest(lambda told: told["pairs"].append(of_another_width(told["pairs"][0]))),
+        "two sizes",
+    ),
+    "a mask that is too large": (larger_than_any_image, "at most 64,000,000 are taken"),
     "a mask of another size": (in_place_of_the_first_mask(to_png(np.eye(5) > 0), told=True), "5 x 5"),
     "a mask that was changed": (
         in_place_of_the_first_mask(to_png(np.eye(48, 64) > 0), told=False),
@@ -265,6 +288,56 @@ def test_what_is_wrong_with_one_pair_refuses_all(alone: Alone, origin: AProject,
     files = unpacked(exported(alone.api, origin.label_id))
     spoil(files)
     refused(alone, repacked(files), expected)
+
+
+def test_no_mask_is_decoded_that_is_larger_than_an_image_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded = Mock()
+    monkeypatch.setattr(archive, "read_mask", decoded)
+    mask = png_that_claims(40_000, 40_000)
+    manifest = manifest_of((png(), mask), width=40_000, height=40_000)
+    with pytest.raises(ContextRefused, match="at most 1,000,000 are taken"):
+        check(repacked({"0.mask": mask, "0.image": png()}), manifest, max_pixels=1_000_000)
+    assert not decoded.called
+
+
+def test_what_several_pairs_have_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = {name: Mock(wraps=getattr(archive, name)) for name in ("read_mask", "decode", "digest_of")}
+    for name, look in looks.items():
+        monkeypatch.setattr(archive, name, look)
+    image, one, other = png(), to_png(np.eye(48, 64) > 0), to_png(np.eye(48, 64) == 0)
+    manifest = manifest_of(*[(image, one)] * 20, *[(image, other)] * 20)
+    files = {"0.image": image, "0.mask": one, "20.mask": other}
+    check(repacked(files), manifest, max_pixels=1_000_000)
+    assert {name: look.call_count for name, look in looks.items()} == {
+        "read_mask": 2,
+        "decode": 1,
+        "digest_of": 3,
+    }
+    with pytest.raises(ContextRefused) as refused:
+        check(repacked(files | {"0.mask": other}), manifest, max_pixels=1_000_000)
+    assert len(refused.value.extra["problems"]) == 20
+
+
+def manifest_of(*pairs: tuple[bytes, bytes], width: int = 64, height: int = 48) -> Manifest:
+    """That of pairs of an image and a mask; the same bytes are in one file."""
+    names: dict[bytes, str] = {}
+    for n, (image, mask) in enumerate(pairs):
+        names.setdefault(image, f"{n}.image")
+        names.setdefault(mask, f"{n}.mask")
+
+    def told(data: bytes) -> dict[str, str]:
+        return {"file": names[data], "sha256": sha256(data).hexdigest()}
+
+    size = {"width": width, "height": height, "media_type": "image/png", "name": "a.png"}
+    return Manifest.model_validate(
+        {
+            "project": "p",
+            "label": "l",
+            "model": "m",
+            "context_version": 1,
+            "pairs": [{"image": told(image) | size, "mask": told(mask)} for image, mask in pairs],
+        }
+    )
 
 
 @pytest.mark.parametrize(
