@@ -1,5 +1,6 @@
 """The `accrue` command: the one place that starts things; each command imports its own needs."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -10,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from commands.serve import Running
+    from service.settings import Settings
 
 app = typer.Typer(
     help="Annotate a whole image dataset; each image needs fewer interactions than the one before.",
@@ -86,7 +88,6 @@ def serve(data_dir: DataDir = None, host: str | None = None, port: Port = None) 
     """Run a whole installation: database, Valkey, a worker and the API, in one folder."""
     from commands.serve import first_admin_link
     from commands.serve import serve as run
-    from service.settings import Settings
 
     def announce(running: "Running") -> None:
         typer.echo(f"Accrue is at {running.settings.public_url or running.url}\nCtrl-C stops it.")
@@ -94,27 +95,25 @@ def serve(data_dir: DataDir = None, host: str | None = None, port: Port = None) 
             typer.echo(f"It has no administrator yet. Open this link, once, to be it:\n{link}")
 
     with _told():
-        run(Settings(**_given(data_dir=data_dir, host=host, port=port)), announce)
+        run(_installation(data_dir=data_dir, host=host, port=port), announce)
 
 
 @app.command()
 def worker() -> None:
     """Run a worker for an installation whose database, Valkey and storage are set by ACCRUE_ variables."""
-    from service.settings import Settings
     from workers.app import run_worker
 
     with _told():
-        raise typer.Exit(run_worker(Settings()))
+        raise typer.Exit(run_worker(_installation()))
 
 
 @app.command()
 def migrate(data_dir: DataDir = None) -> None:
     """Bring the database up to date."""
     from commands.serve import migrate as run
-    from service.settings import Settings
 
     with _told():
-        run(Settings(**_given(data_dir=data_dir)))
+        run(_installation(data_dir=data_dir))
 
 
 @app.command()
@@ -130,10 +129,9 @@ def user(
     The first person of an installation is its administrator, unless `accrue serve` has started there.
     """
     from commands.users import Wish, change_user
-    from service.settings import Settings
 
     with _told():
-        settings = Settings(**_given(data_dir=data_dir))
+        settings = _installation(data_dir=data_dir)
         typer.echo(change_user(settings, name, Wish(link, admin, enable)))
 
 
@@ -141,10 +139,9 @@ def user(
 def backup(file: Path, data_dir: DataDir = None) -> None:
     """Write the whole installation to FILE, while it runs; FILE holds password hashes, keep it safe."""
     from commands.backup import backup as run
-    from service.settings import Settings
 
     with _told(), _counting() as progress:
-        end = run(Settings(**_given(data_dir=data_dir)), file, progress)
+        end = run(_installation(data_dir=data_dir), file, progress)
         typer.echo(f"{sum(end.rows.values())} rows and {end.blobs} blobs are in {file}.")
         if end.lost:
             typer.echo(f"{len(end.lost)} blobs were lost already: `accrue verify` says which.", err=True)
@@ -155,10 +152,9 @@ def backup(file: Path, data_dir: DataDir = None) -> None:
 def restore(file: Path, data_dir: DataDir = None) -> None:
     """Make an installation, which must be empty, what FILE says; SQLite and PostgreSQL alike."""
     from commands.restore import restore as run
-    from service.settings import Settings
 
     with _told(), _counting() as progress:
-        end = run(Settings(**_given(data_dir=data_dir)), file, progress)
+        end = run(_installation(data_dir=data_dir), file, progress)
         typer.echo(f"{sum(end.rows.values())} rows and {end.blobs} blobs are restored.")
 
 
@@ -166,10 +162,9 @@ def restore(file: Path, data_dir: DataDir = None) -> None:
 def verify(data_dir: DataDir = None) -> None:
     """Read every image and mask that a row names, and say which are missing or damaged."""
     from commands.backup import verify as run
-    from service.settings import Settings
 
     with _told(), _counting() as progress:
-        wrong = run(Settings(**_given(data_dir=data_dir)), progress)
+        wrong = run(_installation(data_dir=data_dir), progress)
         typer.echo("\n".join(wrong) or "Everything is there.")
         raise typer.Exit(bool(wrong))
 
@@ -180,10 +175,9 @@ def demo(data_dir: Path = Path("demo-data"), port: Port = None) -> None:
     from rich.console import Console
 
     from commands.demo import demo as run
-    from service.settings import Settings
 
     with _told():
-        run(Settings(**_given(data_dir=data_dir, port=port)), Console())
+        run(_installation(data_dir=data_dir, port=port), Console())
 
 
 @app.command(name="import")
@@ -350,9 +344,15 @@ def _counting() -> Iterator[Callable[[str, int], None]]:
         yield lambda what, count: status.update(f"{what}: {count}")
 
 
-def _given(**values: object) -> dict[str, Any]:
-    """The options that were given; for the others the environment speaks."""
-    return {name: value for name, value in values.items() if value is not None}
+def _installation(**options: Any) -> "Settings":
+    """The settings, by the options that were given and else by the environment.
+
+    Whatever the command writes from then on is for its owner alone.
+    """
+    from service.settings import Settings
+
+    os.umask(0o077)
+    return Settings(**{name: value for name, value in options.items() if value is not None})
 
 
 if __name__ == "__main__":

@@ -91,6 +91,17 @@ def test_the_token_is_for_the_owner_alone(service: ServiceUnderTest) -> None:
     assert (service.settings.data_dir / "token").stat().st_mode & 0o777 == 0o600
 
 
+def test_what_is_made_in_a_folder_that_others_may_open_is_for_the_owner_alone(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    command, environment = (
+        [sys.executable, "-m", "cli", "migrate"],
+        environment_of(Settings(data_dir=tmp_path)),
+    )
+    subprocess.run(command, env=environment, check=True, umask=0o022)
+    modes = {path.name: path.stat().st_mode & 0o077 for path in tmp_path.rglob("*")}
+    assert modes and not any(modes.values()), modes
+
+
 def test_a_second_service_on_the_same_folder_is_refused(service: ServiceUnderTest) -> None:
     again = service.settings.model_copy(update={"redis_url": None})
     with pytest.raises(StartError, match="running in"), running_service(again):
