@@ -1,5 +1,6 @@
 """Pieces of a mask: one negative click in the middle of a piece says that all of it is wrong."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,34 +25,37 @@ def without_rejected(
 ) -> NDArray[np.bool_]:
     """A mask (H, W) without the connected pieces that the newest prompts reject; the same if they do not.
 
-    A negative click does in the middle of a piece on which nothing positive was drawn. Several are one
+    A negative click does in the middle of a piece on which nothing positive was drawn. Several are as one
     after the other, as they are if the network answers before the next: nobody waits for it.
     """
-    if may_reject(newest):
-        for click in newest:
-            piece = _rejected(mask, _pixel(*anchor_points(click)[0], mask), earlier)
-            mask = mask if piece is None else mask & ~piece
-    return mask
-
-
-def _rejected(
-    mask: NDArray[np.bool_], at: tuple[int, int], earlier: Sequence[Prompt]
-) -> NDArray[np.bool_] | None:
-    """The piece in whose middle a click is."""
-    if not mask[at]:
-        return None
+    if not may_reject(newest):
+        return mask
     pieces, _ = ndimage.label(mask, EIGHT_CONNECTED)
-    piece: NDArray[np.bool_] = pieces == pieces[at]
     positive = (each for each in earlier if isinstance(each, Box) or each.positive)
-    if any(piece[_pixel(x, y, mask)] for each in positive for x, y in anchor_points(each)):
-        return None
-    rows, columns = (np.flatnonzero(piece.any(axis=axis)) for axis in (1, 0))
-    around = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    depth = ndimage.distance_transform_edt(np.pad(piece[around], 1))[1:-1, 1:-1]
-    if np.count_nonzero(piece) > COMPACT * depth.max() ** 2:
-        return None
-    deep = depth[at[0] - rows[0], at[1] - columns[0]] >= MIDDLE * depth.max()
-    return piece if deep else None
+    kept = {pieces[_pixel(x, y, mask)] for each in positive for x, y in anchor_points(each)}
+    clicked = defaultdict[int, list[tuple[int, int]]](list)
+    for click in newest:
+        at = _pixel(*anchor_points(click)[0], mask)
+        if mask[at] and pieces[at] not in kept:
+            clicked[pieces[at]].append(at)
+    boxes = ndimage.find_objects(pieces)
+    rejected = [
+        piece for piece, clicks in clicked.items() if _rejects(pieces, piece, boxes[piece - 1], clicks)
+    ]
+    return mask & ~np.isin(pieces, rejected) if rejected else mask
+
+
+def _rejects(
+    pieces: NDArray[np.int32], number: int, box: tuple[slice, slice], clicks: Sequence[tuple[int, int]]
+) -> bool:
+    """Whether any of the clicks is in the middle of the piece with this number, which lies in ``box``."""
+    piece = pieces[box] == number
+    depth = ndimage.distance_transform_edt(np.pad(piece, 1))[1:-1, 1:-1]
+    deepest = depth.max()
+    if np.count_nonzero(piece) > COMPACT * deepest**2:
+        return False
+    rows, columns = box
+    return any(depth[y - rows.start, x - columns.start] >= MIDDLE * deepest for y, x in clicks)
 
 
 def _pixel(x: float, y: float, mask: NDArray[np.bool_]) -> tuple[int, int]:
