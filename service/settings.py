@@ -1,8 +1,9 @@
 """Every setting of Accrue, typed; read by the composition roots only and passed on as arguments."""
 
 from pathlib import Path
+from urllib.parse import quote
 
-from pydantic import Field, field_validator
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -29,16 +30,9 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(default=512 * 1024 * 1024, ge=1, le=2**31 - 1)
     max_image_pixels: int = Field(default=64_000_000, ge=1)
 
-    @field_validator("data_dir")
-    @classmethod
-    def _of_a_name_for_addresses(cls, folder: Path) -> Path:
-        if "?" in str(folder.absolute()):
-            raise ValueError("the name of the folder may have no ? in it: addresses of databases end there")
-        return folder
-
     @property
     def resolved_database_url(self) -> str:
-        return self.database_url or f"sqlite:///{self.data_dir.absolute()}/accrue.sqlite3"
+        return self.database_url or f"sqlite:///{quote(str(self.data_dir.absolute()))}/accrue.sqlite3"
 
     @property
     def resolved_storage_url(self) -> str:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from obstore.store import S3Store
 
+from service.db import open_engine
+from service.settings import Settings
 from service.storage import LocalStorage, MemoryStorage, Storage, open_storage
 
 
@@ -186,5 +188,8 @@ def test_a_server_that_is_away_is_refused_within_seconds(
 
 def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
     for name in ("C#", "what?", "100 %41"):
-        digest = open_storage(f"file://{tmp_path}/{name}/blobs").put(b"data")
-        assert [path.name for path in (tmp_path / name / "blobs").rglob("*") if path.is_file()] == [digest]
+        settings = Settings(data_dir=tmp_path / name)
+        digest = open_storage(settings.resolved_storage_url).put(b"data")
+        open_engine(settings.resolved_database_url).connect().close()
+        made = sorted(path.name for path in (tmp_path / name).rglob("*") if path.is_file())
+        assert made == sorted([digest, "accrue.sqlite3"])
