@@ -8,14 +8,23 @@ from typing import Annotated, Any
 from fastapi import Depends, Header, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.orm import Session, sessionmaker
+from starlette.concurrency import run_in_threadpool
 
 from service import browser, idempotency, version
 from service.accounts.actions import note_use, use_is_noted
 from service.accounts.queries import Person, user_of_token
 from service.audit import actions as audit
 from service.db import glancing, unit_of_work
-from service.errors import LeaseRequired, NotAuthenticated, NotFound, OtherVersion, VersionRequired
+from service.errors import (
+    AccrueError,
+    LeaseRequired,
+    NotAuthenticated,
+    NotFound,
+    OtherVersion,
+    VersionRequired,
+)
 from service.events import Events as EventsPort
+from service.events import Stream
 from service.idempotency import Once
 from service.jobs import Jobs as JobsPort
 from service.permissions import admit
@@ -171,3 +180,13 @@ async def _wait(request: Request) -> float:
 
 
 Wait = Annotated[float, Depends(_wait)]
+
+
+async def while_admitted(stream: Stream, ask: Callable[[], None]) -> Stream:
+    """The events of ``stream``, before each of which ``ask`` is called in a thread; a refusal ends them."""
+    async for event in stream:
+        try:
+            await run_in_threadpool(ask)
+        except AccrueError:
+            return
+        yield event

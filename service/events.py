@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Protocol
@@ -17,7 +17,6 @@ from redis.retry import Retry
 from sqlalchemy.orm import Session
 
 from service.db import on_commit
-from service.errors import AccrueError
 
 Event = dict[str, Any]
 Stream = AsyncIterator[Event]
@@ -153,16 +152,6 @@ class RedisEvents:
                 elif message["type"] == "pmessage":
                     channel = message["channel"].decode().removeprefix(PREFIX)
                     self._local.publish(channel, json.loads(message["data"]))
-
-
-async def while_admitted(stream: Stream, ask: Callable[[], None]) -> Stream:
-    """The events of ``stream``, before each of which ``ask`` is called in a thread; a refusal ends them."""
-    async for event in stream:
-        try:
-            await asyncio.to_thread(ask)
-        except AccrueError:
-            return
-        yield event
 
 
 def project_channel(project_id: int) -> str:

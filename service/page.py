@@ -26,13 +26,13 @@ def build(folder: Path = BUILT) -> str | None:
     index = folder / INDEX
     try:
         return _build_in(index, index.stat().st_mtime_ns)
-    except FileNotFoundError:
+    except (OSError, UnicodeError):
         return None
 
 
 @lru_cache
 def _build_in(index: Path, _written: int) -> str | None:
-    found = BUILD.search(index.read_text())
+    found = BUILD.search(index.read_text("utf-8"))
     return found[1] if found else None
 
 

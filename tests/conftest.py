@@ -49,6 +49,14 @@ class ServiceUnderTest:
             yield client
 
 
+@pytest.fixture(autouse=True)
+def _same_umask() -> Iterator[None]:
+    """A command that is called in this process leaves its umask behind."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """The address of a PostgreSQL server with nothing in it."""

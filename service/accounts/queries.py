@@ -1,7 +1,7 @@
 """Reads about people: whose token is this, and what they may do in a project."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -36,6 +36,7 @@ class Person:
     since: datetime
     used_at: datetime | None
     password_hash: str | None = field(repr=False)
+    sealed: bool = False
 
     @property
     def limited(self) -> bool:
@@ -53,15 +54,15 @@ def user_of_token(session: Session, token: str) -> Person | None:
     """
     plain, _, seal = token.partition(".")
     row = session.execute(_OWNER, {"digest": digest_of(plain), "now": now()}).first()
-    person = Person(*row) if row else None
+    person = replace(Person(*row), sealed=bool(seal)) if row else None
     return person if person and seal in ("", person.seal) else None
 
 
 def person_still(session: Session, person: Person) -> Person | None:
-    """The same person as they are now, if their token still works and their password is the same."""
+    """The same person as they are now, if the token that they came with is still good."""
     row = session.execute(_STILL, {"token_id": person.token_id, "now": now()}).first()
-    again = Person(*row) if row else None
-    return again if again and again.seal == person.seal else None
+    again = replace(Person(*row), sealed=person.sealed) if row else None
+    return again if again and (not again.sealed or again.seal == person.seal) else None
 
 
 def sealed(token: str, seal: str) -> str:

@@ -24,9 +24,9 @@ from service.dependencies import (
     Sessions,
     Storage,
     Transaction,
+    while_admitted,
 )
 from service.errors import NotFound
-from service.events import while_admitted
 from service.ids import Id
 from service.permissions import admit_again
 from service.tables import Annotation

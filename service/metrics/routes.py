@@ -12,8 +12,8 @@ from pydantic import BaseModel
 
 from service.csv_lines import line
 from service.db import reading
-from service.dependencies import Admission, Caller, Events, Sessions
-from service.events import project_channel, while_admitted
+from service.dependencies import Admission, Caller, Events, Sessions, while_admitted
+from service.events import project_channel
 from service.ids import After, Id
 from service.metrics import presentation, queries
 from service.metrics.schemas import (

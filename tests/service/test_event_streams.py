@@ -6,10 +6,12 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import update
 
 from service.annotations.queries import channel_of
+from service.db import unit_of_work
 from service.events import project_channel
-from service.tables import Role
+from service.tables import Role, User
 from tests.factories import a_project, told
 from tests.service.conftest import Alone
 from tests.service.hands import change_settings, take_next
@@ -91,11 +93,21 @@ def test_a_stream_ends_when_its_listener_may_not_know_any_more(
     assert person.get(path).status_code in (401, 404)
 
 
-def test_a_stream_goes_on_while_its_listener_may_know(alone: Alone) -> None:
+def choose_a_password(alone: Alone, person: httpx.Client) -> None:
+    with unit_of_work(alone.sessions) as session:
+        session.execute(update(User).where(User.id == me(person)).values(password_hash="another"))
+
+
+@pytest.mark.parametrize(
+    "between", [lambda _alone, _person: None, choose_a_password], ids=["nothing", "password"]
+)
+def test_a_stream_goes_on_while_its_listener_may_know(
+    alone: Alone, between: Callable[[Alone, httpx.Client], None]
+) -> None:
     project = a_project(alone.api, images=1)
     person = a_member(alone, project.id, Role.VIEWER)
     path, channel = f"/projects/{project.id}/events", project_channel(project.id)
-    assert '"n": 2' in heard(alone, person, path, channel, lambda: None)[2]
+    assert '"n": 2' in heard(alone, person, path, channel, lambda: between(alone, person))[2]
 
 
 def test_what_a_colleague_draws_where_nobody_sees_the_others_work_is_not_told(alone: Alone) -> None:
