@@ -29,23 +29,21 @@ class Context:
 
     pairs: tuple[int, ...] = ()  # a number of its own for each
     shelves: Mapping[int, Shelf] = field(default_factory=dict)
-    near: frozenset[int] = frozenset()
-    pinned: frozenset[int] = frozenset()
+    first: tuple[frozenset[int], ...] = ()  # by position: read before all others, group after group
     hidden: frozenset[int] = frozenset()
 
     def __len__(self) -> int:
         return len(self.pairs) - len(self.hidden)
 
     @property
-    def key(self) -> tuple[tuple[int, ...], ...]:
+    def key(self) -> tuple[Collection[int], ...]:
         """What an image reads of it: contexts with the same key are the same to every image."""
-        shown = [pair for i, pair in enumerate(self.pairs) if i not in self.hidden]
-        first = [sorted(self.pairs[i] for i in group) for group in (self.near, self.pinned)]
-        return tuple(map(tuple, [shown, *first]))
+        shown = tuple(pair for i, pair in enumerate(self.pairs) if i not in self.hidden)
+        return shown, *(frozenset(self.pairs[i] for i in group) for group in self.first)
 
-    def pinning(self, pairs: Collection[int], *, near: Collection[int] = ()) -> "Context":
-        """The same context, of which ``near`` is read first, then these pairs (by position), then others."""
-        return replace(self, near=frozenset(near), pinned=frozenset(pairs))
+    def reading_first(self, *groups: Collection[int]) -> "Context":
+        """The same context, of which these pairs (by position) are read first, group after group."""
+        return replace(self, first=tuple(map(frozenset, groups)))
 
     def without(self, pairs: Collection[int]) -> "Context":
         """The same context, these pairs (by position) never read; nothing is encoded again for it."""

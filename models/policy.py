@@ -43,11 +43,11 @@ def choose(
     score = relevance / max(float(relevance.max()), 1e-12)
     chosen = np.zeros(len(score), dtype=bool)
     closest = np.zeros(len(score), dtype=np.float32)
-    leading = _leading(first, score)
+    ahead = _in_turn(first, score)
     for _ in range(min(cap, len(score))):
         penalty = np.where(closest > TWIN, LAST, DIVERSITY * closest)
         merit = np.where(chosen, -np.inf, score - penalty)
-        i = next(leading, int(merit.argmax()))
+        i = next(ahead, int(merit.argmax()))
         chosen[i] = True
         closest = np.maximum(closest, likeness[i])
     return np.flatnonzero(chosen)
@@ -62,11 +62,11 @@ def newest(
 ) -> NDArray[np.intp]:
     """A ``Chooser`` that looks at nothing: what ``choose`` is measured against."""
     everything = range(len(relevance))
-    ranked = list(_leading([*first, everything], everything))
+    ranked = list(_in_turn([*first, everything], everything))
     return np.array(sorted(ranked[:cap]), dtype=np.intp)
 
 
-def _leading(
+def _in_turn(
     groups: Sequence[Collection[int]], score: Sequence[float] | NDArray[np.float32]
 ) -> Iterator[int]:
     """The entries of one group after the other, each entry once, in a group those that score most first."""

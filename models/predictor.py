@@ -218,8 +218,7 @@ class Predictor:
         if len(memory) <= self.cap:
             return memory
         likeness = memory.likeness().float().cpu().numpy()
-        leading = context.near, context.pinned
-        first = [[i for i, owner in enumerate(owners) if owner in group] for group in leading]
+        first = [[i for i, owner in enumerate(owners) if owner in group] for group in context.first]
         relevance = self.segmenter.relevance(seen, memory).float().cpu().numpy()
         chosen = [self.chooser(view, likeness, self.cap, first=first) for view in relevance]
         return memory.select(torch.from_numpy(np.stack(chosen)))

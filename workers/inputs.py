@@ -132,7 +132,7 @@ class Inputs:
         pinned = frozenset(i for i, pair in enumerate(work.context) if pair.pinned)
         own = frozenset(i for i, pair in enumerate(work.context) if pair.image_id == work.image_id)
         later = frozenset(range(len(work.context), len(kept.pairs)))
-        return kept.context.pinning(pinned, near=nearest(work)).without(own | later)
+        return kept.context.reading_first(nearest(work), pinned).without(own | later)
 
     def pair(self, pair: ContextPair, *, keep: bool = True) -> Pair:
         """An accepted pair, its image encoded."""

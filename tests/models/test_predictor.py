@@ -89,7 +89,7 @@ def test_of_a_context_some_pairs_can_be_kept_and_others_added(predictor: Predict
         (rng.random(size), rng.random(size) > 0.5)
         for size in ((60, 80), (30, 24), (60, 80), (60, 80), (40, 60))
     )
-    kept = predictor.encode_context([a, b, c, d]).pinning([0]).without([2]).keeping([1, 3])
+    kept = predictor.encode_context([a, b, c, d]).reading_first([0]).without([2]).keeping([1, 3])
     grown, anew = predictor.extend_context(kept, *e), predictor.encode_context([b, d, e])
     assert {scale: shelf.owners for scale, shelf in grown.shelves.items()} == {
         scale: shelf.owners for scale, shelf in anew.shelves.items()
@@ -138,9 +138,9 @@ def test_what_is_near_is_read_before_what_is_pinned(predictor: Predictor) -> Non
     pairs = [(rng.random((60, 80)), rng.random((60, 80)) > 0.5) for _ in range(6)]
     context = small.encode_context(pairs)
     image = small.encode_image(rng.random((60, 80)))
-    whole, *_ = small.open(image, context.pinning(range(6), near=[1, 4, 5]))
+    whole, *_ = small.open(image, context.reading_first([1, 4, 5], range(6)))
     alone, *_ = small.open(image, context.without([0, 2, 3]))
-    pinned, *_ = small.open(image, context.pinning(range(6)))
+    pinned, *_ = small.open(image, context.reading_first(range(6)))
     torch.testing.assert_close(whole.entered, alone.entered)
     assert not all(map(torch.equal, whole.entered, pinned.entered))
 
@@ -152,8 +152,8 @@ def test_a_large_context_is_read_in_part_and_what_is_pinned_always(predictor: Pr
     image = small.encode_image(rng.random((60, 80)))
     chosen = small.predict(image, [], context=context).probability
     for pair in range(6):
-        pinned = small.predict(image, [], context=context.pinning([pair])).probability
-        alone = small.predict(image, [], context=context.pinning(set(range(6)) - {pair})).probability
+        pinned = small.predict(image, [], context=context.reading_first([pair])).probability
+        alone = small.predict(image, [], context=context.reading_first(set(range(6)) - {pair})).probability
         assert not np.array_equal(pinned, alone)
     assert not np.allclose(chosen, predictor.predict(image, [], context=context).probability)
 
@@ -196,12 +196,12 @@ def test_an_image_is_looked_at_as_closely_as_it_is_said(
 def test_pairs_left_out_are_as_if_they_had_never_been(predictor: Predictor, cap: int) -> None:
     small = Predictor(predictor.segmenter, weights_sha256="random", cap=cap)
     pairs = [(rng.random((60, 80)), rng.random((60, 80)) > 0.5) for _ in range(5)]
-    context = small.encode_context(pairs).pinning([0, 4])
+    context = small.encode_context(pairs).reading_first([0, 4])
     image = rng.random((60, 80))
     for hidden in ({1}, {0, 3}, {0, 1, 2, 4}, set(range(5))):
         shown = [i for i in range(5) if i not in hidden]
         rest = small.encode_context([pairs[i] for i in shown])
-        rest = rest.pinning([n for n, i in enumerate(shown) if i in (0, 4)])
+        rest = rest.reading_first([n for n, i in enumerate(shown) if i in (0, 4)])
         without = context.without(hidden)
         assert len(without) == len(rest)
         found, wanted = (small.predict(small.encode_image(image), [], context=c) for c in (without, rest))
@@ -214,7 +214,7 @@ def test_a_context_is_read_once_and_known_again_as_part_of_a_longer_one(predicto
     opened = predictor.open(image, context)
     longer = predictor.extend_context(context, rng.random((60, 80)), rng.random((60, 80)) > 0.5)
     assert predictor.open(image, longer.without([len(context)])) is opened
-    assert predictor.open(image, longer.pinning([0]).without([len(context)])) is not opened
+    assert predictor.open(image, longer.reading_first([0]).without([len(context)])) is not opened
     assert predictor.open(image, longer) is not opened
 
 

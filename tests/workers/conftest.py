@@ -48,8 +48,8 @@ class FakeContext:
     def __len__(self) -> int:
         return len(self.masks) - len(self.hidden)
 
-    def pinning(self, pairs: frozenset[int], *, near: frozenset[int] = frozenset()) -> "FakeContext":
-        return replace(self, near=near, pinned=pairs)
+    def reading_first(self, near: frozenset[int], pinned: frozenset[int]) -> "FakeContext":
+        return replace(self, near=near, pinned=pinned)
 
     def without(self, pairs: list[int]) -> "FakeContext":
         return replace(self, hidden=frozenset(pairs))
