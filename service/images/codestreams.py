@@ -5,6 +5,8 @@ stream is compared with that in the file before anything is decoded: the decoder
 read where they read it, for a stream may have another size somewhere else.
 """
 
+from typing import NoReturn
+
 import imagecodecs
 import numpy as np
 from pydicom import uid
@@ -17,8 +19,7 @@ JPEG_2000 = (uid.JPEG2000Lossless, uid.JPEG2000, uid.HTJ2KLossless, uid.HTJ2KLos
 SYNTAXES = frozenset({*JPEG, *JPEG_LS, *JPEG_2000})
 DECODER_DEPENDENCIES = dict.fromkeys(SYNTAXES, (NAME,))
 
-TABLES, END, START_OF_SCAN = 0xC4, 0xD9, 0xDA
-LOSSLESS = 0xC3
+END, START_OF_SCAN = 0xD9, 0xDA
 # Markers that hold a frame's size: SOF0 to SOF15 without DHT, JPG and DAC, and SOF55 of JPEG-LS.
 FRAME_MARKERS = (frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}) | {0xF7}
 STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
@@ -36,7 +37,9 @@ def decode_frame(source: bytes, runner: DecodeRunner) -> bytes:
     syntax = runner.transfer_syntax
     if syntax in JPEG_2000:
         source = jpeg_2000_stream(source)
-    size = jpeg_2000_size(source) if syntax in JPEG_2000 else jpeg_size(source)
+        size = jpeg_2000_size(source)
+    else:
+        size = jpeg_size(source)
     if size != (runner.rows, runner.columns, runner.samples_per_pixel):
         raise ValueError("the frame is not of the size that the file says")
     if syntax in JPEG_2000:
@@ -73,27 +76,8 @@ def jpeg_size(source: bytes) -> tuple[int, int, int]:
     raise ValueError("the JPEG stream does not say how large it is")
 
 
-def lossless_size(source: bytes) -> tuple[int, int, int]:
-    """The same as imagecodecs' other decoder of JPEG finds it, tried on what the usual one gives up on.
-
-    It knows lossless frames alone, and looks into tables for them; zeros when it finds none.
-    """
-    size, at = (0, 0, 0), 2
-    while 0 <= (found := source.find(b"\xff", at)) < len(source) - 9:
-        marker, at = source[found + 1], found + 2
-        if marker in (START_OF_SCAN, END):
-            break
-        if marker == LOSSLESS:
-            rows, columns = (int.from_bytes(source[i : i + 2], "big") for i in (at + 3, at + 5))
-            size = rows, columns, source[at + 7]
-        if marker != TABLES:
-            at += int.from_bytes(source[at : at + 2], "big")
-    return size
-
-
-def jpeg_2000_size(source: bytes) -> tuple[int, int, int]:
-    """Rows, columns and components of a JPEG 2000 stream, bare or in a JP2 file."""
-    stream = jpeg_2000_stream(source)
+def jpeg_2000_size(stream: bytes) -> tuple[int, int, int]:
+    """Rows, columns and components of a bare JPEG 2000 stream."""
     right, bottom, left, top = (int.from_bytes(stream[i : i + 4], "big") for i in range(8, 24, 4))
     return bottom - top, right - left, int.from_bytes(stream[40:42], "big")
 
@@ -116,8 +100,17 @@ def jpeg_2000_stream(source: bytes) -> bytes:
     return source[at:]
 
 
+def _refused(*_: object, **__: object) -> NoReturn:
+    raise ValueError("libjpeg cannot decode the JPEG stream")
+
+
 def register() -> None:
-    """Tell pydicom's decoders of ``decode_frame``."""
+    """Tell pydicom's decoders of ``decode_frame``, and imagecodecs not to try the next decoder of JPEG.
+
+    That one writes beyond its tables when a stream has bad ones, and knows nothing that libjpeg does not.
+    """
+    imagecodecs.ljpeg_version()  # loads its module, which later would put the decoder back
+    imagecodecs.ljpeg_decode = _refused
     for syntax in sorted(SYNTAXES):
         decoder = get_decoder(uid.UID(syntax))
         if NAME not in decoder.available_plugins:

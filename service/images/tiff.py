@@ -19,7 +19,7 @@ import numpy as np
 import tifffile
 
 from service.errors import ImageDamaged, ImageUnknown
-from service.images.codestreams import jpeg_2000_size, jpeg_size, lossless_size
+from service.images.codestreams import jpeg_2000_size, jpeg_2000_stream, jpeg_size
 from service.images.limits import DECODING, MOST_SLICES, PARSER_ERRORS, check_size, damaged
 from service.images.microscopy import Spot, spots, voxel
 from service.images.slices import ImageFile, Pixels, Slice, bits_of, eight_bit, in_turn, stored
@@ -200,7 +200,6 @@ def _check_streams(page: tifffile.TiffPage) -> None:
     """
     if page.compression in BOUNDED:
         return
-    sizes_of = (jpeg_size, lossless_size) if page.compression in JPEG else (jpeg_2000_size,)
     file = page.parent.filehandle
     length, width, *samples = page.chunks
     most = prod(-(-side // BLOCK) * BLOCK for side in (length, width)) * prod(samples)
@@ -209,7 +208,9 @@ def _check_streams(page: tifffile.TiffPage) -> None:
             continue
         file.seek(start)
         stream = (page.jpegheader or b"") + file.read(size)
-        if any(prod(size_of(stream)) > most for size_of in sizes_of):
+        jpeg = page.compression in JPEG
+        told = jpeg_size(stream) if jpeg else jpeg_2000_size(jpeg_2000_stream(stream))
+        if prod(told) > most:
             raise ValueError("a stream is larger than its tile")
 
 

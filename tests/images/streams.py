@@ -1,7 +1,13 @@
-"""Compressed streams of one size that look like another one to whoever reads them less carefully."""
+"""Compressed streams that look like another size to whoever reads them less carefully, or break a decoder."""
+
+import io
 
 import imagecodecs
 import numpy as np
+import tifffile
+
+from tests.factories import pixels
+from tests.files import tiff
 
 Size = tuple[int, int]
 
@@ -17,9 +23,14 @@ def jpeg_in_a_table(array: np.ndarray, told: Size) -> bytes:
     """A JPEG of size ``told`` that the usual decoder gives up on; the next one finds ``array`` in a table."""
     lossless = imagecodecs.ljpeg_encode(array.astype(np.uint16), bitspersample=16)
     frame, scan = lossless.index(b"\xff\xc3"), lossless.index(b"\xff\xda")
-    values = lossless[frame:scan].ljust(20, b"\0")
-    table = _segment(0xC4, b"\0" + bytes([0, 0, 0, 0, len(values)]).ljust(16, b"\0") + values)
-    return b"\xff\xd8" + _frame(0xC0, 99, told) + table + lossless[2:frame] + lossless[scan:][:20_000]
+    return _hidden(lossless[frame:scan], told) + lossless[2:frame] + lossless[scan:][:20_000]
+
+
+def jpeg_without_columns(told: Size) -> bytes:
+    """The same of no columns, where that next decoder writes what belongs to nobody."""
+    table = _segment(0xC4, b"\0" + b"\1\1".ljust(16, b"\0") + b"\0\x10")
+    scan = _segment(0xDA, b"\1\0\0\6\0\0") + bytes(140)
+    return _hidden(_frame(0xC3, 16, (64, 0)), told) + table + scan + _frame(0xC3, 16, (2, 150)) + b"\xff\xd9"
 
 
 def jpeg_2000_behind_another(array: np.ndarray, told: Size) -> bytes:
@@ -38,6 +49,23 @@ def jpeg_2000_with_a_palette(array: np.ndarray, columns: int) -> bytes:
     use = b"".join(b"\0\0\1" + bytes([column]) for column in range(columns))
     header = _box(b"jp2h", whole[start:end] + _box(b"pclr", palette) + _box(b"cmap", use))
     return whole[: start - 8] + header + whole[end:]
+
+
+def in_a_tile(compression: str, stream: bytes) -> bytes:
+    """A TIFF whose only tile, of 64 x 64 pixels, is ``stream``."""
+    data = bytearray(tiff(pixels(64, 64), tile=(64, 64), compression=compression, metadata=None))
+    page = tifffile.TiffFile(io.BytesIO(bytes(data))).pages.first
+    for tag, value in ((324, len(data)), (325, len(stream))):
+        at = page.tags[tag].valueoffset
+        data[at : at + 4] = value.to_bytes(4, "little")
+    return bytes(data) + stream
+
+
+def _hidden(values: bytes, told: Size) -> bytes:
+    """How a JPEG of size ``told`` begins, with these values in its first table."""
+    values = values.ljust(20, b"\0")
+    table = _segment(0xC4, b"\0" + bytes([0, 0, 0, 0, len(values)]).ljust(16, b"\0") + values)
+    return b"\xff\xd8" + _frame(0xC0, 99, told) + table
 
 
 def _frame(marker: int, bits: int, size: Size) -> bytes:

@@ -1,6 +1,8 @@
 """TIFF in: every depth, compression and layout to the pixels that tifffile reads."""
 
 import io
+import subprocess
+import sys
 import tracemalloc
 from contextlib import suppress
 from time import process_time
@@ -17,12 +19,7 @@ from service.images.files import open_image
 from service.images.slices import Slice
 from tests.factories import pixels
 from tests.files import pages, tiff
-from tests.images.streams import (
-    jpeg_2000_behind_another,
-    jpeg_2000_with_a_palette,
-    jpeg_behind_a_marker,
-    jpeg_in_a_table,
-)
+from tests.images import streams
 
 DEEP = pixels(80, 96, dtype="uint16")
 COLOUR = np.stack([pixels(80, 96)] * 3, axis=-1)
@@ -323,29 +320,37 @@ def test_a_jpeg_that_fills_the_blocks_of_its_strip_is_read() -> None:
 HUGE = np.zeros((3000, 3000), np.uint8)
 TOO_LARGE = {
     "JPEG": ("jpeg", imagecodecs.jpeg8_encode(HUGE)),
-    "JPEG behind an empty marker": ("jpeg", jpeg_behind_a_marker(HUGE, (64, 64))),
-    "lossless JPEG in a table of another": ("jpeg", jpeg_in_a_table(HUGE, (64, 64))),
+    "JPEG behind an empty marker": ("jpeg", streams.jpeg_behind_a_marker(HUGE, (64, 64))),
+    "lossless JPEG in a table of another": ("jpeg", streams.jpeg_in_a_table(HUGE, (64, 64))),
     "JPEG 2000": ("jpeg2000", imagecodecs.jpeg2k_encode(HUGE, level=0)),
-    "JPEG 2000 behind another": ("jpeg2000", jpeg_2000_behind_another(HUGE, (64, 64))),
-    "JPEG 2000 with a palette": ("jpeg2000", jpeg_2000_with_a_palette(HUGE[:64, :64], 255)),
+    "JPEG 2000 behind another": ("jpeg2000", streams.jpeg_2000_behind_another(HUGE, (64, 64))),
+    "JPEG 2000 with a palette": ("jpeg2000", streams.jpeg_2000_with_a_palette(HUGE[:64, :64], 255)),
     "PNG": ("png", imagecodecs.png_encode(HUGE)),
 }
 
 
 @pytest.mark.parametrize("name", list(TOO_LARGE))
 def test_no_stream_is_decoded_that_is_larger_than_its_tile(name: str) -> None:
-    compression, stream = TOO_LARGE[name]
-    data = bytearray(tiff(pixels(64, 64), tile=(64, 64), compression=compression, metadata=None))
-    page = tifffile.TiffFile(io.BytesIO(bytes(data))).pages.first
-    for tag, value in ((324, len(data)), (325, len(stream))):
-        at = page.tags[tag].valueoffset
-        data[at : at + 4] = value.to_bytes(4, "little")
-    whole = bytes(data) + stream
+    whole = streams.in_a_tile(*TOO_LARGE[name])
     tracemalloc.start()
     with pytest.raises(ImageRefused):
         slices(whole)
     assert tracemalloc.get_traced_memory()[1] < 1_000_000
     tracemalloc.stop()
+
+
+READ = """
+import imagecodecs, sys
+from service.images.files import open_image
+imagecodecs.ljpeg_encode  # loads what belongs to the decoder that is not to be asked
+list(open_image(sys.stdin.buffer.read(), max_pixels=10_000).slices())
+"""
+
+
+def test_a_stream_that_breaks_a_decoder_ends_no_process() -> None:
+    whole = streams.in_a_tile("jpeg", streams.jpeg_without_columns((64, 64)))
+    read = subprocess.run([sys.executable, "-c", READ], input=whole, capture_output=True)
+    assert read.returncode == 1 and b"ImageDamaged" in read.stderr
 
 
 def test_tiles_are_no_larger_than_pages_may_be() -> None:
