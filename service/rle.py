@@ -37,7 +37,7 @@ def mask_of(counts: Counts, height: int, width: int) -> Mask:
 def together(several: Iterable[Counts], height: int, width: int) -> Mask:
     """The (height, width) mask of what is in any of these; ValueError when one is of another size.
 
-    The work grows with their runs, not with their pixels.
+    However many they are, one mask is made of each ``AT_ONCE`` runs, not of each of them.
     """
     mask = np.zeros((height, width), dtype=np.bool_, order="F")
     for some in _batches(several):

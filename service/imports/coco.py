@@ -1,22 +1,23 @@
 """COCO JSON in: polygons and run lengths, as masks of the images they name."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from service.errors import ImageDamaged, ImageTooLarge
-from service.images.limits import damaged
+from service.images.limits import DECODING, damaged
 from service.masks import Mask
 from service.rle import Counts, from_text, together
 
+Label = TypeVar("Label", int, str)
 Corners = npt.NDArray[np.float64]  # (N, 2), as x, y
 
 LARGEST = 256 * 1024 * 1024
-# How often one outline may cross a row of pixels: more than the finest one on an image does.
+# How often the outlines on an image may cross a row of pixels: more than the finest ones do.
 MOST_CROSSED = 10_000_000
 BROKEN = "The file is no COCO JSON with images, categories and annotations."
 
@@ -29,6 +30,14 @@ class Annotated:
     height: int
     width: int
     drawn: dict[str, list[Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlines:
+    """What is drawn of a label: the corners of polygons, and run lengths as the file has them."""
+
+    polygons: list[Corners] = field(default_factory=list)
+    run_lengths: list[Any] = field(default_factory=list)
 
 
 def is_json(data: bytes) -> bool:
@@ -61,20 +70,40 @@ def _text(told: Any) -> str:
     return str(told).encode(errors="replace").decode()
 
 
-def masks_of(image: Annotated) -> Iterator[tuple[str, Mask]]:
-    """Each category on the image and all that is drawn of it, as one mask (H, W)."""
+def masks_of(image: Annotated, label_of: Callable[[str], Label]) -> Iterator[tuple[Label, Mask]]:
+    """Each label on the image and all that is drawn in its categories, as one mask (H, W)."""
+    drawn: dict[Label, Outlines] = {}
     for name, annotations in image.drawn.items():
+        outlines = drawn.setdefault(label_of(name), Outlines())
         with damaged(f"What is drawn of {name!r} cannot be read."):
-            mask = _mask([_segmentation(each) for each in annotations], image.height, image.width)
-        yield name, mask
+            for each in map(_segmentation, annotations):
+                if isinstance(each, list):
+                    outlines.polygons.extend(map(_corners, each))
+                else:
+                    outlines.run_lengths.append(each)
+    every = (each for outlines in drawn.values() for each in outlines.polygons)
+    crossed = sum(int(_crossed(each, image.height)[1].sum()) for each in every)
+    if crossed > MOST_CROSSED:
+        raise ImageTooLarge(
+            f"The outlines cross {crossed:,} rows of pixels; at most {MOST_CROSSED:,} are read of an image. "
+            "Draw them with fewer corners."
+        )
+    for label, outlines in drawn.items():
+        with DECODING, damaged("What is drawn on the image cannot be read."):
+            mask = _mask(outlines, image.height, image.width)
+        yield label, mask
 
 
-def _mask(segmentations: Sequence[Any], height: int, width: int) -> Mask:
+def _mask(outlines: Outlines, height: int, width: int) -> Mask:
     """What these outline (H, W): polygons by runs along the rows, others by their runs down the columns."""
-    polygons = (polygon for each in segmentations if isinstance(each, list) for polygon in each)
-    rows = (runs_inside(_corners(polygon), height, width) for polygon in polygons)
-    columns = (_counts(each, height, width) for each in segmentations if not isinstance(each, list))
-    return together(rows, width, height).T | together(columns, height, width)
+    rows = (runs_inside(each, height, width) for each in outlines.polygons)
+    columns = (_counts(each, height, width) for each in outlines.run_lengths)
+    if not outlines.run_lengths:
+        return together(rows, width, height).T
+    mask = together(columns, height, width)
+    if outlines.polygons:
+        mask |= together(rows, width, height).T
+    return mask
 
 
 def _segmentation(annotation: dict[str, Any]) -> Any:
@@ -86,7 +115,10 @@ def _segmentation(annotation: dict[str, Any]) -> Any:
 
 
 def _corners(polygon: Any) -> Corners:
-    return np.asarray(polygon, dtype=np.float64).reshape(-1, 2)
+    corners = np.asarray(polygon, dtype=np.float64).reshape(-1, 2)
+    if len(corners) < 3 or not np.isfinite(corners).all():
+        raise ValueError("a polygon has at least 3 corners")
+    return corners
 
 
 def _counts(segmentation: Any, height: int, width: int) -> Counts:
@@ -110,20 +142,18 @@ def runs_inside(corners: Corners, height: int, width: int) -> Counts:
 
     Where it crosses itself the even-odd rule holds.
     """
-    if len(corners) < 3 or not np.isfinite(corners).all():
-        raise ValueError("a polygon has at least 3 corners")
     (x0, y0), (x1, y1) = corners.T, np.roll(corners, -1, axis=0).T
-    below = np.ceil(y0.clip(0, height) - 0.5).astype(np.int64)  # the first row of centres not above a corner
-    first, last = np.minimum(below, np.roll(below, -1)), np.maximum(below, np.roll(below, -1))
-    crossed = last - first
-    if crossed.sum() > MOST_CROSSED:
-        raise ImageTooLarge(
-            f"An outline crosses {crossed.sum():,} rows of pixels; at most {MOST_CROSSED:,} are read. "
-            "Draw it with fewer corners, or split it."
-        )
+    first, crossed = _crossed(corners, height)
     edge = np.repeat(np.arange(len(corners)), crossed)
     rows = np.arange(edge.size) + (first - np.cumsum(crossed) + crossed)[edge]
     crossings = x0[edge] + (rows + 0.5 - y0[edge]) * (x1 - x0)[edge] / (y1 - y0)[edge]
     columns = np.ceil(crossings - 0.5).clip(0, width).astype(np.int64)
     turns = np.sort(rows * width + columns)
     return np.diff(turns, prepend=0, append=height * width)
+
+
+def _crossed(corners: Corners, height: int) -> tuple[Counts, Counts]:
+    """Of each edge the first row of pixels whose centres it crosses, and how many it crosses."""
+    here = np.ceil(corners[:, 1].clip(0, height) - 0.5).astype(np.int64)
+    there = np.roll(here, -1)
+    return np.minimum(here, there), np.abs(there - here)

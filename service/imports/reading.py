@@ -27,7 +27,7 @@ ENDINGS = ("", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".nii", ".nii.g
 MASK = re.compile(r"[_-]mask$", re.IGNORECASE)
 # Which channel, time and slice of a file an image is: it stands behind the ending of the file.
 NUMBER = re.compile(r"((?: [a-z]\d+)+(?: #\d+)?| #\d+)$")
-# So many folders of a longer path may be those that its image is in, beside all of them.
+# So many of the first folders of a path may be other ones than those that its image is in.
 MOST_FOLDERS = 15
 # Voxels of a mask lie where those of its volume do when no affine differs by more than this, in millimetres.
 TOLERANCE = 1e-3
@@ -53,8 +53,8 @@ def names_by_folder(filename: str) -> list[list[str]]:
     The first folders may be of the archive that the masks came in.
     """
     parts = filename.split("/")
-    fewer = range(max(len(parts) - 1 - MOST_FOLDERS, 1), len(parts))
-    return [names_for("/".join(parts[n:])) for n in (0, *fewer)]
+    bare = len(parts) - 1
+    return [names_for("/".join(parts[n:])) for n in (*range(bare)[: MOST_FOLDERS + 1], bare)]
 
 
 @dataclass(frozen=True, slots=True)

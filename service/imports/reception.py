@@ -130,8 +130,8 @@ class MaskReception:
         """The image that a mask file is named after, or the file with all of its images."""
         levels = names_by_folder(meaning.name)
         with reading(self.sessions) as session:
-            images = self._named(session, Image, levels)
-            files = self._named(session, Source, levels)
+            (images,) = self._named(session, Image, levels)
+            (files,) = self._named(session, Source, levels)
             for names in levels:
                 if (image := _only(images, names, alike=meaning.listed)) is not None:
                     return Home(source(session, image.source_id), [image])
@@ -144,7 +144,7 @@ class MaskReception:
         for name, part in names_of_volume(meaning.name):
             levels = names_by_folder(name)
             with reading(self.sessions) as session:
-                files = self._named(session, Source, levels)
+                (files,) = self._named(session, Source, levels)
                 for names in levels:
                     file = _only(files, names, alike=meaning.listed)
                     if file and (found := volume_of(file, queries.slices(session, file), part)):
@@ -153,24 +153,21 @@ class MaskReception:
 
     def _named(
         self, session: Session, kind: type[queries.Named], *files: Sequence[Sequence[str]]
-    ) -> dict[str, list[queries.Named]]:
-        """What is called like one of ``files``, each by the names of its levels.
+    ) -> list[dict[str, list[queries.Named]]]:
+        """For each of ``files``, by the names of its levels, what is called so.
 
-        A file that comes without a folder is looked for in all of them.
+        A file that comes without a folder, and is not found, is looked for in all of them.
         """
         every = {name for levels in files for names in levels for name in names}
         found = queries.named(session, kind, self.project_id, every)
-        bare = {
-            name
-            for levels in files
-            if len(levels) == 1 and found.keys().isdisjoint(levels[0])
-            for name in levels[0]
-        }
-        if not bare:
-            return found
+        lost = [len(levels) == 1 and found.keys().isdisjoint(levels[0]) for levels in files]
+        if not any(lost):
+            return [found] * len(files)
         if kind not in self._in_folders:
             self._in_folders[kind] = queries.in_folders(session, kind, self.project_id)
-        return found | queries.below(session, kind, self._in_folders[kind], bare)
+        bare = {name for (names, *_), each in zip(files, lost, strict=True) if each for name in names}
+        anywhere = queries.below(session, kind, self._in_folders[kind], bare)
+        return [anywhere if each else found for each in lost]
 
     def _coco(self, data: bytes, file: MaskFile) -> Iterator[tuple[Image, int, Mask]]:
         """Image, label and mask; what is wrong with one image is noted, and the others come in."""
@@ -199,8 +196,8 @@ class MaskReception:
             some = told[start : start + AT_ONCE]
             files = [names_by_folder(clean_name(each.file_name)) for each in some]
             with reading(self.sessions) as session:
-                there = self._named(session, Image, *files)
-            for each, levels in zip(some, files, strict=True):
+                found = self._named(session, Image, *files)
+            for each, levels, there in zip(some, files, found, strict=True):
                 yield each, [name for names in levels for name in names], there
 
     def _categories(self, told: Annotated, image: Image) -> dict[int, Mask]:
@@ -211,11 +208,8 @@ class MaskReception:
                 f"{told.file_name!r} has {told.width} x {told.height} pixels in the file, "
                 f"and {image.width} x {image.height} in the project."
             )
-        found: dict[int, Mask] = {}
-        for name, mask in masks_of(told):
-            label_id = self.key.label.id if self.key.label else self.key.label_id(name)
-            found[label_id] = found[label_id] | mask if label_id in found else mask
-        return found
+        label = self.key.label
+        return dict(masks_of(told, lambda name: label.id if label else self.key.label_id(name)))
 
 
 def _legends(files: Iterable[tuple[str, bytes | ImageRefused]]) -> dict[str, Legend]:

@@ -5,6 +5,7 @@ import tracemalloc
 from contextlib import suppress
 from time import process_time
 from typing import Any
+from unittest.mock import MagicMock, Mock
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from service.errors import ImageRefused, ImageTooLarge
 from service.images.limits import check_size
 from service.imports.coco import Annotated, masks_of, read_coco, runs_inside
-from service.rle import counts_of, mask_of, to_text
+from service.rle import counts_of, mask_of, to_text, together
 from tests.factories import a_project, png, told, upload
 from tests.service.conftest import Alone
 from tests.service.test_imports import DISC, HEIGHT, WIDTH, accepted, add_label, bring
@@ -70,7 +71,7 @@ def test_coco_brings_polygons_and_run_lengths_by_the_names_of_labels(alone: Alon
 
 def test_what_is_drawn_twice_is_put_together() -> None:
     (image,) = read_coco(coco(("a.png", "x", POLYGON), ("a.png", "x", COMPRESSED)))
-    ((name, mask),) = masks_of(image)
+    ((name, mask),) = masks_of(image, str)
     assert name == "x" and np.array_equal(mask, SQUARE | DISC)
 
 
@@ -150,6 +151,19 @@ def test_an_ambiguous_name_keeps_no_other_image_out(alone: Alone) -> None:
     assert "2 images" in file["refused"][0]["problem"]["detail"]
 
 
+def test_what_else_is_in_the_file_moves_no_mask_to_another_image(alone: Alone) -> None:
+    project = a_project(alone.api, images=0)
+    sent = told(upload(alone.api, project.id, {"y/a.png": png(), "y/b.png": png(), "b_mask.png": png()}), 201)
+    ids = {file["filename"]: file["source"]["image_ids"][0] for file in sent["images"]}
+    names = ("z/a.png", "a.png", "b_mask.png", "b.png")
+    data = coco(*zip(names, ("disc",) * 4, (POLYGON, COMPRESSED, POLYGON, COMPRESSED), strict=True))
+    (file,) = told(bring(alone.api, project.id, {"a.json": data}), 201)["files"]
+    assert (file["accepted"], file["kept"], file["missing"]) == (3, [], ["z/a.png"])
+    found = accepted(alone, project.label_id)
+    for name, mask in (("y/a.png", DISC), ("y/b.png", DISC), ("b_mask.png", SQUARE)):
+        assert np.array_equal(found[ids[name]], mask)
+
+
 def test_images_are_found_however_few_are_looked_for_at_a_time(
     alone: Alone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,18 +204,30 @@ def test_outlines_cost_what_they_cross_and_not_what_the_image_has() -> None:
     square = {"segmentation": [[5, 0, 25, 0, 25, 2, 5, 2]]}
     run = {"segmentation": {"size": [2, 2_000_000], "counts": [0, 9, 3_999_991]}}
     begun = process_time()
-    ((_, mask),) = masks_of(Annotated("wide.png", 2, 2_000_000, {"x": [square, run] * 1000}))
+    ((_, mask),) = masks_of(Annotated("wide.png", 2, 2_000_000, {"x": [square, run] * 1000}), str)
     assert process_time() - begun < 3
     assert np.flatnonzero(mask[0]).tolist() == [*range(25)] and mask.sum() == 4 + 5 + 2 * 20
 
 
-def test_an_outline_that_crosses_too_many_rows_is_refused_before_they_are_listed() -> None:
-    teeth = np.array([(n, n % 2 * 8000) for n in range(2000)], dtype=np.float64)
+def test_outlines_that_cross_too_many_rows_are_refused_before_they_are_listed() -> None:
+    teeth = {"segmentation": [[each for n in range(1000) for each in (n, n % 2 * 8000)]]}
+    image = Annotated("teeth.png", 8000, 8000, {"x": [teeth], "y": [teeth]})
     tracemalloc.start()
     with pytest.raises(ImageTooLarge, match="fewer corners"):
-        runs_inside(teeth, 8000, 8000)
+        next(masks_of(image, str))
     assert tracemalloc.get_traced_memory()[1] < 1_000_000
     tracemalloc.stop()
+
+
+def test_all_categories_of_a_label_are_one_mask_made_with_a_permit(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, permits = Mock(wraps=together), MagicMock()
+    monkeypatch.setattr("service.imports.coco.together", made)
+    monkeypatch.setattr("service.imports.coco.DECODING", permits)
+    (image,) = read_coco(coco(*(("a.png", str(n), POLYGON) for n in range(50))))
+    masks = masks_of(image, lambda _: 1)
+    label, mask = next(masks)
+    assert label == 1 and np.array_equal(mask, SQUARE) and next(masks, None) is None
+    assert [each.call_count for each in (made, permits.__enter__, permits.__exit__)] == [1, 1, 1]
 
 
 @settings(max_examples=150, deadline=None)
@@ -214,7 +240,7 @@ def test_no_damage_to_coco_is_more_than_a_refusal(data: st.DataObject) -> None:
         for image in read_coco(bytes(hurt)):
             with suppress(ImageRefused):
                 check_size(image.width, image.height, max_pixels=100_000)
-                list(masks_of(image))
+                list(masks_of(image, str))
 
 
 def test_a_name_that_is_no_text_is_told_of_like_any_other(alone: Alone) -> None:

@@ -347,12 +347,14 @@ def test_masks_are_of_the_image_in_their_own_folder(alone: Alone) -> None:
     assert set(ids.values()) <= set(found)
 
 
-def test_of_very_many_folders_the_last_ones_and_all_of_them_are_where_an_image_may_be() -> None:
-    deep = "/".join(str(n % 10) for n in range(120)) + "/a_mask.png"
-    levels = names_by_folder(deep)
-    assert levels[0][0] == deep.replace("_mask.png", "") and levels[-1][0] == "a"
-    assert sum(len(name) for names in levels for name in names) < 50_000
-    assert [names[0].count("/") for names in names_by_folder("a/" * 9 + "b.png")] == [*range(9, -1, -1)]
+def test_of_very_many_folders_the_first_ones_or_all_may_be_other_ones_than_the_images() -> None:
+    levels = names_by_folder("/".join(str(n % 10) for n in range(120)) + "/a_mask.png")
+    assert [names[0].count("/") for names in levels] == [*range(120, 104, -1), 0]
+    assert levels[0][0].startswith("0/1/2") and levels[-1][0] == "a"
+    assert sum(len(name) for names in levels for name in names) < 150_000
+    for folders in (0, 1, 9, 15, 16):
+        levels = names_by_folder("a/" * folders + "b.png")
+        assert [names[0].count("/") for names in levels] == [*range(folders, -1, -1)]
 
 
 def test_a_label_is_not_looked_for_under_a_name_that_none_can_have() -> None:
