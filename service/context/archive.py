@@ -79,13 +79,11 @@ class Manifest(BaseModel):
         for pair in self.pairs:
             image, mask, size = pair.image, pair.mask, (pair.image.width, pair.image.height)
             for file, claim in (
-                (image.file, (image.sha256, *size, image.media_type)),
-                (mask.file, (mask.sha256, *size)),
+                (image.file, ("image", image.sha256, *size, image.media_type)),
+                (mask.file, ("mask", mask.sha256, *size)),
             ):
-                if len(told.setdefault(file, claim)) != len(claim):
-                    raise ValueError(f"{file} cannot be an image and a mask")
-                if told[file] != claim:
-                    raise ValueError(f"{file} cannot be of two sizes, kinds or digests")
+                if told.setdefault(file, claim) != claim:
+                    raise ValueError(f"{file} cannot be an image and a mask, or of two sizes or digests")
         return self
 
 
