@@ -5,6 +5,7 @@ A blob that no row names is set aside first, where it is still found, and droppe
 of our own choosing.
 """
 
+import errno
 import os
 import re
 import shutil
@@ -24,6 +25,11 @@ _NAME = re.compile(r"[a-z0-9-]+(/[a-z0-9-]+)*")
 PASSING, ASIDE = "passing", "aside"
 # A person waits for no more than that; a bucket that stays away is an error like a full disk.
 TRIES, TRIED_FOR = 3, timedelta(seconds=15)
+# With these numbers a file system speaks of all that it holds; with others, of one file.
+_AWAY = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT}
+    | {errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EHOSTUNREACH}
+)
 
 
 def digest_of(data: bytes) -> str:
@@ -32,13 +38,8 @@ def digest_of(data: bytes) -> str:
 
 
 def is_away(error: Exception) -> bool:
-    """Whether ``error`` says that a storage is full, closed or out of reach, and nothing of what it holds.
-
-    What Pillow finds wrong with a picture is an OSError as well, but one without a number.
-    """
-    if isinstance(error, OSError):
-        return error.errno is not None and not isinstance(error, FileNotFoundError)
-    return isinstance(error, BaseError)
+    """Whether ``error`` says that a storage is full, closed or out of reach, and nothing of a single blob."""
+    return isinstance(error, BaseError) or (isinstance(error, OSError) and error.errno in _AWAY)
 
 
 class Storage(Protocol):

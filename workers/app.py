@@ -105,7 +105,7 @@ def run_worker(settings: Settings) -> int:
     warnings.simplefilter("ignore", SecurityWarning)  # of root and pickle: we accept JSON alone
     bench = set_up(settings)
     try:
-        bench.inputs(settings.model)
+        bench.load(settings.model)
     except ValueError as error:
         print(f"The model {settings.model} cannot be loaded: {error}.", file=sys.stderr)
         return 1

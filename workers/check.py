@@ -4,9 +4,10 @@ import logging
 
 from models.quality import agreement
 from service.context.actions import begin_check, put_off_check, record_quality
+from service.context.queries import Check
 from service.db import unit_of_work
-from workers.bench import Bench, PersonWaits
-from workers.trouble import passes
+from service.storage import is_away
+from workers.bench import Bench, ModelMissing, PersonWaits
 
 logger = logging.getLogger(__name__)
 
@@ -18,18 +19,9 @@ def check_entry(bench: Bench, entry_id: int) -> None:
     if check is None:
         return
     try:
-        inputs = bench.inputs(check.model)
-    except (OSError, ValueError, RuntimeError) as error:  # no fault of the mask
-        _put_off(bench, entry_id, error)
-        return
-    if not inputs.predictor.segmenter.uses_context:
-        return
-    inputs = inputs.interruptible(bench.give_way)
-    try:
-        newcomer, *others = (inputs.pair(pair, keep=False) for pair in (check.newcomer, *check.others))
-        quality = agreement(inputs.predictor, newcomer, others)
+        quality = bench.with_room(lambda: _quality(bench, check))
     except Exception as error:
-        if not (isinstance(error, PersonWaits) or passes(error)):
+        if not (isinstance(error, PersonWaits | ModelMissing) or is_away(error)):
             raise
         _put_off(bench, entry_id, error)
         return
@@ -39,6 +31,16 @@ def check_entry(bench: Bench, entry_id: int) -> None:
     with unit_of_work(bench.sessions) as session:
         record_quality(session, entry_id, quality)
     logger.info("entry.checked entry=%d quality=%.2f", entry_id, quality)
+
+
+def _quality(bench: Bench, check: Check) -> float | None:
+    """None when it cannot be judged, by this model or by any."""
+    inputs = bench.inputs(check.model)
+    if not inputs.predictor.segmenter.uses_context:
+        return None
+    inputs = inputs.interruptible(bench.give_way)
+    newcomer, *others = (inputs.pair(pair, keep=False) for pair in (check.newcomer, *check.others))
+    return agreement(inputs.predictor, newcomer, others)
 
 
 def _put_off(bench: Bench, entry_id: int, error: Exception) -> None:

@@ -15,8 +15,8 @@ from service.metrics.actions import (
     put_off_measurement,
     record_measurement,
 )
+from service.storage import is_away
 from workers.bench import Bench
-from workers.trouble import passes
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ def measure_submission(bench: Bench, submission_id: int) -> None:
     try:
         _measure(bench, work)
     except Exception as error:
-        if not passes(error):
+        if not is_away(error):
             raise
         logger.warning("submission.put_off submission=%d: %s", submission_id, error)
         with unit_of_work(bench.sessions) as session:

@@ -17,61 +17,78 @@ from service.annotations.work import PairsReader, Work, work_on_first, work_on_i
 from service.db import unit_of_work
 from service.jobs import Job
 from service.masks import encode_change, to_png
-from service.storage import Storage, digest_of
-from workers.bench import Bench, PersonWaits
+from service.storage import Storage, digest_of, is_away
+from workers.bench import Bench, ModelMissing, PersonWaits
 from workers.edits import keep_painted
 from workers.inputs import Answer, Inputs, pack_state, unpack_state
-from workers.trouble import passes, wants_memory
 
 logger = logging.getLogger(__name__)
 
 
+_FIND: dict[Job, Callable[[Session, int, PairsReader], Work | None]] = {
+    Job.PREDICT: work_on_interaction,
+    Job.PREDICT_FIRST: work_on_first,
+}
+
+
 def predict_interaction(bench: Bench, interaction_id: int) -> None:
     """Predict for an interaction, unless somebody has drawn more since or it is done."""
-    _predict(bench, Job.PREDICT, interaction_id, work_on_interaction)
+    _predict(bench, Job.PREDICT, interaction_id)
 
 
 def predict_first(bench: Bench, annotation_id: int) -> None:
     """Predict for an annotation that nobody has touched; its image is then encoded and at hand."""
-    _predict(bench, Job.PREDICT_FIRST, annotation_id, work_on_first)
+    _predict(bench, Job.PREDICT_FIRST, annotation_id)
 
 
-def _predict(
-    bench: Bench, job: Job, row_id: int, find: Callable[[Session, int, PairsReader], Work | None]
-) -> None:
+def _predict(bench: Bench, job: Job, row_id: int) -> None:
     with unit_of_work(bench.sessions) as session:
-        work = find(session, row_id, bench.pairs)
+        work = _FIND[job](session, row_id, bench.pairs)
         if work is None:
             return
-        if not count_attempt(session, job, row_id, bench.max_attempts, events=bench.events):
+        attempt = count_attempt(session, job, row_id, bench.max_attempts, events=bench.events)
+        if not attempt:
             return
     try:
-        bench.inputs(work.model)
-    except Exception as error:  # no fault of the image: whoever waits is told, for others it waits
-        logger.exception("model.not_loaded %s", work.model)
-        with unit_of_work(bench.sessions) as session:
-            if work.awaited:
-                failure = f"The model {work.model} cannot be loaded: {error}."
-                give_up(session, job, row_id, failure, events=bench.events)
-            else:
-                forgive_attempts(session, work)
-        return
-    try:
-        outcome, state = _computed(bench, work)
+        outcome, state = bench.with_room(lambda: compute(work, _inputs(bench, work), bench.storage))
     except PersonWaits:
-        with unit_of_work(bench.sessions) as session:
-            forgive_attempts(session, work)
+        _put_off(bench, work)
         bench.jobs.send(job, row_id)
         return
+    except ModelMissing as error:
+        if work.awaited:
+            _give_up(bench, job, row_id, str(error))
+        else:
+            _put_off(bench, work)
+        return
     except Exception as error:
-        if passes(error):  # not at once again: the sweep finds it
+        if is_away(error) and not work.awaited:
             logger.warning("prediction.put_off annotation=%d n=%d: %s", work.annotation_id, work.n, error)
-            with unit_of_work(bench.sessions) as session:
-                forgive_attempts(session, work)
+            _put_off(bench, work)
             return
-        # Tried again at once, so that a person who waits soon hears that it is hopeless.
-        bench.jobs.send(job, row_id, urgent=work.n == 0)
+        if attempt >= bench.max_attempts:
+            why = str(error) or type(error).__name__
+            _give_up(bench, job, row_id, f"The mask could not be made, after {attempt} tries: {why}")
+        elif work.awaited:  # again at once, so that they soon hear that it is hopeless
+            bench.jobs.send(job, row_id, urgent=True)
         raise
+    _record(bench, work, outcome, state)
+
+
+def _put_off(bench: Bench, work: Work) -> None:
+    """It does not count as a try; unless it is sent for at once, the sweep finds it."""
+    with unit_of_work(bench.sessions) as session:
+        forgive_attempts(session, work)
+
+
+def _give_up(bench: Bench, job: Job, row_id: int, failure: str) -> None:
+    """Say so to whoever waits, unless they have gone on meanwhile."""
+    with unit_of_work(bench.sessions) as session:
+        if _FIND[job](session, row_id, bench.pairs) is not None:
+            give_up(session, job, row_id, failure, events=bench.events)
+
+
+def _record(bench: Bench, work: Work, outcome: Outcome, state: bytes) -> None:
     with unit_of_work(bench.sessions) as session:
         recorded = record_prediction(session, work, outcome, events=bench.events)
     if recorded:
@@ -86,17 +103,6 @@ def _predict(
         len(work.context),
         outcome.network_ms,
     )
-
-
-def _computed(bench: Bench, work: Work) -> tuple[Outcome, bytes]:
-    """What ``compute`` makes of it; for want of memory once more, when all that was kept is given back."""
-    try:
-        return compute(work, _inputs(bench, work), bench.storage)
-    except Exception as error:
-        if not wants_memory(error):
-            raise
-    bench.make_room()
-    return compute(work, _inputs(bench, work), bench.storage)
 
 
 def _inputs(bench: Bench, work: Work) -> Inputs:

@@ -39,17 +39,18 @@ class Outcome:
     change: Change | None = None
 
 
-def count_attempt(session: Session, job: Job, row_id: int, limit: int, *, events: Events) -> bool:
-    """Whether to try once more; counted before the work, so that work that kills its worker counts.
+def count_attempt(session: Session, job: Job, row_id: int, limit: int, *, events: Events) -> int:
+    """Which try this is, 0 for none; counted before the work, so that work that kills its worker counts.
 
     Over the limit the step is marked as failed, and those who wait for it are told.
     """
     # In the database and not in Python: this is in the way of every prompt, and workers may race.
-    if session.scalar(_ATTEMPT[job], {"row_id": row_id, "most": limit}) is not None:
-        return True
+    attempt = session.scalar(_ATTEMPT[job], {"row_id": row_id, "most": limit})
+    if attempt is not None:
+        return attempt
     failure = f"The network failed on this image {limit} times, so it was not tried again."
     give_up(session, job, row_id, failure, events=events)
-    return False
+    return 0
 
 
 _ATTEMPT = {
@@ -60,7 +61,7 @@ _ATTEMPT = {
         Interaction.attempts < bindparam("most"),
     )
     .values(attempts=Interaction.attempts + 1)
-    .returning(Interaction.id)
+    .returning(Interaction.attempts)
     .execution_options(synchronize_session=False),
     Job.PREDICT_FIRST: update(Annotation)
     .where(
@@ -69,7 +70,7 @@ _ATTEMPT = {
         Annotation.first_attempts < bindparam("most"),
     )
     .values(first_attempts=Annotation.first_attempts + 1)
-    .returning(Annotation.id)
+    .returning(Annotation.first_attempts)
     .execution_options(synchronize_session=False),
 }
 

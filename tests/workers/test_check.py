@@ -4,6 +4,7 @@ import errno
 from datetime import timedelta
 
 import pytest
+import torch
 from sqlalchemy import update
 
 from models.predictor import Predictor
@@ -147,18 +148,43 @@ def test_a_check_that_kills_its_worker_is_not_begun_again(place: Workplace) -> N
     assert len(place.predictor.contexts) == 1
 
 
-def test_a_check_waits_until_the_storage_is_back_and_the_model_there(place: Workplace) -> None:
+@pytest.mark.parametrize("missing", [FileNotFoundError("the weights are elsewhere"), ImportError("no such")])
+def test_a_check_waits_until_the_storage_is_back_and_the_model_there(
+    place: Workplace, monkeypatch: pytest.MonkeyPatch, missing: Exception
+) -> None:
     *_, newest = [place.accepted() for _ in range(5)]
-    place.predictor.error = OSError(errno.EIO, "Input/output error")
+    place.predictor.error = OSError(errno.ENOSPC, "No space left on device")
     check_entry(place.bench, newest)
     with_weights, place.predictor.error = place.bench.load, None
 
     def load(_name: str) -> Predictor:
-        raise FileNotFoundError("the weights are elsewhere")
+        raise missing
 
     place.bench.load, place.bench._inputs = load, {}
     check_entry(place.bench, newest)
     assert place.entry(newest).checked is False
     place.bench.load = with_weights
+    monkeypatch.setattr("workers.bench.MISSING_SECONDS", 0.0)
+    check_entry(place.bench, newest)
+    assert place.entry(newest).quality == 1.0
+
+
+def test_for_want_of_memory_a_check_is_made_once_more_with_room_and_never_again(
+    place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    *_, newest = [place.accepted() for _ in range(5)]
+    rooms = list[None]()
+    monkeypatch.setattr(place.bench, "make_room", lambda: rooms.append(None))
+    place.predictor.error = torch.OutOfMemoryError()
+    with pytest.raises(torch.OutOfMemoryError):
+        check_entry(place.bench, newest)
+    assert (len(rooms), place.entry(newest).checked) == (1, True)
+    with unit_of_work(place.bench.sessions) as session:
+        put_off_check(session, newest)
+
+    def with_room() -> None:
+        place.predictor.error = None
+
+    monkeypatch.setattr(place.bench, "make_room", with_room)
     check_entry(place.bench, newest)
     assert place.entry(newest).quality == 1.0

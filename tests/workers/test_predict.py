@@ -119,15 +119,30 @@ def test_work_that_always_fails_is_given_up_and_whoever_waits_is_told(place: Wor
     for _ in range(3):
         with pytest.raises(RuntimeError, match="a pixel too many"):
             predict_interaction(place.bench, interaction)
-    assert place.jobs.sent == [(Job.PREDICT, interaction, "prompt")] * 3
-    predict_interaction(place.bench, interaction)
-    assert len(place.predictor.contexts) == 3
+    assert place.jobs.sent == [(Job.PREDICT, interaction, "prompt")] * 2
     (event,) = place.events.heard
     assert (event["kind"], event["n"]) == ("failed", 1)
+    assert event["detail"] == "The mask could not be made, after 3 tries: a pixel too many"
     with place.bench.sessions() as session:
         assert session.get_one(Interaction, interaction).failed_at is not None
     predict_interaction(place.bench, interaction)
-    assert len(place.events.heard) == 1
+    assert (len(place.predictor.contexts), len(place.events.heard)) == (3, 1)
+
+
+def test_what_somebody_has_drawn_over_is_not_given_up(place: Workplace) -> None:
+    annotation = place.annotation()
+    older = place.interaction(annotation)
+
+    def fail(*_: Any, **__: Any) -> None:
+        if len(place.jobs.sent) == 2:
+            place.interaction(annotation)
+        raise RuntimeError("a pixel too many")
+
+    place.predictor.predict = fail  # type: ignore[method-assign,assignment]
+    for _ in range(3):
+        with pytest.raises(RuntimeError, match="a pixel too many"):
+            predict_interaction(place.bench, older)
+    assert place.events.heard == []
 
 
 def test_a_first_prediction_that_always_fails_is_given_up_too(place: Workplace) -> None:
@@ -136,8 +151,8 @@ def test_a_first_prediction_that_always_fails_is_given_up_too(place: Workplace) 
     for _ in range(3):
         with pytest.raises(RuntimeError, match="a pixel too many"):
             predict_first(place.bench, annotation)
-    predict_first(place.bench, annotation)
     assert [(event["kind"], event["n"]) for event in place.events.heard] == [("failed", 0)]
+    assert place.jobs.sent == [], "nobody waits for it, so it is left to the sweep"
     place.predictor.error = None
     predict_interaction(place.bench, place.interaction(annotation))
     assert [prediction.n for prediction in place.predictions(annotation)] == [1]
@@ -176,8 +191,13 @@ def test_a_model_that_cannot_be_loaded_fails_at_once_and_says_why(place: Workpla
     assert len(event["detail"]) == 500
 
 
-def test_what_nobody_waits_for_waits_for_a_model_that_cannot_be_loaded(place: Workplace) -> None:
-    def load(_name: str) -> Predictor:
+def test_what_nobody_waits_for_waits_for_a_model_that_cannot_be_loaded(
+    place: Workplace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    loads: list[str] = []
+
+    def load(name: str) -> Predictor:
+        loads.append(name)
         raise FileNotFoundError("the weights are elsewhere")
 
     with_weights, place.bench.load = place.bench.load, load
@@ -185,34 +205,75 @@ def test_what_nobody_waits_for_waits_for_a_model_that_cannot_be_loaded(place: Wo
     for _ in range(4):
         predict_first(place.bench, annotation)
     assert (place.events.heard, place.jobs.sent) == ([], [])
+    assert len(loads) == caplog.text.count("Traceback") == 1, "a minute passes before the next"
+    monkeypatch.setattr("workers.bench.MISSING_SECONDS", 0.0)
+    predict_first(place.bench, annotation)
+    assert len(loads) == 2
     place.bench.load = with_weights
     predict_first(place.bench, annotation)
     assert len(place.predictions(annotation)) == 1
 
 
-TROUBLE = [
+AWAY = [
     OSError(errno.ENOSPC, "No space left on device"),
-    PermissionError(errno.EACCES, "Permission denied"),
+    OSError(errno.EROFS, "Read-only file system"),
     GenericError("error sending request"),
-    torch.OutOfMemoryError(),
 ]
 
 
+@pytest.mark.parametrize("error", AWAY, ids=repr)
+def test_what_nobody_waits_for_waits_until_the_storage_is_back(place: Workplace, error: Exception) -> None:
+    annotation = place.annotation()
+    place.predictor.error = error
+    for _ in range(4):
+        predict_first(place.bench, annotation)
+    assert (place.events.heard, place.jobs.sent) == ([], [])
+    place.predictor.error = None
+    predict_first(place.bench, annotation)
+    assert len(place.predictions(annotation)) == 1
+
+
 @pytest.mark.parametrize("job", [Job.PREDICT, Job.PREDICT_FIRST])
-@pytest.mark.parametrize("error", TROUBLE, ids=repr)
-def test_trouble_outside_the_image_is_no_failure_of_it_and_waits_for_the_sweep(
+@pytest.mark.parametrize("error", AWAY, ids=repr)
+def test_whoever_waits_soon_hears_that_the_storage_is_away(
     place: Workplace, job: Job, error: Exception
 ) -> None:
     annotation = place.annotation()
     predict = predict_interaction if job is Job.PREDICT else predict_first
     row_id = place.interaction(annotation) if job is Job.PREDICT else annotation
+    place.leased(annotation)
     place.predictor.error = error
-    for _ in range(4):
-        predict(place.bench, row_id)
-    assert (place.events.heard, place.jobs.sent) == ([], [])
-    place.predictor.error = None
+    for _ in range(3):
+        with pytest.raises(type(error)):
+            predict(place.bench, row_id)
     predict(place.bench, row_id)
-    assert len(place.predictions(annotation)) == 1
+    assert place.jobs.sent == [(job, row_id, "prompt")] * 2
+    (event,) = place.events.heard
+    assert (event["kind"], event["detail"].endswith(f"after 3 tries: {error}")) == ("failed", True)
+
+
+LASTING = [
+    PermissionError(errno.EACCES, "Permission denied"),
+    OSError(errno.EIO, "Input/output error"),
+    torch.OutOfMemoryError("too large for this GPU"),
+    MemoryError(),
+]
+
+
+@pytest.mark.parametrize("error", LASTING, ids=repr)
+def test_what_lasts_is_given_up_and_says_why_although_nobody_waits(
+    place: Workplace, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    annotation, rooms = place.annotation(), list[None]()
+    monkeypatch.setattr(place.bench, "make_room", lambda: rooms.append(None))
+    place.predictor.error = error
+    for _ in range(3):
+        with pytest.raises(type(error)):
+            predict_first(place.bench, annotation)
+    predict_first(place.bench, annotation)
+    assert len(rooms) in (0, 3)
+    (event,) = place.events.heard
+    assert event["detail"].endswith(f"after 3 tries: {str(error) or 'MemoryError'}")
 
 
 def test_an_image_that_is_damaged_or_gone_is_given_up(place: Workplace) -> None:
