@@ -79,7 +79,7 @@ def untouched() -> ColumnElement[bool]:
 def forget_first_masks(session: Session, project_id: int) -> None:
     """As if nothing had been predicted, or had failed, where nobody has begun: for another model to do.
 
-    What somebody has open they go on judging as they see it.
+    What somebody has open they go on judging as they see it. Needs the rows of the labels locked.
     """
     labels = select(Label.id).where(Label.project_id == project_id)
     begun = (
@@ -102,13 +102,13 @@ def _drop(session: Session, label_id: int, overlap: int) -> None:
     )
     surplus = select(ranked.c.id).where(ranked.c.place > overlap, ranked.c.untouched)
     ids = session.scalars(surplus).all()
+    if ids:
+        _forget_predictions(session, surplus)
     for start in range(0, len(ids), 500):
-        some = ids[start : start + 500]
-        _forget_predictions(session, some)
-        session.execute(delete(Annotation).where(Annotation.id.in_(some)))
+        session.execute(delete(Annotation).where(Annotation.id.in_(ids[start : start + 500])))
 
 
-def _forget_predictions(session: Session, annotation_ids: Sequence[int] | Select[int]) -> None:
+def _forget_predictions(session: Session, annotation_ids: Select[int]) -> None:
     theirs = Prediction.annotation_id.in_(annotation_ids)
     blobs.note(session, {Prediction.__table__: theirs})
     session.execute(delete(Prediction).where(theirs))

@@ -71,7 +71,8 @@ GATHERED = timedelta(minutes=10)
 def note(session: Session, going: Mapping[FromClause, ColumnElement[bool]]) -> None:
     """Note the blobs that rows name which are about to be deleted: by table, which of its rows.
 
-    In one statement and in order, so that no two that note the same wait for each other.
+    In one statement and in order, so that no two that note the same wait for each other. Whoever notes much
+    notes it at once, and has the locks on all of its labels by then.
     """
     named = [
         select(column.label("digest")).where(going[column.table], column.is_not(None))
@@ -81,9 +82,9 @@ def note(session: Session, going: Mapping[FromClause, ColumnElement[bool]]) -> N
     _note(session, union(*named))
 
 
-def note_states(session: Session, annotation_id: int) -> None:
-    """Note what the network remembers of an annotation that has come to its end."""
-    theirs = Prediction.annotation_id == annotation_id
+def note_states(session: Session, *annotation_ids: int) -> None:
+    """Note what the network remembers of annotations that have come to their end."""
+    theirs = Prediction.annotation_id.in_(annotation_ids)
     _note(session, select(Prediction.state_digest.label("digest")).where(theirs).distinct())
 
 
@@ -111,6 +112,9 @@ def clear(
     """
     moment = moment or now()
     with unit_of_work(sessions) as session:
+        # What a clock that was ahead has set aside: its day begins now.
+        early = _next(session, Leftover.set_aside_at > moment)
+        session.execute(_of(early).values(set_aside_at=moment))
         noted, done = _next(session, Leftover.set_aside_at.is_(None)), list[str]()
         latest = session.scalar(select(func.max(Leftover.set_aside_at)))
         if len(noted) < BATCH and latest is not None and latest > moment - GATHERED:

@@ -67,13 +67,13 @@ def accept_imported(session: Session, annotation: Annotation, user_id: int, mask
     """Accept a mask that was made elsewhere: it took no interaction here, and is in no average.
 
     It is a step nevertheless, so that whoever gets it back when it is withdrawn corrects this mask.
+    The caller notes the states of all that are accepted so, at once (``blobs.note_states``).
     """
     add_edit(session, annotation, user_id, edit=IMPORT, mask_digest=mask_digest)
     annotation.state, annotation.imported = State.ACCEPTED, True
     annotation.mask_digest = mask_digest
     annotation.submitted_at = annotation.accepted_at = now()
     annotation.submitted_by = annotation.accepted_by = user_id
-    blobs.note_states(session, annotation.id)
     session.add(
         Submission(
             annotation_id=annotation.id,

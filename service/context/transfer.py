@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from service import blobs
 from service.annotations.closing import accept_imported, predict_next
 from service.context.actions import add_entry
 from service.context.archive import ENDINGS, MOST_PAIRS, Manifest, MaskFile, Pair, Picture
@@ -108,7 +109,7 @@ def take_in(
     for annotation, worked_on in annotations(session, label_id, work):
         work[annotation.image_id].append((annotation, worked_on))
     reason = f"imported from {manifest.project}, {manifest.label}, by {importer.name}"[:500]
-    taken = []
+    taken, settled = list[Taken](), list[int]()
     for pair in manifest.pairs:
         image = images[kept[pair.image.file].digest]
         subject, detail = _free(work[image.id])
@@ -116,12 +117,14 @@ def take_in(
         if subject is not None:
             mask = kept[pair.mask.file].digest
             accept_imported(session, subject, importer.user_id, mask)
+            settled.append(subject.id)
             entry = add_entry(session, subject, mask)
             entry.added_reason = reason
             entry.quality, entry.checked = pair.quality, pair.quality is not None
             entry.pinned, entry.pinned_by = pair.pinned, importer.user_id if pair.pinned else None
         taken.append(Taken(pair.image.name, image.id, entry.id if entry else None, detail))
     session.flush()
+    blobs.note_states(session, *settled)
     predict_next(session, jobs, label_id, predict_ahead)
     return taken
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
+from service import blobs
 from service.annotations.closing import accept_imported
 from service.context.actions import add_entry, remove_entries
 from service.imports import queries
@@ -38,6 +39,7 @@ def accept(session: Session, user_id: int, drawn: Sequence[Drawn]) -> list[str |
     which is not always the first replica: when less overlap is wanted, the one that was begun stays.
     """
     told: list[str | None] = [None] * len(drawn)
+    taken: list[int] = []
     for label_id in sorted({each.label_id for each in drawn}):
         lock_label(session, label_id)
         of_label = [(n, each) for n, each in enumerate(drawn) if each.label_id == label_id]
@@ -52,7 +54,9 @@ def accept(session: Session, user_id: int, drawn: Sequence[Drawn]) -> list[str |
             told[n] = _settled(annotation, each, worked_on=worked_on)
             if told[n] is None:
                 _take(session, annotation, user_id, each)
+                taken.append(annotation.id)
         session.flush()
+    blobs.note_states(session, *taken)
     return told
 
 

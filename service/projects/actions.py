@@ -41,13 +41,17 @@ def change_project(
     Another model makes the first masks anew wherever nobody has begun.
     Needs the project's row locked.
     """
-    if "model" in change and change["model"] != project.model:
-        require_installed(change["model"], weights_dir)
+    model, overlap = change.get("model", project.model), change.get("overlap", project.overlap)
+    if (model, overlap) != (project.model, project.overlap):
+        labels = [label.id for label in queries.labels(session, project.id)]
+        for label_id in labels:  # all of them before any blob is noted, as whoever accepts masks does
+            queries.lock_label(session, label_id)
+    if model != project.model:
+        require_installed(model, weights_dir)
         forget_first_masks(session, project.id)
-    if "overlap" in change and change["overlap"] != project.overlap:
-        for label in queries.labels(session, project.id):
-            queries.lock_label(session, label.id)
-            set_overlap(session, project.id, label.id, change["overlap"])
+    if overlap != project.overlap:
+        for label_id in labels:
+            set_overlap(session, project.id, label_id, overlap)
     for name, value in change.items():
         setattr(project, name, value)
     _require_free_name(session, _taken(project.name))

@@ -214,6 +214,21 @@ def test_few_are_let_gather_and_many_are_not(alone: Alone, project: AProject) ->
     assert waiting() == 0
 
 
+def test_a_clock_that_was_ahead_stops_nothing_and_keeps_nothing_longer(
+    alone: Alone, project: AProject
+) -> None:
+    ahead, noted = alone.storage.put(b"set aside next year"), alone.storage.put(b"noted since")
+    alone.storage.set_aside(ahead)
+    with unit_of_work(alone.sessions) as session:
+        session.add(Leftover(digest=ahead, set_aside_at=now() + timedelta(days=365)))
+        session.add(Leftover(digest=noted))
+    later(alone, timedelta())
+    later(alone, GATHERED + timedelta(minutes=1))
+    assert {ahead, noted} <= alone.storage._aside.keys(), "a day begins now"
+    later(alone, KEPT_ASIDE + 2 * GATHERED)
+    assert not (alone.storage.exists(ahead) or alone.storage.exists(noted))
+
+
 def remember(alone: Alone, what: bytes, *annotation_ids: int) -> str:
     """Have the network remember the same of several annotations; the digest of that."""
     digest = alone.storage.put(what)
