@@ -177,10 +177,10 @@ class Reader(nn.Module):
         query = self.match(features)
         keys = torch.cat([self.null_key.expand(b, -1, -1, -1), keys], dim=2)
         values = torch.cat([self.null_value.expand(b, -1, -1, -1), values], dim=2)
-        # As wide as the keys, because torch has a kernel for that which is four times as fast.
-        width = values.shape[-1]
-        values = F.pad(values, (0, max(0, keys.shape[-1] - width)))
-        found = F.scaled_dot_product_attention(query, keys, values, scale=1.0)[..., :width]
+        # All of one width, because torch has a kernel for that which is four times as fast.
+        own, width = values.shape[-1], max(keys.shape[-1], values.shape[-1])
+        query, keys, values = (F.pad(x, (0, width - x.shape[-1])) for x in (query, keys, values))
+        found = F.scaled_dot_product_attention(query, keys, values, scale=1.0)[..., :own]
         return found.transpose(2, 3).reshape(b, -1, h, w)
 
 
