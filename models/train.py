@@ -183,7 +183,7 @@ class Trainer:
     def resumed(cls, path: Path, recipe: Recipe, device: torch.device) -> Self:
         """Goes on from a checkpoint, with another recipe if need be."""
         state = torch.load(path, map_location=device, weights_only=True)
-        trainer = cls(recipe, device, ContextMemory(config_from(state["config"])))
+        trainer = cls(recipe, device, ContextMemory(config_from(state.get("config", {}))))
         trainer.network.load_state_dict(state["network"])
         trainer.average.load_state_dict(state["average"])
         trainer.optimiser.load_state_dict(state["optimiser"])

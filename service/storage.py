@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Protocol
 from urllib.parse import unquote, urlsplit
 
-from obstore.exceptions import BaseError
+from obstore.exceptions import BaseError, GenericError, UnauthenticatedError
 from obstore.store import S3Store
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -39,7 +39,9 @@ def digest_of(data: bytes) -> str:
 
 def is_away(error: Exception) -> bool:
     """Whether ``error`` says that a storage is full, closed or out of reach, and nothing of a single blob."""
-    return isinstance(error, BaseError) or (isinstance(error, OSError) and error.errno in _AWAY)
+    if isinstance(error, OSError):
+        return error.errno in _AWAY
+    return isinstance(error, GenericError | UnauthenticatedError)
 
 
 class Storage(Protocol):

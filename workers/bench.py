@@ -69,7 +69,7 @@ class Bench:
     def inputs(self, model: str) -> Inputs:
         """The encoded images and contexts of one model, which is loaded when it is first asked for.
 
-        Raises ModelMissing when it cannot be loaded.
+        Raises ModelMissing when it cannot be loaded, unless only memory is wanting.
         """
         if model not in self._inputs:
             self._inputs[model] = Inputs(self._loaded(model), self.storage)
@@ -81,6 +81,8 @@ class Bench:
             try:
                 return self.load(model)
             except Exception as error:
+                if wants_memory(error):
+                    raise
                 logger.exception("model.not_loaded %s", model)
                 said = f"The model {model} cannot be loaded: {error}."
                 self._missing[model] = time.monotonic(), said

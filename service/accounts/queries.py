@@ -71,7 +71,7 @@ def sealed(token: str, seal: str) -> str:
 
 
 def seal_of(password_hash: str | None) -> str:
-    """What changes with the password and says nothing of it."""
+    """What changes with the password, or when it is hashed anew, and says nothing of it."""
     return digest_of(password_hash or "")[:16]
 
 

@@ -73,6 +73,9 @@ def test_a_link_to_somebody_elses_account_asks_first_and_can_be_declined(
     expect(page.locator("#who")).to_have_text(ada.name)
 
     page.goto(f"/account#token={grace.token}")
+    page.evaluate(
+        "addEventListener('beforeunload', (event) => event.preventDefault())"
+    )  # as while work goes on
     dialog.get_by_role("button", name=f"Sign in as {grace.name}").click()
     expect(page.locator("#who")).to_have_text(grace.name)
     expect(dialog).to_have_count(0)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from obstore.exceptions import GenericError
+from obstore.exceptions import GenericError, PermissionDeniedError
 
 from models.predictor import Predictor
 from service.db import unit_of_work
@@ -254,6 +254,7 @@ def test_whoever_waits_soon_hears_that_the_storage_is_away(
 
 LASTING = [
     PermissionError(errno.EACCES, "Permission denied"),
+    PermissionDeniedError("this object is for others"),
     OSError(errno.EIO, "Input/output error"),
     torch.OutOfMemoryError("too large for this GPU"),
     MemoryError(),
@@ -319,6 +320,21 @@ def test_for_want_of_memory_what_is_encoded_is_given_back_and_it_is_tried_once_m
     assert place.bench.inputs("memory-v1").images is not encoded
     assert len(place.predictor.images) == 3, "the image of the second is encoded anew"
     assert [event["kind"] for event in place.events.heard] == ["predicted"] * 2
+
+
+def test_for_want_of_memory_for_a_model_what_is_encoded_is_given_back_and_it_is_no_missing_model(
+    place: Workplace,
+) -> None:
+    interaction, full = place.interaction(place.annotation()), [torch.OutOfMemoryError()]
+
+    def load(_name: str) -> Predictor:
+        if full:
+            raise full.pop()
+        return loaded("memory-v1")
+
+    loaded, place.bench.load = place.bench.load, load
+    predict_interaction(place.bench, interaction)
+    assert [event["kind"] for event in place.events.heard] == ["predicted"]
 
 
 def test_a_prediction_ahead_gives_way_as_often_as_somebody_waits_and_is_no_failed_attempt(

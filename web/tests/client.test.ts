@@ -61,6 +61,16 @@ describe("the client", () => {
     expect(seen[1]?.key).toBe(seen[0]?.key);
   });
 
+  test("takes what it has deleted already, when it repeats that, for deleted", async () => {
+    const params = { path: { source_id: 7 } };
+    const remove = () => told(api.DELETE("/api/sources/{source_id}", { ...here(), params }));
+    answers = [{ status: 503 }, { status: 404 }];
+    await remove();
+    expect(seen).toHaveLength(2);
+    answers = [{ status: 404, body: { code: "not_found", detail: "There is no source 7." } }];
+    await expect(remove()).rejects.toMatchObject({ status: 404 });
+  });
+
   test("notices that the service has another page by now", async () => {
     const says = (version: string) => ({ status: 200, headers: { "Accrue-Version": version } });
     vi.stubGlobal("document", { querySelector: () => ({ content: "b1" }) });

@@ -83,7 +83,8 @@ async function patiently(request: Request, patience: readonly number[]): Promise
       if (last || !AWAY.has(answer.status)) {
         away.value = AWAY.has(answer.status);
         heard(answer);
-        return answer;
+        const gone = attempt > 0 && request.method === "DELETE" && answer.status === 404;
+        return gone ? new Response(null, { status: 204 }) : answer; // by the one before, whose answer was lost
       }
     } catch (error) {
       if (request.signal.aborted) throw error;
