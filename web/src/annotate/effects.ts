@@ -124,8 +124,9 @@ export function useProbe(desk: Desk, easels: Signal<Easels | null>): Noted {
       hash: () => (desk.sitting.value ? hashOf(desk.sitting.value.work.mask) : null),
       pixels: () => desk.sitting.value?.work.mask.count() ?? 0,
       prompts: () => desk.sitting.value?.work.prompts.length ?? 0,
-      busy: () => {
+      busy: async () => {
         const sitting = desk.sitting.value;
+        await sitting?.work.quiet();
         return sitting === null || sitting.thinking || sitting.state !== "saved";
       },
       place: (x, y) => {

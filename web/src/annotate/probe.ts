@@ -7,8 +7,8 @@ export interface Probe {
   hash(): string | null;
   pixels(): number;
   prompts(): number;
-  /** Whether anything is on its way to the service, or from the model. */
-  busy(): boolean;
+  /** Whether anything is on its way to the service, or from the model; what has come is seen by then. */
+  busy(): Promise<boolean>;
   /** Where the point (x, y) of the image is in the viewport, in CSS pixels. */
   place(x: number, y: number): { readonly x: number; readonly y: number } | null;
   /** Milliseconds: handling a move of the pointer and drawing it; from pointer-up to the model's mask; from next to its mask. */
