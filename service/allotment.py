@@ -86,7 +86,7 @@ def forget_first_masks(session: Session, project_id: int) -> None:
         exists().where(trace.annotation_id == Annotation.id) for trace in (Lease, Interaction, Submission)
     )
     afresh = and_(Annotation.label_id.in_(labels), Annotation.state == State.OPEN, *(~each for each in begun))
-    _lock(session, afresh)
+    lock_annotations(session, afresh)
     _forget_predictions(session, select(Annotation.id).where(afresh))
     never = {"first_attempts": 0, "first_failure": None, "first_uncertainty": None}
     session.execute(update(Annotation).where(afresh).values(**never, version=Annotation.version + 1))
@@ -94,7 +94,7 @@ def forget_first_masks(session: Session, project_id: int) -> None:
 
 def _drop(session: Session, label_id: int, overlap: int) -> None:
     """Delete the untouched annotations of each image that are more than ``overlap``, the last first."""
-    _lock(session, Annotation.label_id == label_id)
+    lock_annotations(session, Annotation.label_id == label_id)
     order = (untouched(), Annotation.assigned_to.is_(None), Annotation.replica)
     place = func.row_number().over(partition_by=Annotation.image_id, order_by=order)
     ranked = (
@@ -110,8 +110,11 @@ def _drop(session: Session, label_id: int, overlap: int) -> None:
         session.execute(delete(Annotation).where(Annotation.id.in_(ids[start : start + 500])))
 
 
-def _lock(session: Session, which: ColumnElement[bool]) -> None:
-    """What a worker has made of them is recorded by now, or will find that they are not as they were."""
+def lock_annotations(session: Session, which: ColumnElement[bool]) -> None:
+    """Nobody else's to change until the commit; needs the rows of their labels locked.
+
+    Whoever was at one of them, a worker too, has come to an end by now, or will find it changed or gone.
+    """
     session.execute(select(Annotation.id).where(which).order_by(Annotation.id).with_for_update()).all()
 
 

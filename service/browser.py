@@ -1,4 +1,4 @@
-"""What is for browsers alone: the cookie that a login lives in, and that a request is from our own page."""
+"""What is for browsers alone: their address, the cookie of a login, that a request is from our own page."""
 
 from urllib.parse import urlsplit
 
@@ -11,6 +11,11 @@ COOKIE = "accrue"
 COOKIE_SECONDS = 90 * 24 * 3600
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+
+
+def address_of(request: Request) -> str:
+    """Where the request comes from, as far as we are told: a proxy counts where uvicorn trusts it."""
+    return request.client.host[:64] if request.client else "(unknown)"
 
 
 def login_of(request: Request, public_url: str | None) -> str | None:

@@ -27,7 +27,7 @@ from service.events import Events as EventsPort
 from service.events import Stream
 from service.idempotency import Once
 from service.jobs import Jobs as JobsPort
-from service.permissions import admit
+from service.permissions import admit, admit_again
 from service.storage import Storage as StoragePort
 from service.tables import Role
 
@@ -182,11 +182,16 @@ async def _wait(request: Request) -> float:
 Wait = Annotated[float, Depends(_wait)]
 
 
-async def while_admitted(stream: Stream, ask: Callable[[], None]) -> Stream:
-    """The events of ``stream``, before each of which ``ask`` is called in a thread; a refusal ends them."""
+async def while_admitted(
+    stream: Stream, sessions: Sessions, caller: Person, admission: Admitted, **named: int
+) -> Stream:
+    """The events of ``stream`` as long as the caller is admitted, which is asked in a thread before each.
+
+    ``named`` are the parameters of the path.
+    """
     async for event in stream:
         try:
-            await run_in_threadpool(ask)
+            await run_in_threadpool(admit_again, sessions, caller, admission.operation, **named)
         except AccrueError:
             return
         yield event

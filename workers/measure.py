@@ -16,7 +16,7 @@ from service.metrics.actions import (
     record_measurement,
 )
 from service.storage import is_away
-from workers.bench import Bench
+from workers.bench import Bench, PersonWaits
 
 logger = logging.getLogger(__name__)
 
@@ -29,30 +29,33 @@ def measure_submission(bench: Bench, submission_id: int) -> None:
         return
     try:
         _measure(bench, work)
+    except PersonWaits:
+        _put_off(bench, submission_id)
+        bench.jobs.send(Job.MEASURE, submission_id)
     except Exception as error:
         if not is_away(error):
             raise
         logger.warning("submission.put_off submission=%d: %s", submission_id, error)
-        with unit_of_work(bench.sessions) as session:
-            put_off_measurement(session, submission_id)
+        _put_off(bench, submission_id)
+
+
+def _put_off(bench: Bench, submission_id: int) -> None:
+    with unit_of_work(bench.sessions) as session:
+        put_off_measurement(session, submission_id)
 
 
 def _measure(bench: Bench, work: Measurement) -> None:
-    submission_id, agreed = work.submission_id, list[Agreed]()
+    agreed: list[Agreed] = []
     mask = _read(bench, work.mask_digest)
     first_dice = dice_score(_read(bench, work.first_digest), mask) if work.first_digest else None
     gold_dice = dice_score(_read(bench, work.gold_digest), mask) if work.gold_digest else None
     for other_id, digest in work.others:
-        if bench.jobs.people_wait():
-            with unit_of_work(bench.sessions) as session:
-                put_off_measurement(session, submission_id)
-            bench.jobs.send(Job.MEASURE, submission_id)
-            return
+        bench.give_way()
         other = _read(bench, digest)
         agreed.append(Agreed(other_id, dice_score(other, mask), distance(other, mask)))
     with unit_of_work(bench.sessions) as session:
         record_measurement(session, work, first_dice=first_dice, gold_dice=gold_dice, agreed=agreed)
-    logger.info("submission.measured submission=%d others=%d", submission_id, len(agreed))
+    logger.info("submission.measured submission=%d others=%d", work.submission_id, len(agreed))
 
 
 def _read(bench: Bench, digest: str) -> Mask:

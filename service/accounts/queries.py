@@ -6,7 +6,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Select, bindparam, exists, or_, select
+from sqlalchemy import Row, Select, bindparam, exists, or_, select
 from sqlalchemy.orm import Session
 
 from service.clock import now
@@ -36,7 +36,7 @@ class Person:
     since: datetime
     used_at: datetime | None
     password_hash: str | None = field(repr=False)
-    sealed: bool = False
+    came_with: str = ""  # the seal on the token
 
     @property
     def limited(self) -> bool:
@@ -54,15 +54,19 @@ def user_of_token(session: Session, token: str) -> Person | None:
     """
     plain, _, seal = token.partition(".")
     row = session.execute(_OWNER, {"digest": digest_of(plain), "now": now()}).first()
-    person = replace(Person(*row), sealed=bool(seal)) if row else None
-    return person if person and seal in ("", person.seal) else None
+    return _good(row, seal)
 
 
 def person_still(session: Session, person: Person) -> Person | None:
     """The same person as they are now, if the token that they came with is still good."""
     row = session.execute(_STILL, {"token_id": person.token_id, "now": now()}).first()
-    again = replace(Person(*row), sealed=person.sealed) if row else None
-    return again if again and (not again.sealed or again.seal == person.seal) else None
+    return _good(row, person.came_with)
+
+
+def _good(row: Row[*tuple[Any, ...]] | None, seal: str) -> Person | None:
+    """Whose token that is, unless it came with the seal of another password."""
+    person = replace(Person(*row), came_with=seal) if row else None
+    return person if person and seal in ("", person.seal) else None
 
 
 def sealed(token: str, seal: str) -> str:

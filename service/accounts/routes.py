@@ -40,7 +40,7 @@ def login(
     credentials: Credentials, request: Request, response: Response, sessions: Sessions, rules: Rules
 ) -> Me:
     """Sign a browser in; the login is in the cookie that comes with the answer."""
-    user, token = sign_in(sessions, credentials.name, credentials.password, address_of(request))
+    user, token = sign_in(sessions, credentials.name, credentials.password, browser.address_of(request))
     browser.keep_login(response, request, rules.public_url, token)
     return Me.model_validate(user)
 
@@ -87,7 +87,7 @@ def change_password(
     rules: Rules,
 ) -> None:
     """Choose another password; other browsers are signed out, personal tokens stay."""
-    proven(sessions, caller.name, change.old, address_of(request))
+    proven(sessions, caller.name, change.old, browser.address_of(request))
     password_hash = passwords.hashed(change.new)
 
     def effect(session: Session) -> Nothing:
@@ -147,8 +147,3 @@ def disable_user(user_id: Id, caller: Caller, transaction: Transaction) -> UserO
 @router.post("/users/{user_id}/enable")
 def enable_user(user_id: Id, transaction: Transaction) -> UserOut:
     return transaction(lambda session: UserOut.model_validate(actions.enable(session, user_id)), UserOut)
-
-
-def address_of(request: Request) -> str:
-    """Where the request comes from, as far as we are told: a proxy counts where uvicorn trusts it."""
-    return request.client.host[:64] if request.client else "(unknown)"

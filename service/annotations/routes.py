@@ -1,7 +1,6 @@
 """Routes about annotations: looking at one, submitting, skipping, what is said about it, its events."""
 
 from collections.abc import AsyncIterator
-from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
@@ -28,7 +27,6 @@ from service.dependencies import (
 )
 from service.errors import NotFound
 from service.ids import Id
-from service.permissions import admit_again
 from service.tables import Annotation
 
 router = APIRouter(prefix="/annotations/{annotation_id}", tags=["annotations"])
@@ -124,9 +122,8 @@ async def stream_events(
 
     It ends when the caller may not know of it any more.
     """
-    again = partial(admit_again, sessions, caller, admission.operation, annotation_id=annotation_id)
     async with events.subscribe(channel_of(annotation_id)) as stream:
         # Told first, so that a listener knows from when on it will miss nothing.
         yield ServerSentEvent(event="listening", data={"annotation_id": annotation_id})
-        async for event in while_admitted(stream, again):
+        async for event in while_admitted(stream, sessions, caller, admission, annotation_id=annotation_id):
             yield ServerSentEvent(event=event["kind"], data=event)

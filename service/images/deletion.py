@@ -1,8 +1,8 @@
 """Deleting a file that was uploaded: with its images, and all that is theirs under any label."""
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from service.allotment import lock_annotations
 from service.annotations.closing import predict_next
 from service.context.actions import forget_images
 from service.errors import FileInUse, Invalid
@@ -25,12 +25,8 @@ def delete_source(
     # The lock keeps labels from coming, and uploads of the same bytes from taking the file for known.
     queries.project(session, project_id, lock=True)
     gone, images = source(session, source_id), removal.images_of(source_id)
-    labels = [label.id for label in queries.labels(session, project_id)]
-    for label_id in labels:
-        queries.lock_label(session, label_id)
-    # Whoever is at one of them has come to an end by now, or will find that it is gone.
-    theirs = select(Annotation.id).where(Annotation.image_id.in_(images)).order_by(Annotation.id)
-    session.execute(theirs.with_for_update()).all()
+    labels = queries.lock_labels(session, project_id)
+    lock_annotations(session, Annotation.image_id.in_(images))
     work = queries.work_on(session, images)
     if typed is None and any(work.values()):
         counted = queries.counted(work)

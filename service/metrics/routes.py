@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import datetime
-from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query
@@ -24,7 +23,7 @@ from service.metrics.schemas import (
     Work,
 )
 from service.metrics.summary import summary
-from service.permissions import admit_again, blind
+from service.permissions import blind
 from service.projects.queries import label, project
 from service.tables import Role
 
@@ -133,11 +132,10 @@ async def stream_project(
 
     It ends when the caller may not know of it any more.
     """
-    again = partial(admit_again, sessions, caller, admission.operation, project_id=project_id)
     async with events.subscribe(project_channel(project_id)) as stream:
         # Told first, so that a listener knows from when on it will miss nothing.
         yield ServerSentEvent(event="listening", data={"project_id": project_id})
-        async for event in while_admitted(stream, again):
+        async for event in while_admitted(stream, sessions, caller, admission, project_id=project_id):
             yield ServerSentEvent(event=event["kind"], data=event)
 
 

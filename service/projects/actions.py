@@ -43,9 +43,8 @@ def change_project(
     """
     model, overlap = change.get("model", project.model), change.get("overlap", project.overlap)
     if (model, overlap) != (project.model, project.overlap):
-        labels = [label.id for label in queries.labels(session, project.id)]
-        for label_id in labels:  # all of them before any blob is noted, as whoever accepts masks does
-            queries.lock_label(session, label_id)
+        # All of them before any blob is noted, as whoever accepts masks does.
+        labels = queries.lock_labels(session, project.id)
     if model != project.model:
         require_installed(model, weights_dir)
         forget_first_masks(session, project.id)

@@ -84,6 +84,14 @@ def lock_label(session: Session, label_id: int) -> Label:
     return found
 
 
+def lock_labels(session: Session, project_id: int) -> list[int]:
+    """The ids of a project's labels, each locked as by ``lock_label``."""
+    ids = [label.id for label in labels(session, project_id)]
+    for label_id in ids:
+        lock_label(session, label_id)
+    return ids
+
+
 def member(session: Session, project_id: int, user_id: int) -> Membership | None:
     """The user's membership of the project."""
     return session.get(Membership, (project_id, user_id))

@@ -8,7 +8,6 @@ from sqlalchemy.orm import Session
 from service import browser
 from service.accounts import passwords
 from service.accounts.actions import start_login
-from service.accounts.routes import address_of
 from service.accounts.schemas import Me
 from service.annotations.schemas import Nothing
 from service.audit.actions import note
@@ -158,7 +157,7 @@ def accept_invitation(
     with unit_of_work(sessions) as session:
         offer = queries.offer(session, acceptance.secret, by=by, lock=True)
         user = actions.accept(session, offer, admission.person, newcomer)
-        token = start_login(session, user, address_of(request)) if newcomer is not None else None
+        token = start_login(session, user, browser.address_of(request)) if newcomer is not None else None
         note(
             session,
             admission.operation,

@@ -97,11 +97,17 @@ def test_without_a_context_it_is_the_order(alone: Alone) -> None:
         assert open_next(alone.api, label_id).id == queue[0]
 
 
-def test_a_pool_is_predicted_ahead_of_those_unknown_and_those_that_would_come_next(alone: Alone) -> None:
-    label_id = a_project(alone.api, images=2 * POOL).label_id
+def by_uncertainty(alone: Alone, *, images: int) -> tuple[int, list[int]]:
+    """A label with something in its context, and its annotations in order."""
+    label_id = a_project(alone.api, images=images).label_id
     queue = queue_of(alone, label_id)
     alone.accept(label_id)
     follow(alone, label_id, "most_uncertain")
+    return label_id, queue
+
+
+def test_a_pool_is_predicted_ahead_of_those_unknown_and_those_that_would_come_next(alone: Alone) -> None:
+    label_id, queue = by_uncertainty(alone, images=2 * POOL)
 
     def wanted() -> list[int]:
         with unit_of_work(alone.sessions) as session:
@@ -125,10 +131,7 @@ def test_a_pool_is_predicted_ahead_of_those_unknown_and_those_that_would_come_ne
 
 
 def test_all_are_predicted_ahead_once_and_those_that_would_come_next_again(alone: Alone) -> None:
-    label_id = a_project(alone.api, images=3 * POOL).label_id
-    queue = queue_of(alone, label_id)
-    alone.accept(label_id)
-    follow(alone, label_id, "most_uncertain")
+    label_id, queue = by_uncertainty(alone, images=3 * POOL)
 
     def predicted() -> list[int]:
         made: list[int] = []

@@ -4,7 +4,7 @@ import { signal } from "@preact/signals";
 import { api, onSignedOut, Problem, type Schemas, told } from "../api/client";
 import { texts } from "../texts";
 import { stays } from "./router";
-import { isUnderWay, leaveForGood } from "./under-way";
+import { askNoMore, isUnderWay } from "./under-way";
 
 /** Null: nobody; undefined: not known yet. */
 export const me = signal<Schemas["Me"] | null | undefined>(undefined);
@@ -67,7 +67,8 @@ export async function signInWithToken(token: string): Promise<Schemas["Me"] | nu
 export async function becomeOwner(token: string): Promise<void> {
   if (!mayGo()) return;
   await told(api.POST("/api/auth/token", { body: { token } }));
-  leaveForGood(() => location.reload()); // another person, another page
+  askNoMore();
+  location.reload(); // another person, another page
 }
 
 /** Somebody is signed in by other means, as by a link. */

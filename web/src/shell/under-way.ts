@@ -15,10 +15,9 @@ export function underWay<T>(work: Promise<T>): Promise<T> {
   });
 }
 
-/** Load this page anew, or another; whoever has agreed to that is not asked once more. */
-export function leaveForGood(go: () => void): void {
+/** Whoever has agreed to leave the page is not asked once more. */
+export function askNoMore(): void {
   addEventListener("beforeunload", (event) => event.stopImmediatePropagation(), { capture: true });
-  go();
 }
 
 /** Whoever closes the page is asked first as long as something is under way. */
