@@ -262,6 +262,18 @@ def test_letters_are_keys_again_once_a_box_was_ticked_and_a_field_undoes_its_own
     expect(drawing.page.get_by_role("button", name="Eraser")).to_have_attribute("aria-pressed", "true")
 
 
+def test_a_level_that_is_typed_outlasts_what_the_page_shows_meanwhile(drawing: Desk) -> None:
+    level = drawing.page.get_by_role("spinbutton", name="Level")
+    level.fill("40")
+    drawing.page.get_by_label("Outline").dispatch_event("click")
+    expect(drawing.page.get_by_label("Outline")).to_be_checked()
+    level.press("Enter")
+    expect(level).to_have_value("40")
+    level.fill("")
+    level.blur()
+    expect(level).to_have_value("40")
+
+
 def test_flags_and_comments_are_kept(drawing: Desk, api: httpx.Client, project: AProject) -> None:
     drawing.press("m")
     drawing.page.get_by_role("dialog").get_by_role("textbox").fill("is this a vessel?")

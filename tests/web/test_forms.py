@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from service.tables import Role
 from tests.conftest import ServiceUnderTest
@@ -61,9 +61,7 @@ def test_a_label_that_somebody_else_changed_shows_what_they_chose(page: Page, ap
     assert told(api.get(f"/labels/{project.label_id}"))["strategy"] == "random"
 
 
-def test_what_is_typed_of_a_label_outlasts_the_answer_to_something_else(
-    page: Page, api: httpx.Client
-) -> None:
+def test_what_is_typed_outlasts_the_answer_to_something_else(page: Page, api: httpx.Client) -> None:
     project = a_project(api, images=0)
     held: list[Route] = []
     page.route(
@@ -71,16 +69,23 @@ def test_what_is_typed_of_a_label_outlasts_the_answer_to_something_else(
         lambda route: held.append(route) if route.request.method == "PATCH" else route.continue_(),
     )
     page.goto(f"/projects/{project.id}/settings")
-    page.get_by_label("Name of disc").fill("optic disc")
-    page.get_by_label("Context limit of disc").focus()
-    page.keyboard.type("12")
-    eventually(lambda: len(held) == 1)
-    held[0].continue_()
+
+    def type_while_renaming(field: Locator, typed: str, before: str, after: str) -> None:
+        with page.expect_request(lambda request: request.method == "PATCH"):
+            page.get_by_label(f"Name of {before}").fill(after)
+            field.focus()
+        field.fill(typed)
+        held.pop().continue_()
+        expect(page.get_by_label(f"Name of {after}")).to_be_visible()
+        expect(field).to_have_value(typed)
+
+    reasons, limit = page.get_by_label("Reasons to skip an image"), page.get_by_label("Context limit")
+    type_while_renaming(reasons, "too dark\nblurred", "disc", "optic disc")
+    type_while_renaming(limit, "12", "optic disc", "cup")
     page.unroute("**/api/labels/*")
-    limit = page.get_by_label("Context limit of optic disc")
-    expect(limit).to_have_value("12")
     page.keyboard.press("Tab")
     eventually(lambda: told(api.get(f"/labels/{project.label_id}"))["context_limit"] == 12)
+    expect(reasons).to_have_value("too dark\nblurred")
 
 
 def test_who_may_not_change_the_settings_is_told_who_may(

@@ -5,6 +5,7 @@ import type { PredictionOut } from "../engine/orders";
 import { PALETTE } from "../engine/overlay";
 import { levelAndWidth, type Window, withLevel } from "../engine/window";
 import { Button } from "../parts/button";
+import { useTyped } from "../parts/form";
 import { texts } from "../texts";
 import { type Action, titleOf } from "./commands";
 import { Icon } from "./icons";
@@ -121,21 +122,18 @@ export function Display({ window, opened, grey, windowed }: DisplayProps) {
 
 function WindowLevel({ window, opened, windowed }: Omit<DisplayProps, "grey"> & { window: Window }) {
   const { level, width } = levelAndWidth(window);
-  const round = (value: number) => Math.round(value * 10) / 10;
-  const field = (name: string, value: number, set: (value: number) => Window) => (
-    <label class="number-field">
-      {name}
-      <input
-        type="number"
-        value={round(value)}
-        onChange={({ currentTarget }) => windowed(set(Number(currentTarget.value)))}
-      />
-    </label>
-  );
   return (
     <div class="window">
-      {field(words.level, level, (value) => withLevel(window, value, width))}
-      {field(words.width, width, (value) => withLevel(window, level, value))}
+      <Value
+        name={words.level}
+        value={level}
+        onValue={(value) => windowed(withLevel(window, value, width))}
+      />
+      <Value
+        name={words.width}
+        value={width}
+        onValue={(value) => windowed(withLevel(window, level, value))}
+      />
       <label class="check">
         <input
           type="checkbox"
@@ -148,6 +146,24 @@ function WindowLevel({ window, opened, windowed }: Omit<DisplayProps, "grey"> & 
         {words.resetWindow}
       </Button>
     </div>
+  );
+}
+
+interface ValueProps {
+  readonly name: string;
+  readonly value: number;
+  readonly onValue: (value: number) => void;
+}
+
+/** A number of the window, to a tenth; it stays as it was where none is given. */
+function Value({ name, value, onValue }: ValueProps) {
+  const shown = String(Math.round(value * 10) / 10);
+  const typed = useTyped(shown, (text) => text !== "" && onValue(Number(text)));
+  return (
+    <label class="number-field">
+      {name}
+      <input type="number" step="any" {...typed} />
+    </label>
   );
 }
 

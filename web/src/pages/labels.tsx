@@ -1,9 +1,9 @@
 // What can be changed of the labels of a project: each change is sent as soon as it is made.
 
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
 import { api, Problem, type Schemas, tagged, told } from "../api/client";
 import { Button } from "../parts/button";
+import { useTyped } from "../parts/form";
 import { useRead } from "../parts/loaded";
 import { Card, Table } from "../parts/look";
 import { Removal } from "../parts/removal";
@@ -17,21 +17,9 @@ const STRATEGIES = ["in_order", "random", "most_uncertain", "most_certain"] as c
 
 type CellProps = JSX.IntrinsicElements["input"] & { value: string; onSend: (text: string) => Promise<void> };
 
-/** A field that is sent when it is left; what is being typed is not overwritten by what comes meanwhile. */
+/** A field that is sent when it is left. */
 function Cell({ value, onSend, ...rest }: CellProps) {
-  const [typed, setTyped] = useState<string | null>(null);
-  async function sendIt(text: string): Promise<void> {
-    await onSend(text);
-    setTyped((now) => (now === text ? null : now));
-  }
-  return (
-    <input
-      {...rest}
-      value={typed ?? value}
-      onInput={(event) => setTyped(event.currentTarget.value)}
-      onChange={(event) => sendIt(event.currentTarget.value)}
-    />
-  );
+  return <input {...rest} {...useTyped(value, onSend)} />;
 }
 
 interface LabelRowProps {

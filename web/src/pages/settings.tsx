@@ -4,7 +4,7 @@ import { useState } from "preact/hooks";
 import { api, Problem, type Schemas, tagged, told } from "../api/client";
 import { Button } from "../parts/button";
 import { Dialog } from "../parts/dialog";
-import { Check, Choice, Field, Form, TextField } from "../parts/form";
+import { Check, Choice, Field, Form, TextField, useTyped } from "../parts/form";
 import { Shown, useRead } from "../parts/loaded";
 import { Card, Table } from "../parts/look";
 import { go } from "../shell/router";
@@ -76,6 +76,10 @@ interface FieldsProps {
 }
 
 function Fields({ mine, change, models }: FieldsProps) {
+  const reasons = useTyped(mine.skip_reasons.join("\n"), (text) => {
+    const lines = text.split("\n").map((line) => line.trim());
+    change({ skip_reasons: lines.filter(Boolean) });
+  });
   const usable = models.filter((model) => model.installed || model.name === mine.model);
   return (
     <>
@@ -132,17 +136,7 @@ function Fields({ mine, change, models }: FieldsProps) {
         onValue={(v) => change({ idle_seconds: v ?? 30 })}
       />
       <Field label={t.fields.skip_reasons[0]} hint={t.fields.skip_reasons[1]}>
-        {(control) => (
-          <textarea
-            {...control}
-            rows={4}
-            value={mine.skip_reasons.join("\n")}
-            onChange={(event) => {
-              const lines = event.currentTarget.value.split("\n").map((line) => line.trim());
-              change({ skip_reasons: lines.filter(Boolean) });
-            }}
-          />
-        )}
+        {(control) => <textarea {...control} rows={4} {...reasons} />}
       </Field>
       <div class="whole">
         <Check

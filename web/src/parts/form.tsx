@@ -1,6 +1,6 @@
 // Forms: a field is a label with its control; what is refused is said in the form, which stays as it is.
 
-import type { ComponentChildren, JSX } from "preact";
+import type { ComponentChildren, JSX, TargetedEvent } from "preact";
 import { useId, useState } from "preact/hooks";
 
 interface FieldProps {
@@ -26,6 +26,7 @@ export function Field({ label, hint, children }: FieldProps) {
   );
 }
 
+type Typing = TargetedEvent<HTMLInputElement | HTMLTextAreaElement>;
 type InputProps = JSX.IntrinsicElements["input"] & { label: string; hint?: string };
 
 /** A field of one line. */
@@ -35,6 +36,22 @@ export function TextField({ label, hint, ...rest }: InputProps) {
       {(control) => <input {...rest} {...control} />}
     </Field>
   );
+}
+
+/** What an input shows whose text is taken when it is left; what comes meanwhile does not overwrite what is typed. */
+export function useTyped(value: string, take: (text: string) => unknown) {
+  const [typed, setTyped] = useState<string | null>(null);
+  const forget = (text: string) => setTyped((now) => (now === text ? null : now));
+  return {
+    value: typed ?? value,
+    onInput: ({ currentTarget }: Typing) => setTyped(currentTarget.value),
+    onChange: async ({ currentTarget }: Typing) => {
+      const text = currentTarget.value;
+      await take(text);
+      forget(text);
+    },
+    onBlur: () => forget(value),
+  };
 }
 
 interface ChoiceProps<T extends string> {
