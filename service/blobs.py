@@ -20,11 +20,12 @@ from sqlalchemy import (
     union,
     update,
 )
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import InstrumentedAttribute, Session, sessionmaker
 
 from service.clock import now
-from service.db import insert_into, unit_of_work
-from service.storage import Storage
+from service.db import insert_into, reading, unit_of_work
+from service.storage import Storage, open_storage
 from service.tables import (
     Annotation,
     ContextEntry,
@@ -66,6 +67,32 @@ KEPT_ASIDE = timedelta(days=1)
 BATCH = 50
 # Fewer are let gather for so long, as it takes a look at all rows: a fifth of a second for 100,000 images.
 GATHERED = timedelta(minutes=10)
+
+# So many images from either end are looked for: one that is lost is no storage that is not there.
+SAMPLED = 3
+
+
+def opened(url: str, sessions: sessionmaker[Session]) -> Storage:
+    """The storage behind ``url``, in which the images of the database are.
+
+    Raises ValueError if it cannot be used, if it is another one, or the empty place of a folder that is not
+    mounted: all would seem lost, and what is new would be hidden by the mount when it comes.
+    """
+    storage = open_storage(url)
+    try:
+        with reading(sessions) as session:
+            ends = (
+                select(Image.digest).order_by(order).limit(SAMPLED) for order in (Image.id, Image.id.desc())
+            )
+            digests = [digest for end in ends for digest in session.scalars(end)]
+    except SQLAlchemyError:
+        return storage  # whoever needs the database will say so
+    if digests and not any(map(storage.exists, digests)):
+        raise ValueError(
+            f"{url} has none of the images that the database speaks of. Is the folder mounted, "
+            "is ACCRUE_STORAGE_URL right? Nothing was changed; start it again when they are there."
+        )
+    return storage
 
 
 def note(session: Session, going: Mapping[FromClause, ColumnElement[bool]]) -> None:

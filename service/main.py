@@ -11,7 +11,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from sqlalchemy import Engine
 
-from service import errors, health, telemetry
+from service import blobs, errors, health, telemetry
 from service.accounts import routes as accounts
 from service.annotations import drawing
 from service.annotations import routes as annotations
@@ -32,7 +32,7 @@ from service.projects import routes as projects
 from service.queue import routes as queue
 from service.review import routes as review
 from service.settings import Settings
-from service.storage import Storage, open_storage
+from service.storage import Storage
 from service.team import routes as team
 from service.version import VERSION
 
@@ -77,9 +77,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         socket_timeout=2,
         retry=Retry(NoBackoff(), 1),  # whoever asks for metrics waits no longer than a few seconds
     )
+    engine = open_engine(settings.resolved_database_url)
     ports = Ports(
-        engine=open_engine(settings.resolved_database_url),
-        storage=open_storage(settings.resolved_storage_url),
+        engine=engine,
+        storage=blobs.opened(settings.resolved_storage_url, make_sessions(engine)),
         jobs=jobs,
         events=events,
         pulse=lambda: bool(broker.exists(PULSE_KEY)),

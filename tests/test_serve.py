@@ -16,9 +16,11 @@ import pytest
 
 from commands.errors import StartError
 from commands.serve import environment_of, running_service
+from service.client import Accrue
 from service.settings import Settings
 from tests.conftest import ServiceUnderTest
-from tests.factories import a_project, draw, open_next, told
+from tests.factories import a_project, draw, open_next, png, told
+from workers.app import set_up
 
 
 @pytest.fixture
@@ -105,6 +107,23 @@ def test_what_is_made_in_a_folder_that_others_may_open_is_for_the_owner_alone(tm
 def test_a_second_service_on_the_same_folder_is_refused(service: ServiceUnderTest) -> None:
     again = service.settings.model_copy(update={"redis_url": None})
     with pytest.raises(StartError, match="running in"), running_service(again):
+        pass
+
+
+def test_it_does_not_start_on_a_storage_that_is_not_there(settings: Settings) -> None:
+    with running_service(settings) as first, Accrue(first.url, first.token, patience=30) as client:
+        client.upload_images(client.create_project("kept"), [("1.png", png())])
+    blobs, elsewhere = settings.data_dir / "blobs", settings.data_dir / "unmounted"
+    blobs.rename(elsewhere)
+    blobs.mkdir()
+    with pytest.raises(ValueError, match="Is the folder mounted"), running_service(settings):
+        pass
+    with pytest.raises(ValueError, match="Is the folder mounted"):
+        set_up(settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"}))
+    assert list(blobs.iterdir()) == []
+    blobs.rmdir()
+    elsewhere.rename(blobs)
+    with running_service(settings):
         pass
 
 

@@ -26,12 +26,12 @@ from models.devices import device_called
 from models.predictor import Predictor
 from models.prompts import Click
 from models.registry import load
+from service import blobs
 from service.db import make_sessions, open_engine
 from service.errors import NotFound
 from service.events import RedisEvents, redis_py_url
 from service.jobs import PULSE_KEY, PULSE_SECONDS, QUEUES, CeleryJobs, Job, Jobs, open_celery, pulse_key_of
 from service.settings import Settings
-from service.storage import open_storage
 from workers.bench import Bench
 from workers.check import check_entry
 from workers.export import make_part
@@ -61,10 +61,11 @@ DEAF = 4
 
 
 def set_up(settings: Settings) -> Bench:
-    """What the tasks of this process work with."""
+    """What the tasks of this process work with. Raises ValueError where the storage cannot be used."""
+    sessions = make_sessions(open_engine(settings.resolved_database_url))
     return Bench(
-        sessions=make_sessions(open_engine(settings.resolved_database_url)),
-        storage=open_storage(settings.resolved_storage_url),
+        sessions=sessions,
+        storage=blobs.opened(settings.resolved_storage_url, sessions),
         jobs=CeleryJobs(settings.resolved_redis_url),
         events=RedisEvents(settings.resolved_redis_url),
         load=cache(partial(_warm, device=settings.device, weights_dir=settings.weights_dir)),
