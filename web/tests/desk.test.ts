@@ -1,23 +1,36 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { Desk } from "../src/annotate/desk";
+import { Album, type Picture } from "../src/annotate/picture";
 import { Service } from "./service";
 
 /** The event streams that are open. */
 const streams = new Set<object>();
 let asked: string[];
+/** How many annotations were given. */
+let given: number;
+/** What the answer to the first request for an annotation waits for. */
+let late: Promise<void>;
 
-/** A service that gives an annotation, and whose images cannot be loaded. */
+/** A service that gives one annotation after the other, and whose images cannot be loaded. */
 async function answer(request: Request): Promise<Response> {
   const { pathname } = new URL(request.url);
   asked.push(pathname);
   if (!pathname.endsWith("/next"))
     return Response.json({ code: "image_missing", detail: "" }, { status: 404 });
-  const annotation = await new Service(null).look();
+  const id = ++given;
+  if (id === 1) await late;
+  const annotation = { ...(await new Service(null).look()), id };
   return Response.json({ annotation, lease: { token: "lease" }, draft: null });
+}
+
+function pictures(): void {
+  vi.spyOn(Album.prototype, "get").mockResolvedValue({} as Picture);
 }
 
 beforeEach(() => {
   asked = [];
+  given = 0;
+  late = Promise.resolve();
   streams.clear();
   vi.stubGlobal("fetch", answer);
   vi.stubGlobal("document", Object.assign(new EventTarget(), { hidden: false }));
@@ -43,7 +56,10 @@ beforeEach(() => {
   );
 });
 
-afterEach(() => vi.unstubAllGlobals());
+afterEach(() => {
+  vi.unstubAllGlobals();
+  vi.restoreAllMocks();
+});
 
 const next = "/api/labels/1/next";
 
@@ -63,3 +79,24 @@ it("leaves the annotation of an image that cannot be loaded, and hears nothing m
   await vi.waitFor(() => expect(asked).toContain("/api/annotations/1/release"));
   expect(streams.size).toBe(0);
 });
+
+it.each(["is answered as soon", "is answered later"])(
+  "shows what was asked for last, and leaves what %s",
+  async (how) => {
+    pictures();
+    let come = () => {};
+    if (how === "is answered later") late = new Promise((resolve) => (come = resolve));
+    const desk = new Desk(next, () => next);
+    const first = desk.take(next);
+    await desk.take(next);
+    come();
+    await first;
+    expect(desk.sitting.value?.id).toBe(2);
+    expect(desk.phase.value.kind).toBe("working");
+    await vi.waitFor(() => expect(asked).toContain("/api/annotations/1/release"));
+    expect(asked).not.toContain("/api/annotations/2/release");
+    expect(streams.size).toBe(1);
+    desk.close();
+    expect(streams.size).toBe(0);
+  },
+);

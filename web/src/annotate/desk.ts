@@ -62,6 +62,8 @@ export class Desk implements Ends {
   readonly #album = new Album(this.remote);
   #stage: Stage | null = null;
   #drafts: Promise<Drafts> | null = null;
+  /** How often an annotation was asked for. */
+  #takes = 0;
   /** How often another slice was turned to. */
   #turns = 0;
   #closed = false;
@@ -88,13 +90,14 @@ export class Desk implements Ends {
     return this.take(this.label.value ? this.#next() : this.#first);
   }
 
-  /** Asks for an annotation and shows it; nothing is left when the answer is empty. */
+  /** Asks for an annotation and shows it, unless another is asked for; nothing is left when the answer is empty. */
   async take(path: string): Promise<void> {
     if (this.#closed) return;
+    const take = ++this.#takes;
     const began = performance.now();
     if (this.phase.value.kind === "working") this.phase.value = { kind: "turning" };
     const answer = await this.#post(path);
-    if (this.#closed) {
+    if (this.#over(take)) {
       if (answer.ok && answer.data) this.#giveBack(answer.data);
     } else if (!answer.ok) {
       this.phase.value = { kind: "failed", problem: answer.problem };
@@ -102,9 +105,14 @@ export class Desk implements Ends {
       this.#leave();
       this.phase.value = { kind: "empty" };
     } else {
-      await this.#show(answer.data).catch((error: unknown) => this.#failed(error));
-      this.openings.push(performance.now() - began);
+      await this.#show(answer.data, take).catch((error: unknown) => this.#over(take) || this.#failed(error));
+      if (!this.#over(take)) this.openings.push(performance.now() - began);
     }
+  }
+
+  /** Whether nobody waits any more for what that one comes to. */
+  #over(take: number): boolean {
+    return this.#closed || take !== this.#takes;
   }
 
   async #post(path: string): Promise<Answer<Opened | null>> {
@@ -121,7 +129,7 @@ export class Desk implements Ends {
   }
 
   /** What was there before stays to be looked at until the next one is there. */
-  async #show(opened: Opened): Promise<void> {
+  async #show(opened: Opened, take: number): Promise<void> {
     this.sitting.value?.leave();
     const loading = this.#album.get(opened.annotation.image_id);
     const drafts = await this.#keeper();
@@ -131,7 +139,7 @@ export class Desk implements Ends {
       void begun.then((sitting) => sitting.leave()).catch(() => {}); // nobody else has it to leave it
       throw error;
     });
-    if (this.#closed) return sitting.leave();
+    if (this.#over(take)) return sitting.leave();
     batch(() => {
       this.#turns += 1;
       this.peek.value = null;
