@@ -169,6 +169,31 @@ describe("an annotation in hand", () => {
     expectAgreement(line);
   });
 
+  it.each(["undo", "redo"] as const)(
+    "goes one step where %s is pressed twice before it is known what comes then, and keeps what is drawn next",
+    async (way) => {
+      for (const answered of [false, true]) {
+        const line = await opened();
+        dot(line, 5, 5);
+        await line.settle();
+        if (way === "redo") line.work.undo();
+        await line.settle();
+        const annotation = await line.service.look();
+        line.work = await Work.open({ annotation, lease: { token: "lease" } }, line);
+        line.work[way]();
+        await line.arrive();
+        const back = answered ? line.comeBack(0, false) : null; // its mask is not unpacked yet
+        line.work[way]();
+        dot(line, 18, 10);
+        await back;
+        await line.settle();
+        expect(line.asked.filter((effect) => effect.kind === "tell")).toEqual([]);
+        expect(line.work.mask.pixels[10 * WIDTH + 18]).toBe(1);
+        expectAgreement(line);
+      }
+    },
+  );
+
   it("counts no interaction for a mask that was imported", async () => {
     const line = await opened();
     dot(line, 5, 5);

@@ -68,11 +68,16 @@ export class Work {
   }
 
   get canUndo(): boolean {
-    return this.#journal.canUndo || (this.#origin.step > 0 && this.#session.orders.length === 0);
+    return this.#journal.canUndo || (this.#origin.step > 0 && this.#current);
   }
 
   get canRedo(): boolean {
-    return this.#journal.canRedo || (this.#origin.can_redo && !this.#journal.canUndo);
+    return this.#journal.canRedo || (this.#origin.can_redo && !this.#journal.canUndo && this.#current);
+  }
+
+  /** Whether the service has heard of everything, and it is known what it has before and behind that. */
+  get #current(): boolean {
+    return this.#session.orders.length === 0 && !this.#astray;
   }
 
   // ---- by hand: as often as the pointer moves, and then `commit` or `cancel` once
