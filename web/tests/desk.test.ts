@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { Desk } from "../src/annotate/desk";
 import { Album, type Picture } from "../src/annotate/picture";
+import type { Easels } from "../src/annotate/viewport";
 import { Service } from "./service";
 
 /** The event streams that are open. */
@@ -15,6 +16,7 @@ let late: Promise<void>;
 async function answer(request: Request): Promise<Response> {
   const { pathname } = new URL(request.url);
   asked.push(pathname);
+  if (pathname.endsWith("/annotations")) return Response.json([]);
   if (!pathname.endsWith("/next"))
     return Response.json({ code: "image_missing", detail: "" }, { status: 404 });
   const id = ++given;
@@ -23,8 +25,9 @@ async function answer(request: Request): Promise<Response> {
   return Response.json({ annotation, lease: { token: "lease" }, draft: null });
 }
 
+/** Each image can be loaded, and is a slice before the image of number 2. */
 function pictures(): void {
-  vi.spyOn(Album.prototype, "get").mockResolvedValue({} as Picture);
+  vi.spyOn(Album.prototype, "get").mockResolvedValue({ detail: { behind_id: 2 } } as Picture);
 }
 
 beforeEach(() => {
@@ -100,3 +103,20 @@ it.each(["is answered as soon", "is answered later"])(
     expect(streams.size).toBe(0);
   },
 );
+
+it("turns to no slice that comes in the middle of a stroke", async () => {
+  pictures();
+  const desk = new Desk(next, () => next);
+  const hand = { drawing: false };
+  const stage = { show: vi.fn(), draw: () => {} };
+  desk.start({ stage, hand } as unknown as Easels);
+  await vi.waitFor(() => expect(stage.show).toHaveBeenCalledOnce());
+  for (const drawing of [true, false]) {
+    const turned = desk.browse(1);
+    hand.drawing = drawing;
+    await turned;
+    expect(desk.peek.value === null).toBe(drawing);
+    expect(stage.show).toHaveBeenCalledTimes(drawing ? 1 : 2);
+  }
+  desk.close();
+});

@@ -15,6 +15,7 @@ import { Remarks } from "./remarks";
 import { type Answer, overHttp, type Remote, read } from "./remote";
 import { type Opened, Sitting } from "./sitting";
 import type { Stage } from "./stage";
+import type { Easels } from "./viewport";
 
 type Schemas = components["schemas"];
 export type Label = Schemas["LabelOut"];
@@ -61,6 +62,7 @@ export class Desk implements Ends {
   readonly #next: () => string;
   readonly #album = new Album(this.remote);
   #stage: Stage | null = null;
+  #hand: Easels["hand"] | null = null;
   #drafts: Promise<Drafts> | null = null;
   /** How often an annotation was asked for. */
   #takes = 0;
@@ -74,9 +76,10 @@ export class Desk implements Ends {
     this.#next = () => next(this.sitting.value?.annotation.label_id ?? this.label.value?.id ?? 0);
   }
 
-  /** Shows on `stage` from now on, and asks for the first annotation. */
-  start(stage: Stage): void {
+  /** Shows on `stage` from now on, under this hand, and asks for the first annotation. */
+  start({ stage, hand }: Pick<Easels, "stage" | "hand">): void {
     this.#stage = stage;
+    this.#hand = hand;
     void this.take(this.#first);
   }
 
@@ -194,7 +197,7 @@ export class Desk implements Ends {
     const turn = ++this.#turns;
     try {
       const [picture, mask] = await Promise.all([this.#album.get(id), this.#accepted(own.label_id, id)]);
-      if (turn !== this.#turns) return; // somebody went on before it was there
+      if (turn !== this.#turns || this.#hand?.drawing) return; // somebody went on, or draws, before it was there
       this.peek.value = { picture, accepted: mask !== null };
       this.#stage?.show(picture, mask, true);
     } catch (error) {

@@ -120,7 +120,7 @@ function Bureau({ desk }: { desk: Desk }) {
           ready={(made) => {
             easels.value = made;
             made.bench.drew = probe.drew;
-            desk.start(made.stage);
+            desk.start(made);
           }}
         />
         <Nothing desk={desk} />
@@ -135,7 +135,7 @@ function Bureau({ desk }: { desk: Desk }) {
           />
           <Labels all={labels} current={sitting.annotation.label_id} choose={(id) => void chooseLabel(id)} />
           <Origin prediction={sitting.origin} control={sitting.annotation.control} />
-          <Slices desk={desk} />
+          <Slices desk={desk} does={does} />
           <Display
             window={easels.value?.stage.window.value ?? null}
             opened={desk.picture.value?.window ?? null}

@@ -75,6 +75,8 @@ export function Review({ labelId }: { labelId: number }) {
     if (asking.value === "place") asking.value = "return";
   }
 
+  const choose = (place: number) => unlessDrawing(easels, () => (views.chosen.value = place))();
+
   const does = useMemo<Does>(() => {
     const { masks, chosen, side } = views;
     const ask = (what: Asking) => () => {
@@ -93,10 +95,8 @@ export function Review({ labelId }: { labelId: number }) {
         editing.value = !editing.value;
         if (!side.value) chosen.value = 0;
       }),
-      toggle: unlessDrawing(easels, () => {
-        chosen.value = (chosen.value + 1) % Math.max(1, masks.value.length);
-      }),
-      side: () => (side.value = !side.value),
+      toggle: () => choose((chosen.value + 1) % Math.max(1, masks.value.length)),
+      side: unlessDrawing(easels, () => (side.value = !side.value)),
     };
   }, []);
   useCommands(useMemo(() => [...commandsFor(does), ...HELD], []));
@@ -131,7 +131,7 @@ export function Review({ labelId }: { labelId: number }) {
             ready={(made) => {
               easels.value = made;
               made.bench.pointed = pointed;
-              desk.start(made.stage);
+              desk.start(made);
             }}
           />
           {views.side.value && (
@@ -153,9 +153,9 @@ export function Review({ labelId }: { labelId: number }) {
             show={(at) => easels.value?.stage.centre(at)}
             answer={does.comment!}
           />
-          <Choices {...views} />
+          <Choices {...views} choose={choose} />
           <Origin prediction={sitting.origin} control={sitting.annotation.control} />
-          <Slices desk={desk} />
+          <Slices desk={desk} does={does} />
           <Display
             window={easels.value?.stage.window.value ?? null}
             opened={desk.picture.value?.window ?? null}

@@ -69,7 +69,7 @@ function compare(desk: Desk, easels: Readonly<Signal<Easels | null>>, views: Vie
 }
 
 /** Which masks there are, to choose from. */
-export function Choices({ masks, chosen }: Views) {
+export function Choices({ masks, chosen, choose }: Views & { choose: (place: number) => void }) {
   return (
     <section>
       <h2>
@@ -77,14 +77,7 @@ export function Choices({ masks, chosen }: Views) {
       </h2>
       <div class="labels">
         {masks.value.map(({ key, name, note }, i) => (
-          <button
-            key={key}
-            type="button"
-            aria-pressed={chosen.value === i}
-            onClick={() => {
-              chosen.value = i;
-            }}
-          >
+          <button key={key} type="button" aria-pressed={chosen.value === i} onClick={() => choose(i)}>
             {name} <span class="quiet">{note}</span>
           </button>
         ))}
