@@ -219,6 +219,7 @@ describe("a session", () => {
     );
     expect(effects).toEqual([{ kind: "finished", annotation: accepted }]);
     expect(advance(session, ORDERED)[1]).toEqual([]);
+    expect(advance(session, { kind: "told", told: { kind: "released" } })[0].trouble).toBe("closed");
     expect(upon(ORDERED, refused(409, "annotation_not_open")).session.trouble).toBe("closed");
     expect(upon(ORDERED, refused(404, "not_found")).session.trouble).toBe("closed");
     expect(upon({ kind: "told", told: { kind: "released" } }).session.trouble).toBe("lease-lost");

@@ -244,7 +244,10 @@ function delay(attempts: number): number {
 }
 
 function told(session: Session, event: Told): Next {
-  if (event.kind === "released") return [{ ...session, trouble: "lease-lost", flight: "none" }, []];
+  if (event.kind === "released") {
+    if (session.trouble === "closed") return [session, []]; // the lease went with what ended the work
+    return [{ ...session, trouble: "lease-lost", flight: "none" }, []];
+  }
   const newest = session.owed === event.n;
   if (event.kind === "failed") {
     return newest ? [{ ...session, owed: null, failure: event.detail }, []] : [session, []];
