@@ -24,6 +24,10 @@ LONGEST_KEY = 255
 KEPT = timedelta(days=2)
 
 
+class Nothing(BaseModel):
+    """The answer of an effect that has nothing to tell."""
+
+
 @dataclass(slots=True)
 class Once:
     """One unit of work in the name of one user; with a key, repeated by nobody."""
@@ -56,6 +60,15 @@ class Once:
                 .values(answer=answer.model_dump(mode="json", exclude=getattr(answer, "SHOWN_ONCE", None)))
             )
             return answer
+
+    def do(self, effect: Callable[[Session], object]) -> None:
+        """An effect that has nothing to tell, the same way."""
+
+        def answering(session: Session) -> Nothing:
+            effect(session)
+            return Nothing()
+
+        self(answering, Nothing)
 
     def known(self, kind: type[Answer]) -> Answer | None:
         """What was answered when the key was first used; None when it is new, or its effect under way."""

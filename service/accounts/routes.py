@@ -19,7 +19,6 @@ from service.accounts.schemas import (
     UserOut,
 )
 from service.accounts.sign_in import proven, sign_in
-from service.annotations.schemas import Nothing
 from service.clock import now
 from service.db import reading
 from service.dependencies import Caller, Rules, Sessions, Transaction
@@ -67,12 +66,11 @@ def logout(
 ) -> None:
     """End this browser's login; a personal token stays good, and only leaves the cookie."""
 
-    def effect(session: Session) -> Nothing:
+    def effect(session: Session) -> None:
         if caller.kind is TokenKind.LOGIN:
             actions.revoke_token(session, caller.id, caller.token_id)
-        return Nothing()
 
-    transaction(effect, Nothing)
+    transaction.do(effect)
     browser.forget_login(response, request, rules.public_url)
 
 
@@ -90,12 +88,11 @@ def change_password(
     proven(sessions, caller.name, change.old, browser.address_of(request))
     password_hash = passwords.hashed(change.new)
 
-    def effect(session: Session) -> Nothing:
+    def effect(session: Session) -> None:
         user = queries.user(session, caller.id)
         actions.set_password(session, user, password_hash, keep_login=caller.token_id)
-        return Nothing()
 
-    transaction(effect, Nothing)
+    transaction.do(effect)
     token = browser.login_of(request, rules.public_url)
     if token and caller.kind is TokenKind.PERSONAL:
         seal = queries.seal_of(password_hash)
@@ -123,11 +120,7 @@ def create_token(new: NewToken, caller: Caller, transaction: Transaction) -> Tok
 
 @router.delete("/tokens/{token_id}", status_code=204)
 def revoke_token(token_id: Id, caller: Caller, transaction: Transaction) -> None:
-    def effect(session: Session) -> Nothing:
-        actions.revoke_token(session, caller.id, token_id)
-        return Nothing()
-
-    transaction(effect, Nothing)
+    transaction.do(lambda session: actions.revoke_token(session, caller.id, token_id))
 
 
 @router.get("/users")

@@ -26,7 +26,6 @@ from service.annotations.schemas import (
     MaskChange,
     NewEdit,
     NewInteraction,
-    Nothing,
     Paint,
     Smooth,
 )
@@ -243,8 +242,5 @@ def read_draft(annotation_id: Id, caller: Caller, sessions: Sessions, storage: S
 
 @router.delete("/draft", status_code=204)
 def delete_draft(hand: Drawing) -> None:
-    def effect(session: Session) -> Nothing:
-        actions.forget_draft(session, hand.annotation_id, hand.caller.id)
-        return Nothing()
-
-    hand.transaction(effect, Nothing)
+    who = hand.caller.id
+    hand.transaction.do(lambda session: actions.forget_draft(session, hand.annotation_id, who))

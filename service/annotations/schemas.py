@@ -238,7 +238,3 @@ class LeaseExtended(BaseModel):
     fence: int
     expires_at: datetime
     idle_at: datetime
-
-
-class Nothing(BaseModel):
-    """The answer of an effect that has nothing to tell."""

@@ -65,16 +65,9 @@ def read_export(export_id: Id, _caller: Caller, sessions: Sessions, response: Re
 
 
 @router.delete("/exports/{export_id}", status_code=204)
-def delete_export(export_id: Id, transaction: Transaction) -> Response:
+def delete_export(export_id: Id, transaction: Transaction) -> None:
     """Delete an export and its file; one that is being made is stopped."""
-
-    def effect(session: Session) -> ExportOut:
-        told = _export(queries.export(session, export_id))
-        actions.delete_export(session, export_id)
-        return told
-
-    transaction(effect, ExportOut)
-    return Response(status_code=204)
+    transaction.do(lambda session: actions.delete_export(session, export_id))
 
 
 @router.get(

@@ -5,7 +5,6 @@ from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.orm import Session
 
 from service import bodies
-from service.annotations.schemas import Nothing
 from service.db import reading
 from service.dependencies import Caller, Jobs, Sessions, Storage, Transaction
 from service.errors import MaskRefused
@@ -48,22 +47,20 @@ async def set_gold(
             raise MaskRefused(f"Nothing was changed: {error}.") from error
         digest = storage.put(to_png(mask))
 
-        def effect(session: Session) -> Nothing:
+        def effect(session: Session) -> None:
             actions.set_gold(session, label_id, image_id, digest, caller.id)
             measure_again(session, jobs, label_id, image_id)
-            return Nothing()
 
-        transaction(effect, Nothing)
+        transaction.do(effect)
 
     await run_in_threadpool(keep)
 
 
 @router.delete("/{image_id}", status_code=204)
 def remove_gold(label_id: Id, image_id: Id, transaction: Transaction, jobs: Jobs) -> None:
-    def effect(session: Session) -> Nothing:
+    def effect(session: Session) -> None:
         queries.image_of(session, label_id, image_id)
         actions.remove_gold(session, label_id, image_id)
         measure_again(session, jobs, label_id, image_id)
-        return Nothing()
 
-    transaction(effect, Nothing)
+    transaction.do(effect)

@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session
 from starlette.datastructures import FormData, UploadFile
 
 from service import bodies
-from service.annotations.schemas import Nothing
 from service.db import reading
 from service.dependencies import Caller, Jobs, Rules, Sessions, Storage, Transaction
 from service.errors import ImagesRefused, Invalid
@@ -190,12 +189,11 @@ def delete_source(
     Without it a file that anybody has worked on is not deleted, and the answer counts the work.
     """
 
-    def effect(session: Session) -> Nothing:
+    def effect(session: Session) -> None:
         gone, work = deletion.delete_source(session, jobs, source_id, name, predict_ahead=rules.predict_ahead)
         transaction.mention(name=gone.name, work=work)
-        return Nothing()
 
-    transaction(effect, Nothing)
+    transaction.do(effect)
 
 
 @router.get("/sources/{source_id}/file", response_class=Response)

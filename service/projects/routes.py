@@ -6,7 +6,6 @@ from fastapi import APIRouter, Query, Response
 from sqlalchemy.orm import Session
 
 from models import catalogue
-from service.annotations.schemas import Nothing
 from service.db import reading
 from service.dependencies import Caller, IfMatch, OwnRole, Rules, Sessions, Transaction
 from service.etag import etag, require_seen
@@ -95,12 +94,7 @@ def delete_project(
     project_id: Id, name: Annotated[str, Query(max_length=200)], transaction: Transaction
 ) -> None:
     """Delete a project, by its name to be sure; for 30 days its managers can restore it."""
-
-    def effect(session: Session) -> Nothing:
-        actions.delete_project(session, project_id, name)
-        return Nothing()
-
-    transaction(effect, Nothing)
+    transaction.do(lambda session: actions.delete_project(session, project_id, name))
 
 
 @router.post("/projects/{project_id}/restore")
@@ -156,12 +150,7 @@ def change_label(
 @router.delete("/labels/{label_id}", status_code=204)
 def delete_label(label_id: Id, transaction: Transaction) -> None:
     """Delete a label that nobody has worked under; any other can be archived."""
-
-    def effect(session: Session) -> Nothing:
-        actions.delete_label(session, label_id)
-        return Nothing()
-
-    transaction(effect, Nothing)
+    transaction.do(lambda session: actions.delete_label(session, label_id))
 
 
 def _tagged(response: Response, answer: Out) -> Out:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from service.annotations import queries as annotations
 from service.annotations.actions import require_version
 from service.annotations.queries import channel_of
-from service.annotations.schemas import LeaseExtended, Nothing
+from service.annotations.schemas import LeaseExtended
 from service.db import on_commit, reading
 from service.dependencies import Admission, Caller, Events, IfMatch, LeaseToken, Sessions, Transaction
 from service.ids import After, Id
@@ -83,26 +83,24 @@ def heartbeat(
 def release_lease(annotation_id: Id, caller: Caller, token: LeaseToken, transaction: Transaction) -> None:
     """Give the annotation back; what was drawn is kept and comes with it."""
 
-    def effect(session: Session) -> Nothing:
+    def effect(session: Session) -> None:
         annotations.locked(session, annotation_id)
         actions.release(session, require_lease(session, annotation_id, caller.id, token))
-        return Nothing()
 
-    transaction(effect, Nothing)
+    transaction.do(effect)
 
 
 @router.post("/annotations/{annotation_id}/revoke", status_code=204)
 def revoke_lease(annotation_id: Id, transaction: Transaction, events: Events) -> None:
     """Take the annotation from whoever holds it and give it back to the queue; they are told."""
 
-    def effect(session: Session) -> Nothing:
+    def effect(session: Session) -> None:
         annotation = annotations.locked(session, annotation_id)
         actions.revoke(session, annotation)
         event = {"kind": "released", "annotation_id": annotation_id, "n": annotation.step}
         on_commit(session, partial(events.publish, channel_of(annotation_id), event))
-        return Nothing()
 
-    transaction(effect, Nothing)
+    transaction.do(effect)
 
 
 @router.patch("/annotations/{annotation_id}")

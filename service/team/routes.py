@@ -9,7 +9,6 @@ from service import browser
 from service.accounts import passwords
 from service.accounts.actions import start_login
 from service.accounts.schemas import Me
-from service.annotations.schemas import Nothing
 from service.audit.actions import note
 from service.db import reading, unit_of_work
 from service.dependencies import Admission, Caller, OwnRole, Rules, Sessions, Transaction
@@ -41,12 +40,7 @@ def list_members(project_id: Id, sessions: Sessions) -> list[MemberOut]:
 @router.delete("/projects/{project_id}/members/me", status_code=204)
 def leave_project(project_id: Id, caller: Caller, transaction: Transaction) -> None:
     """Leave a project; its last owner cannot."""
-
-    def effect(session: Session) -> Nothing:
-        actions.remove(session, project_id, caller.id, Role.OWNER)
-        return Nothing()
-
-    transaction(effect, Nothing)
+    transaction.do(lambda session: actions.remove(session, project_id, caller.id, Role.OWNER))
 
 
 @router.put("/projects/{project_id}/members/{user_id}")
@@ -65,11 +59,7 @@ def set_role(
 
 @router.delete("/projects/{project_id}/members/{user_id}", status_code=204)
 def remove_member(project_id: Id, user_id: Id, own: OwnRole, transaction: Transaction) -> None:
-    def effect(session: Session) -> Nothing:
-        actions.remove(session, project_id, user_id, own)
-        return Nothing()
-
-    transaction(effect, Nothing)
+    transaction.do(lambda session: actions.remove(session, project_id, user_id, own))
 
 
 @router.get("/projects/{project_id}/invitations")
@@ -104,11 +94,7 @@ def invite(
 
 @router.delete("/projects/{project_id}/invitations/{invitation_id}", status_code=204)
 def revoke_invitation(project_id: Id, invitation_id: Id, transaction: Transaction) -> None:
-    def effect(session: Session) -> Nothing:
-        actions.revoke(session, project_id, invitation_id)
-        return Nothing()
-
-    transaction(effect, Nothing)
+    transaction.do(lambda session: actions.revoke(session, project_id, invitation_id))
 
 
 @router.post("/users/{user_id}/link", status_code=201)
