@@ -29,15 +29,16 @@ export function startPerson(): void {
   });
 }
 
+/** Who is refused as nobody is nobody; what else went wrong is thrown. */
+function nobody(error: unknown): null {
+  if (!(error instanceof Problem) || error.status !== 401) throw error;
+  return null;
+}
+
 /** Whose token that is, or who is signed in; null is nobody. */
-async function ownerOf(token?: string): Promise<Schemas["Me"] | null> {
+function ownerOf(token?: string): Promise<Schemas["Me"] | null> {
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
-  try {
-    return await told(api.GET("/api/me", { headers }));
-  } catch (error) {
-    if (!(error instanceof Problem) || error.status !== 401) throw error;
-    return null;
-  }
+  return told(api.GET("/api/me", { headers })).catch(nobody);
 }
 
 /** Ask the service who this is. */
@@ -81,10 +82,10 @@ function mayGo(): boolean {
   return !stays() && (!isUnderWay.value || confirm(texts.upload.leave));
 }
 
-/** End the login, unless something would be lost; what waited for one gives up. */
+/** End the login, unless something would be lost; what waited for one gives up. Unless it has ended, this throws. */
 export async function signOut(): Promise<void> {
   if (!mayGo()) return;
-  await api.POST("/api/auth/logout").catch(() => null);
+  await told(api.POST("/api/auth/logout")).catch(nobody);
   me.value = null;
   settle(false);
 }
