@@ -5,7 +5,7 @@ import zipfile
 from pathlib import Path
 
 import httpx
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.factories import a_project, accept_next, told
 
@@ -57,3 +57,25 @@ def test_the_context_goes_out_as_a_zip_and_into_another_project(
     page.get_by_label("Import a ZIP").set_input_files(tmp_path / "other.zip")
     expect(page.locator(".toast.alarming")).to_be_visible()
     expect(page.locator(".tile")).to_have_count(1)
+
+
+def test_of_another_label_nothing_is_shown_or_changed(page: Page, api: httpx.Client) -> None:
+    project = a_project(api, images=1)
+    accept_next(api, project.label_id, clicks=1)
+    rim = told(api.post(f"/projects/{project.id}/labels", json={"name": "rim"}), 201)["id"]
+    held: list[Route] = []
+    path = f"**/api/labels/{rim}/context?*"
+    page.route(path, lambda route: held.append(route))
+    page.goto(f"/projects/{project.id}/context")
+    tile = page.locator(".tile")
+    expect(tile).to_have_count(1)
+    with page.expect_request(path):
+        page.get_by_label("Label").select_option("rim")
+    expect(page.get_by_text("Loading …")).to_be_visible()
+    expect(tile).to_have_count(0)
+    held.pop().fulfill(status=500, json={"code": "broken", "detail": "It is broken."})
+    expect(page.get_by_text("It is broken.")).to_be_visible()
+    expect(tile).to_have_count(0)
+    page.unroute(path)
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_text("The context is empty")).to_be_visible()

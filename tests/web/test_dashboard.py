@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image as Picture
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from service.client import Accrue
 from service.db import unit_of_work
@@ -71,6 +71,25 @@ def test_the_dashboard_follows_what_is_accepted_elsewhere(
         client.submit(held)
     expect(curve).to_have_attribute("data-points", "2")
     expect(page.get_by_text("over 2 accepted images")).to_be_visible()
+
+
+def test_of_another_label_no_plot_is_shown(page: Page, api: httpx.Client) -> None:
+    project = a_project(api, images=1)
+    accept_next(api, project.label_id, clicks=1)
+    rim = told(api.post(f"/projects/{project.id}/labels", json={"name": "rim"}), 201)["id"]
+    held: list[Route] = []
+    path = f"**/api/labels/{rim}/metrics/curve"
+    page.route(path, lambda route: held.append(route))
+    page.goto(f"/projects/{project.id}/dashboard")
+    curve = page.get_by_role("img", name="Interactions per image")
+    expect(curve).to_be_visible()
+    with page.expect_request(path):
+        page.get_by_label("Label").select_option("rim")
+    expect(page.get_by_text("Loading …")).to_be_visible()
+    expect(curve).to_have_count(0)
+    held.pop().continue_()
+    expect(page.get_by_text("Loading …")).to_have_count(0)
+    expect(curve).to_have_count(0)
 
 
 def test_each_plot_goes_along_as_the_numbers_that_the_service_measured(

@@ -6,7 +6,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import httpx
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.conftest import ServiceUnderTest
 from tests.factories import a_project, another_person, told
@@ -153,3 +153,33 @@ def test_the_audit_log_is_filtered_by_person_action_and_day_and_goes_into_a_file
     assert [line["action"] for line in lines] == ["create_label"] * 2
     page.get_by_label("Since").fill("2999-01-01")
     expect(page.get_by_text("Nothing was done like that")).to_be_visible()
+
+
+def test_more_of_the_audit_log_that_comes_after_another_choice_is_not_shown(
+    page: Page, api: httpx.Client
+) -> None:
+    project = a_project(api, images=1)
+    held: list[Route] = []
+
+    def in_parts(route: Route) -> None:
+        if "before=" in route.request.url:
+            held.append(route)
+        else:
+            answer = route.fetch()
+            route.fulfill(response=answer, json={**answer.json(), "next": 10**9})
+
+    page.route(re.compile(r"/api/.*/audit(\?|$)"), in_parts)
+    page.goto(f"/projects/{project.id}/audit")
+    rows = page.locator("tbody tr")
+    with page.expect_request(re.compile("before=")):
+        page.get_by_role("button", name="Show more").click()
+    page.get_by_label("Action").select_option("Upload")
+    expect(rows).to_have_count(1)
+    with page.expect_response(re.compile("before=")):
+        held.pop().continue_()
+    with page.expect_request(re.compile("before=")):
+        page.get_by_role("button", name="Show more").click()
+    expect(rows).to_have_count(1)
+    held.pop().fulfill(json={"entries": [], "next": None})
+    expect(page.get_by_role("button", name="Show more")).to_have_count(0)
+    expect(rows).to_have_count(1)

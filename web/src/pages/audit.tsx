@@ -1,6 +1,6 @@
 // Who did what in the project, newest first, and as a file.
 
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { api, type Schemas, told } from "../api/client";
 import { Button } from "../parts/button";
 import { Choice, TextField } from "../parts/form";
@@ -48,44 +48,63 @@ function subject(line: Line): string {
     .join(", ");
 }
 
+type Which = { user_id?: number; action?: string; since?: string };
+
+/** The lines of one choice; another choice begins anew. */
+function Lines({ which }: { which: Which }) {
+  const { project } = useProject();
+  const path = { project_id: project.id };
+  async function page(before: number | null): Promise<Schemas["AuditPage"]> {
+    const query = { ...which, ...(before && { before }) };
+    const found = await told(api.GET("/api/projects/{project_id}/audit", { params: { path, query } }));
+    return found as Schemas["AuditPage"];
+  }
+  const list = useRead(() => page(null), []);
+  async function more({ entries, next }: Schemas["AuditPage"]): Promise<void> {
+    const found = await page(next);
+    list.set({ entries: [...entries, ...found.entries], next: found.next });
+  }
+  return (
+    <Shown of={list}>
+      {(found) =>
+        found.entries.length ? (
+          <>
+            <Table label={t.title} head={[t.when, t.who, t.action, t.about]}>
+              {found.entries.map((line) => (
+                <tr key={line.id}>
+                  <td class="nowrap">{moment(line.at)}</td>
+                  <td>{line.who}</td>
+                  <td>{words(line.action)}</td>
+                  <td class="quiet">{subject(line)}</td>
+                </tr>
+              ))}
+            </Table>
+            {found.next !== null && <Button onPress={() => more(found)}>{texts.more}</Button>}
+          </>
+        ) : (
+          <Empty title={t.empty} />
+        )
+      }
+    </Shown>
+  );
+}
+
 /** The page. */
 export function Audit() {
   const { project } = useProject();
   const [userId, setUserId] = useState("");
   const [action, setAction] = useState("");
   const [since, setSince] = useState("");
-  const [lines, setLines] = useState<Line[]>([]);
-  const [next, setNext] = useState<number | null>(null);
-  const path = { project_id: project.id };
   const which = {
     ...(userId && { user_id: Number(userId) }),
     ...(action && { action }),
     ...(since && { since: new Date(since).toISOString() }),
   };
-  const first = useRead(
-    () =>
-      told(api.GET("/api/projects/{project_id}/audit", { params: { path, query: which } })) as Promise<
-        Schemas["AuditPage"]
-      >,
-    [project.id, userId, action, since],
-  );
+  const params = { path: { project_id: project.id } };
   const members = useRead(
-    () => told(api.GET("/api/projects/{project_id}/members", { params: { path } })),
+    () => told(api.GET("/api/projects/{project_id}/members", { params })),
     [project.id],
   );
-  useEffect(() => {
-    if (!first.data) return;
-    setLines(first.data.entries);
-    setNext(first.data.next);
-  }, [first.data]);
-  async function more(): Promise<void> {
-    const query = { ...which, ...(next && { before: next }) };
-    const found = (await told(
-      api.GET("/api/projects/{project_id}/audit", { params: { path, query } }),
-    )) as Schemas["AuditPage"];
-    setLines([...lines, ...found.entries]);
-    setNext(found.next);
-  }
   const people = (members.data ?? []).map((member) => [String(member.user_id), member.name] as const);
   const file = (format: string) => {
     const chosen = Object.entries(which).map(([name, value]) => [name, String(value)]);
@@ -119,27 +138,7 @@ export function Audit() {
           {t.ndjson}
         </a>
       </div>
-      <Shown of={first}>
-        {() =>
-          lines.length ? (
-            <>
-              <Table label={t.title} head={[t.when, t.who, t.action, t.about]}>
-                {lines.map((line) => (
-                  <tr key={line.id}>
-                    <td class="nowrap">{moment(line.at)}</td>
-                    <td>{line.who}</td>
-                    <td>{words(line.action)}</td>
-                    <td class="quiet">{subject(line)}</td>
-                  </tr>
-                ))}
-              </Table>
-              {next !== null && <Button onPress={more}>{texts.more}</Button>}
-            </>
-          ) : (
-            <Empty title={t.empty} />
-          )
-        }
-      </Shown>
+      <Lines key={JSON.stringify(which)} which={which} />
     </>
   );
 }

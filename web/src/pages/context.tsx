@@ -116,7 +116,7 @@ function Withdraw({
   );
 }
 
-function Transfer({ labelId, again }: { labelId: number; again: () => Promise<void> }) {
+function Transfer({ labelId, done }: { labelId: number; done: () => void }) {
   async function take(input: HTMLInputElement): Promise<void> {
     const [file] = input.files ?? [];
     input.value = "";
@@ -126,7 +126,7 @@ function Transfer({ labelId, again }: { labelId: number; again: () => Promise<vo
     type Taken = { source: string; pairs: { entry_id: number | null }[] };
     const taken = await send<Taken>(`/api/labels/${labelId}/context/import`, form, () => {});
     say(t.imported(taken.pairs.filter((pair) => pair.entry_id !== null).length, taken.source));
-    await again();
+    done();
   }
   return (
     <>
@@ -146,30 +146,25 @@ function Transfer({ labelId, again }: { labelId: number; again: () => Promise<vo
   );
 }
 
-/** The page. */
-export function Context() {
-  const { may } = useProject();
-  const label = useLabel();
-  const labelId = label?.id ?? 0;
-  const [removed, setRemoved] = useState(false);
-  const [doubtful, setDoubtful] = useState(false);
+interface EntriesProps {
+  labelId: number;
+  removed: boolean;
+  doubtful: boolean;
+  imports: number;
+}
+
+/** The entries of one choice; another choice begins anew, so that nothing is changed that is of another label. */
+function Entries({ labelId, removed, doubtful, imports }: EntriesProps) {
   const [withdrawn, setWithdrawn] = useState<Entry | null>(null);
   const [count, setCount] = useState(PAGE);
-  const entries = useRead(async () => {
+  const entries = useRead(() => {
     const query = { include_removed: removed, second_look: doubtful, limit: count };
     return told(
       api.GET("/api/labels/{label_id}/context", { params: { path: { label_id: labelId }, query } }),
     );
-  }, [labelId, removed, doubtful, count]);
-  if (!label) return <Empty title={texts.overview.noLabels} />;
+  }, [count, imports]);
   return (
     <>
-      <div class="filters">
-        <LabelChoice />
-        <Check label={t.showRemoved} checked={removed} onChoice={setRemoved} />
-        <Check label={t.onlyDoubtful} checked={doubtful} onChoice={setDoubtful} />
-        {may("manager") && <Transfer labelId={labelId} again={entries.again} />}
-      </div>
       <Shown of={entries}>
         {(found) =>
           found.length ? (
@@ -196,6 +191,28 @@ export function Context() {
         }
       </Shown>
       {withdrawn && <Withdraw entry={withdrawn} onClose={() => setWithdrawn(null)} again={entries.again} />}
+    </>
+  );
+}
+
+/** The page. */
+export function Context() {
+  const { may } = useProject();
+  const label = useLabel();
+  const [removed, setRemoved] = useState(false);
+  const [doubtful, setDoubtful] = useState(false);
+  const [imports, setImports] = useState(0);
+  if (!label) return <Empty title={texts.overview.noLabels} />;
+  const choice = { labelId: label.id, removed, doubtful };
+  return (
+    <>
+      <div class="filters">
+        <LabelChoice />
+        <Check label={t.showRemoved} checked={removed} onChoice={setRemoved} />
+        <Check label={t.onlyDoubtful} checked={doubtful} onChoice={setDoubtful} />
+        {may("manager") && <Transfer labelId={label.id} done={() => setImports((n) => n + 1)} />}
+      </div>
+      <Entries key={JSON.stringify(choice)} {...choice} imports={imports} />
     </>
   );
 }

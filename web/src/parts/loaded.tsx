@@ -13,7 +13,10 @@ export interface Read<T> {
   set: (data: T) => void;
 }
 
-/** What `read` tells, read again when `deps` change; the newest reading wins. */
+/**
+ * What `read` tells, read again when `deps` change; the newest reading wins. What was read is shown until then: who
+ * reads of something else begins anew, with a `key`.
+ */
 export function useRead<T>(read: () => Promise<T>, deps: readonly unknown[]): Read<T> {
   const [found, setFound] = useState<{ data?: T; error?: Error }>({});
   const newest = useRef(0);

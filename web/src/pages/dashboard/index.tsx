@@ -113,12 +113,10 @@ function Queues({ metrics }: { metrics: Metrics }) {
   );
 }
 
+/** The plots of one label; another one begins anew, so that no curve goes by its name before it is read. */
 function Plots({ labelId, of }: { labelId: number; of: OfLabel }) {
   const params = { path: { label_id: labelId } };
-  const points = useRead(
-    () => told(api.GET("/api/labels/{label_id}/metrics/curve", { params })),
-    [labelId, of],
-  );
+  const points = useRead(() => told(api.GET("/api/labels/{label_id}/metrics/curve", { params })), [of]);
   return (
     <Shown of={points}>
       {(found) =>
@@ -176,7 +174,7 @@ export function Dashboard() {
             </div>
             {of && <Figures of={of} />}
             {of && <p class="effort">{of.savings.sentence}</p>}
-            {of && <Plots labelId={label.id} of={of} />}
+            {of && <Plots key={label.id} labelId={label.id} of={of} />}
             {found.days.length > 1 && (
               <Plot
                 title={t.days}
