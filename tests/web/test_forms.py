@@ -88,6 +88,61 @@ def test_what_is_typed_outlasts_the_answer_to_something_else(page: Page, api: ht
     expect(reasons).to_have_value("too dark\nblurred")
 
 
+def test_what_is_changed_while_settings_are_saved_stays_and_is_saved_next(
+    page: Page, api: httpx.Client
+) -> None:
+    project = a_project(api, images=0)
+    held: list[Route] = []
+    page.route(
+        f"**/api/projects/{project.id}",
+        lambda route: held.append(route) if route.request.method == "PATCH" else route.continue_(),
+    )
+    page.goto(f"/projects/{project.id}/settings")
+    name, people = page.get_by_label("Name", exact=True), page.get_by_label("People per image")
+    own, save = page.get_by_label("People may review"), page.get_by_role("button", name="Save")
+    name.fill(" discs ")
+    with page.expect_request(lambda request: request.method == "PATCH"):
+        save.click()
+    people.fill("3")
+    own.check()
+    held.pop().continue_()
+    expect(page.get_by_text("Saved.")).to_be_visible()
+    expect(name).to_have_value("discs")  # as it was saved
+    people.blur()
+    expect(people).to_have_value("3")
+    expect(own).to_be_checked()
+    page.unroute(f"**/api/projects/{project.id}")
+    save.click()
+    eventually(lambda: told(api.get(f"/projects/{project.id}"))["overlap"] == 3)
+    after = told(api.get(f"/projects/{project.id}"))
+    assert (after["name"], after["review_own"]) == ("discs", True)
+
+
+def test_what_is_typed_while_the_name_before_is_sent_stays(page: Page, api: httpx.Client) -> None:
+    project = a_project(api, images=0)
+    held: list[Route] = []
+    page.route(
+        "**/api/**",
+        lambda route: held.append(route) if route.request.method == "POST" else route.continue_(),
+    )
+
+    def name_two(path: str, label: str, button: str, there: Locator) -> None:
+        page.goto(path)
+        field = page.get_by_label(label)
+        for name in ("one", "two"):
+            field.fill(name)
+            with page.expect_request(lambda request: request.method == "POST"):
+                page.get_by_role("button", name=button).click()
+            if name == "one":
+                field.fill("two")
+            held.pop().continue_()
+            expect(there.filter(has_text=name)).to_have_count(1)
+            expect(field).to_have_value("two" if name == "one" else "")
+
+    name_two(f"/projects/{project.id}", "Another label", "Add the label", page.locator("h2"))
+    name_two("/account", "What it is for", "Make a token", page.locator("tbody tr"))
+
+
 def test_who_may_not_change_the_settings_is_told_who_may(
     sign_in: SignIn, service: ServiceUnderTest, api: httpx.Client
 ) -> None:

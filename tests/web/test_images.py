@@ -5,7 +5,7 @@ from pathlib import Path
 
 import httpx
 import numpy as np
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from service.db import unit_of_work
 from service.tables import Annotation, Role
@@ -115,6 +115,25 @@ def test_managers_assign_images_and_take_one_back(page: Page, api: httpx.Client)
     page.get_by_role("button", name="Change 1 image").click()
     expect(tiles.first).to_contain_text("Priority 7")
     expect(tiles.first).to_contain_text("For accrue")
+
+
+def test_images_that_are_selected_while_others_are_assigned_stay_selected(
+    page: Page, api: httpx.Client
+) -> None:
+    project = a_project(api, images=3)
+    held: list[Route] = []
+    page.route("**/assignments", lambda route: held.append(route))
+    page.goto(f"/projects/{project.id}/images")
+    tiles = page.locator(".tile")
+    tiles.nth(0).get_by_label("Select").check()
+    page.get_by_label("Priority").fill("7")
+    with page.expect_request("**/assignments"):
+        page.get_by_role("button", name="Change 1 image").click()
+    tiles.nth(1).get_by_label("Select").check()
+    held.pop().continue_()
+    expect(tiles.nth(0)).to_contain_text("Priority 7")
+    expect(tiles.nth(0).get_by_label("Select")).not_to_be_checked()
+    expect(tiles.nth(1).get_by_label("Select")).to_be_checked()
 
 
 def test_filters_and_how_many_are_shown_outlast_another_page_and_tabs_keep_the_label(

@@ -4,7 +4,7 @@ import { Fragment } from "preact";
 import { useState } from "preact/hooks";
 import { api, type Schemas, told } from "../api/client";
 import { Button } from "../parts/button";
-import { Choice, Form, TextField } from "../parts/form";
+import { Choice, Form, TextField, without } from "../parts/form";
 import { Shown, useRead } from "../parts/loaded";
 import { Card, Empty, Table } from "../parts/look";
 import { Removal } from "../parts/removal";
@@ -23,8 +23,8 @@ function Password() {
   const [chosen, setChosen] = useState("");
   async function change(): Promise<void> {
     await told(api.POST("/api/auth/password", { body: { old, new: chosen } }));
-    setOld("");
-    setChosen("");
+    setOld(without(old));
+    setChosen(without(chosen));
     say(t.passwordChanged);
   }
   return (
@@ -71,7 +71,7 @@ function Tokens() {
     const lasts = days ? { days: Number(days) } : {};
     const made = await told(api.POST("/api/tokens", { body: { name, ...limits, ...lasts } }));
     setPlain(made.token ?? null);
-    setName("");
+    setName(without(name));
     await tokens.again();
   }
   async function revoke(id: number): Promise<void> {

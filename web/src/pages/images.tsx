@@ -237,7 +237,7 @@ function Tiles({ labelId, filters, members }: TilesProps) {
   const pick = (id: number) => (on: boolean) =>
     setPicked(new Set(on ? [...ids, id] : ids.filter((each) => each !== id)));
   async function done(): Promise<void> {
-    setPicked(new Set());
+    setPicked((now) => new Set([...now].filter((id) => !ids.includes(id))));
     await list.again();
   }
   return (

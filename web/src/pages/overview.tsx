@@ -2,7 +2,7 @@
 
 import { useCallback, useState } from "preact/hooks";
 import { api, type Schemas, told } from "../api/client";
-import { Form, TextField } from "../parts/form";
+import { Form, TextField, without } from "../parts/form";
 import { useRead } from "../parts/loaded";
 import { Card, Empty, Progress } from "../parts/look";
 import { texts } from "../texts";
@@ -70,7 +70,7 @@ function AddLabel() {
     await told(
       api.POST("/api/projects/{project_id}/labels", { params, body: { name, strategy: "in_order" } }),
     );
-    setName("");
+    setName(without(name));
     await again();
   }
   return (

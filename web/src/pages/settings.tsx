@@ -204,15 +204,14 @@ function ProjectSettings() {
 
   async function send(wanted: Changeable, over: Theirs): Promise<void> {
     const body = changes(over.settings, wanted);
+    let saved = over;
     if (Object.keys(body).length) {
       const params = { path, header: { "If-Match": over.etag } };
       const changed = await tagged(api.PATCH("/api/projects/{project_id}", { params, body }));
-      setBase({ settings: settingsOf(changed.data), etag: changed.etag });
-      setMine(settingsOf(changed.data));
-    } else {
-      setBase(over);
-      setMine(over.settings);
+      saved = { settings: settingsOf(changed.data), etag: changed.etag };
     }
+    setBase(saved);
+    setMine((now) => merged(mine, now, saved.settings, { keepMine: true })); // with what was changed meanwhile
     setTheirs(null);
     say(texts.saved);
     await again();
@@ -239,7 +238,11 @@ function ProjectSettings() {
       <Shown of={models}>
         {(found) => (
           <Form class="wide" submit={texts.save} onSend={save}>
-            <Fields mine={mine} models={found} change={(change) => setMine({ ...mine, ...change })} />
+            <Fields
+              mine={mine}
+              models={found}
+              change={(change) => setMine((now) => ({ ...now, ...change }))}
+            />
           </Form>
         )}
       </Shown>

@@ -38,6 +38,9 @@ export function TextField({ label, hint, ...rest }: InputProps) {
   );
 }
 
+/** Empties a field of what was sent; what has been typed since stays. */
+export const without = (sent: string) => (now: string) => (now === sent ? "" : now);
+
 /** What an input shows whose text is taken when it is left; what comes meanwhile does not overwrite what is typed. */
 export function useTyped(value: string, take: (text: string) => unknown) {
   const [typed, setTyped] = useState<string | null>(null);
