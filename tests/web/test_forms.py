@@ -143,6 +143,32 @@ def test_what_is_typed_while_the_name_before_is_sent_stays(page: Page, api: http
     name_two("/account", "What it is for", "Make a token", page.locator("tbody tr"))
 
 
+def test_files_of_a_new_project_are_uploaded_whenever_they_are_listed(page: Page) -> None:
+    page.goto("/new")
+    page.get_by_label("Name", exact=True).fill(f"discs {uuid4()}")
+    page.get_by_label("Labels").fill("disc")
+    page.locator(".drop").evaluate(
+        """(place) => {
+          globalThis.list = {};
+          for (const name of ["a.png", "b.png", "c.png"]) {
+            const file = (found) => { list[name] = () => found(new File([name], name)); };
+            const entry = { isFile: true, fullPath: `/${name}`, file };
+            const event = new Event("drop", { bubbles: true, cancelable: true });
+            event.dataTransfer = { types: ["Files"], items: [{ webkitGetAsEntry: () => entry }] };
+            place.dispatchEvent(event);
+          }
+        }"""
+    )
+    for count, name in enumerate(("a.png", "b.png"), start=1):
+        page.evaluate("(name) => list[name]()", name)
+        expect(page.get_by_text(f"{count} file{'s' * (count > 1)} will be uploaded")).to_be_visible()
+    page.get_by_role("button", name="Create the project").click()
+    uploads = page.locator(".uploads li")
+    expect(uploads).to_have_count(2)
+    page.evaluate("list['c.png']()")
+    expect(uploads).to_have_count(3)
+
+
 def test_who_may_not_change_the_settings_is_told_who_may(
     sign_in: SignIn, service: ServiceUnderTest, api: httpx.Client
 ) -> None:

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Making, namesIn } from "../src/pages/making";
+import { imagesInto } from "../src/pages/uploading";
 
 /** What was asked for: the path, and the name if one was given. */
 let asked: string[] = [];
@@ -38,6 +39,20 @@ describe("a new project", () => {
       "/api/projects/3/labels cup",
       "/api/projects/3/invitations",
     ]);
+  });
+
+  test("is uploaded what is listed before, while or after it is made", async () => {
+    const making = new Making();
+    const list = (path: string) => making.add([{ path, file: new File([path], path) }]);
+    for (const path of ["a.png", "b.png"]) list(path);
+    expect(making.files.value).toHaveLength(2);
+    const finished = making.finish(project);
+    list("c.png");
+    const uploads = imagesInto((await finished).id);
+    list("d.png");
+    const paths = uploads.items.value.map(({ found }) => found.path);
+    expect(paths).toEqual(["a.png", "b.png", "c.png", "d.png"]);
+    await vi.waitFor(() => expect(uploads.running.value).toBe(false));
   });
 
   test.each([

@@ -1,7 +1,11 @@
 // A project as it is made, request by request: whoever is refused half-way goes on from there.
 
+import { signal } from "@preact/signals";
 import { api, Problem, told } from "../api/client";
+import { complain } from "../shell/toasts";
 import { texts } from "../texts";
+import type { Found } from "./files";
+import { imagesInto, type Uploads } from "./uploading";
 
 const LONGEST_NAME = 200;
 const DAYS = 7;
@@ -33,12 +37,21 @@ export interface Made {
 
 /** One project on its way; what has been made of it is not made again. */
 export class Making {
+  /** What is uploaded when it is made. */
+  readonly files = signal<readonly Found[]>([]);
   private project: { id: number; name: string } | null = null;
   private readonly labels = new Set<string>();
+  private uploads: Uploads | null = null;
 
   /** Whether the project is there, whatever is still missing in it. */
   get begun(): boolean {
     return this.project !== null;
+  }
+
+  /** Files for it, also late ones: a large folder may be listed when it is made already. */
+  add(found: readonly Found[]): void {
+    if (this.uploads) this.uploads.add(found).catch(complain);
+    else this.files.value = [...this.files.value, ...found];
   }
 
   async finish({ name, labels, inviting }: Wanted): Promise<Made> {
@@ -53,6 +66,8 @@ export class Making {
     }
     const asked = { params, body: { role: "annotator", days: DAYS } as const };
     const invited = inviting ? await told(api.POST("/api/projects/{project_id}/invitations", asked)) : null;
+    this.uploads = imagesInto(id);
+    if (this.files.value.length) this.add(this.files.value);
     return { id, name: this.project.name, link: invited?.link ?? null };
   }
 }

@@ -4,9 +4,7 @@ import { useState } from "preact/hooks";
 import { Check, Form, TextField } from "../parts/form";
 import { Card } from "../parts/look";
 import { projectPath } from "../shell/router";
-import { complain } from "../shell/toasts";
 import { texts } from "../texts";
-import type { Found } from "./files";
 import { type Made, Making, namesIn } from "./making";
 import { CopyLink } from "./people";
 import { Drop, UploadList } from "./upload";
@@ -41,7 +39,6 @@ function Ready({ made }: { made: Made }) {
 export function NewProject() {
   const [name, setName] = useState("");
   const [labels, setLabels] = useState("");
-  const [files, setFiles] = useState<Found[]>([]);
   const [inviting, setInviting] = useState(false);
   const [making] = useState(() => new Making());
   const [begun, setBegun] = useState(false);
@@ -49,11 +46,10 @@ export function NewProject() {
 
   async function create(): Promise<void> {
     const wanted = { name, labels: namesIn(labels), inviting };
-    const finished = await making.finish(wanted).finally(() => setBegun(making.begun));
-    if (files.length) imagesInto(finished.id).add(files).catch(complain);
-    setMade(finished);
+    setMade(await making.finish(wanted).finally(() => setBegun(making.begun)));
   }
 
+  const files = making.files.value.length;
   if (made) return <Ready made={made} />;
   return (
     <>
@@ -81,8 +77,8 @@ export function NewProject() {
             maxLength={2000}
             required
           />
-          <Drop label={t.imagesTitle} hint={t.drop} onFiles={(found) => setFiles([...files, ...found])} />
-          {files.length > 0 && <p role="status">{t.chosen(files.length)}</p>}
+          <Drop label={t.imagesTitle} hint={t.drop} onFiles={(found) => making.add(found)} />
+          {files > 0 && <p role="status">{t.chosen(files)}</p>}
           <Check label={t.invite} checked={inviting} onChoice={setInviting} />
         </Form>
       </section>

@@ -5,6 +5,7 @@ import { Button } from "../parts/button";
 import { Choice } from "../parts/form";
 import { Progress } from "../parts/look";
 import { complain } from "../shell/toasts";
+import { underWay } from "../shell/under-way";
 import { texts } from "../texts";
 import { chosen, dropped, type Found } from "./files";
 import { size } from "./format";
@@ -45,7 +46,7 @@ export function Drop({ label, hint, onFiles }: DropProps) {
   function take(event: DragEvent): void {
     event.preventDefault();
     setOver(false);
-    if (event.dataTransfer) dropped(event.dataTransfer).then(onFiles).catch(complain);
+    if (event.dataTransfer) underWay(dropped(event.dataTransfer)).then(onFiles).catch(complain);
   }
   function pick(event: { currentTarget: HTMLInputElement }): void {
     onFiles(chosen(event.currentTarget));
