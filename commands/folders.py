@@ -19,10 +19,10 @@ from commands.errors import CommandError
 from service.client import UPLOAD_BATCH, Accrue, RefusedError
 from service.exports.naming import CONTENTS, IMAGES, LABEL_MAPS, MASKS, VOLUMES
 from service.imports.legend import Legend, plain, read_legend
+from service.imports.reading import MASK
 
 # DICOM files often have no ending, or a number for one.
 ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom", ".ima", ".nii", ".nii.gz", ".zip")
-MASK = "_mask"
 MOST_TOLD = 50
 
 
@@ -142,7 +142,7 @@ def look_through(folder: Path) -> Found:
             continue
         if (
             name.endswith(".json")
-            or (ending and name.removesuffix(ending).endswith(MASK))
+            or (ending and MASK.search(name.removesuffix(ending)))
             or (part is not None and part[1] in (MASKS, LABEL_MAPS, VOLUMES))
         ):
             found.masks.append(path)

@@ -21,14 +21,16 @@ def unless_known(request: Request, tag: str, media_type: str, make: Callable[[],
     or of a restored one.
     """
     headers = {"ETag": f'"{tag}"'}
-    if request.headers.get("if-none-match") == headers["ETag"]:
+    if headers["ETag"] in tags(request.headers.get("if-none-match", "")):
         return Response(status_code=304, headers=headers)
     return Response(make(), media_type=media_type, headers=headers)
 
 
-def tags(if_match: str) -> set[str]:
-    """The tags that it lists. A proxy that compresses answers marks them as weak: they are the same tags."""
-    return {tag.strip().removeprefix("W/") for tag in if_match.split(",")}
+def tags(listed: str) -> set[str]:
+    """The tags of an If-Match or If-None-Match. A proxy that compresses answers marks them as weak: they are
+    the same tags.
+    """
+    return {tag.strip().removeprefix("W/") for tag in listed.split(",")}
 
 
 def require_seen(if_match: str, changeable: BaseModel) -> None:

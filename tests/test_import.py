@@ -23,7 +23,7 @@ FILES = {
     "deep/b.png": png(),
     "deep/b_mask.png": png(pixels() > 128),
     "scan.nii.gz": nifti(VOLUME),
-    "scan_mask.nii.gz": nifti((VOLUME % 7 == 0).astype(np.uint8)),
+    "scan-mask.nii.gz": nifti((VOLUME % 7 == 0).astype(np.uint8)),
     "series/IM0001": dicom(pixels(), InstanceNumber="1"),
     "series/IM0002": dicom(pixels(), InstanceNumber="2"),
     "pack.zip": zipped({"c.png": png(), "bad.png": b"bad"}),
@@ -65,7 +65,7 @@ def test_a_folder_is_looked_through_in_order(folder: Path) -> None:
     ]
     assert names == [
         ["a.png", "broken.png", "deep/b.png", "pack.zip", "scan.nii.gz", "series/IM0001", "series/IM0002"],
-        ["deep/b_mask.png", "scan_mask.nii.gz"],
+        ["deep/b_mask.png", "scan-mask.nii.gz"],
         ["notes.txt"],
     ]
 

@@ -24,9 +24,7 @@ from service.tables import Annotation, Image, Label, Review, Submission, User
 Key = list[Any]
 
 # In the order of acceptance; what is not accepted yet stands where it was submitted.
-_ENDED = func.coalesce(
-    Annotation.accepted_at, Annotation.submitted_at, Annotation.opened_at, Image.created_at
-)
+_ENDED = func.coalesce(Annotation.accepted_at, Annotation.submitted_at)
 _RETURNED = (
     select(func.count(Review.id))
     .join(Submission, Submission.id == Review.submission_id)
@@ -107,7 +105,9 @@ def lines(session: Session, of: Scope, after: Key | None, limit: int) -> list[Li
 
 
 def _worked_on(of: Scope) -> tuple[Any, ...]:
-    return Annotation.label_id.in_(of.label_ids), Annotation.state.in_(of.states)
+    """What came after the export was asked for is not in it: who moves to the end would be there twice."""
+    chosen = Annotation.label_id.in_(of.label_ids), Annotation.state.in_(of.states)
+    return *chosen, of.made_at >= _ENDED
 
 
 def write_headings(making: Making) -> None:

@@ -113,16 +113,10 @@ def has_another(session: Session, subject: Annotation, user_id: int) -> bool:
 
 def twice_on(session: Session, label_id: int, user_id: int) -> int | None:
     """An image of which the user has worked on a replica, or is to, and is to work on another."""
-    given = exists().where(
-        _other.label_id == Annotation.label_id,
-        _other.image_id == Annotation.image_id,
-        _other.id != Annotation.id,
-        or_(_other.assigned_to == user_id, _other.author_id == user_id),
-    )
     assigned = select(Annotation.image_id).where(
         Annotation.label_id == label_id, Annotation.state.in_(WORKABLE), Annotation.assigned_to == user_id
     )
-    return session.scalars(assigned.where(given).limit(1)).first()
+    return session.scalar(assigned.where(_HAS_ANOTHER).limit(1), {"user_id": user_id})
 
 
 def ahead(session: Session, label_id: int, count: int, *, user_id: int | None = None) -> Sequence[int]:

@@ -309,7 +309,7 @@ def test_csv_tells_what_each_image_took_in_order_of_acceptance(alone: Alone) -> 
         put_mask(alone, project.label_id, image_id, rectangle(0, 0, 5, 5))
         with unit_of_work(alone.sessions) as session:
             annotation = session.query(Annotation).filter_by(image_id=image_id).one()
-            annotation.accepted_at = now() + timedelta(minutes=minutes)
+            annotation.accepted_at = now() - timedelta(minutes=9 - minutes)
     lines = download(alone, finished(alone, project.id, "csv")).decode()
     rows = list(csv.DictReader(io.StringIO(lines)))
     assert [row["image"] for row in rows] == ["1.png", "0.png", "2.png"]

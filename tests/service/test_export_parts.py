@@ -8,13 +8,14 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
+from service.clock import now
 from service.db import unit_of_work
 from service.exports import queries
 from service.exports.actions import begin_again
 from service.exports.formats import FORMATS, FormatName
-from service.tables import Export
-from tests.exporting import begin, bench_of, put_mask, rectangle, work
-from tests.factories import AProject, a_project
+from service.tables import Annotation, Export
+from tests.exporting import begin, bench_of, download, put_mask, rectangle, work
+from tests.factories import AProject, a_project, told
 from tests.service.conftest import Alone
 from workers import export as worker
 
@@ -91,3 +92,14 @@ def test_few_volumes_are_read_for_a_part(
     begun = begin(alone, project.id, "nifti")
     worker.make_part(bench_of(alone), begun["id"])
     assert len(read) == few < IMAGES
+
+
+def test_what_is_accepted_again_between_two_parts_is_not_told_twice(alone: Alone, project: AProject) -> None:
+    begun = begin(alone, project.id, "csv")
+    worker.make_part(bench_of(alone), begun["id"])
+    with unit_of_work(alone.sessions) as session:
+        first = session.query(Annotation).filter_by(image_id=project.image_ids[0]).one()
+        first.accepted_at = now()
+    work(alone)
+    lines = download(alone, told(alone.api.get(f"/exports/{begun['id']}"))).decode().splitlines()
+    assert len(lines) == 1 + IMAGES == len(set(lines))

@@ -170,6 +170,20 @@ def test_nobody_can_be_given_an_image_twice(alone: Alone) -> None:
     assert told(assign(second[1]), 422)["code"] == "invalid"
 
 
+def test_who_is_to_review_one_opinion_can_be_given_the_other_to_annotate(alone: Alone) -> None:
+    project = twofold(alone, images=1)
+    change_settings(alone, project.id, review_every=1)
+    hand = take_next(alone, a_member(alone, project.id, Role.ANNOTATOR), project.label_id)
+    hand.submit()
+    reviewer = a_member(alone, project.id, Role.REVIEWER)
+    reviewer_id = told(reviewer.get("/me"))["id"]
+    (other,) = listed(alone.api, project.label_id) - {hand.id}
+    for annotation_id in (hand.id, other):
+        given = {"annotation_ids": [annotation_id], "assigned_to": reviewer_id}
+        told(alone.api.post(f"/labels/{project.label_id}/assignments", json=given))
+    told(reviewer.post(f"/annotations/{other}/open"))
+
+
 def test_the_second_opinions_of_an_image_are_for_reviewers(alone: Alone) -> None:
     project = twofold(alone, images=1)
     hands = []

@@ -142,6 +142,16 @@ def test_a_thumbnail_looks_through_the_window(api: httpx.Client) -> None:
     assert small.getpixel((5, 60)) == 0 and small.getpixel((60, 60)) == 255
 
 
+def test_a_thumbnail_is_turned_by_a_negative_slope(api: httpx.Client) -> None:
+    project = a_project(api, images=0)
+    values = np.full((64, 64), 1000, dtype=np.uint16)
+    values[:, 32:] = 2000
+    data = dicom(values, RescaleSlope="-1", RescaleIntercept="0", WindowCenter="-1500", WindowWidth="1001")
+    image = told(upload(api, project.id, {"scan.dcm": data}), 201)["images"][0]["image"]
+    small = Image.open(io.BytesIO(api.get(f"/images/{image['id']}/thumbnail?size=64").content))
+    assert small.getpixel((5, 60)) == 255 and small.getpixel((60, 60)) == 0
+
+
 def volumes(alone: Alone, files: dict[str, bytes]) -> tuple[dict[str, nibabel.Nifti1Image], list[dict]]:
     """The volumes exported of ``files``, and the report; slice n has n + 1 pixels of its first row masked."""
     project = a_project(alone.api, images=0)
