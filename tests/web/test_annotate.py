@@ -184,6 +184,20 @@ def test_a_key_that_is_held_down_draws_once_and_ends_one_image(
         assert accepted() == ended
 
 
+def test_the_second_of_two_quick_clicks_does_not_submit_the_next_image(
+    drawing: Desk, api: httpx.Client, project: AProject
+) -> None:
+    name = drawing.page.locator(".where .name")
+    first = name.inner_text()
+    drawing.page.get_by_role("button", name="Submit and next").click()
+    expect(name).not_to_have_text(first)
+    drawing.ready()
+    drawing.page.mouse.down(click_count=2)
+    drawing.page.mouse.up(click_count=2)
+    drawing.quiet()
+    assert len(told(api.get(f"/labels/{project.label_id}/annotations?state=accepted"))) == 1
+
+
 def test_prompts_drawn_with_ctrl_held_are_one_request_on_release(drawing: Desk) -> None:
     sent = asked(drawing.page, "/interactions")
     drawing.press("s")

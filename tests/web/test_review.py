@@ -97,6 +97,19 @@ def test_a_reviewer_mends_the_mask_and_accepts_it_as_a_new_version(
     assert len({version["mask_digest"] for version in versions}) == 2
 
 
+def test_the_second_of_two_quick_clicks_does_not_accept_the_next_mask(
+    reviewing: Desk, api: httpx.Client, submitted: Submitted
+) -> None:
+    first = name(reviewing).inner_text()
+    reviewing.page.get_by_role("button", name="Accept and next").click()
+    expect(name(reviewing)).not_to_have_text(first)
+    reviewing.ready()
+    reviewing.page.mouse.down(click_count=2)
+    reviewing.page.mouse.up(click_count=2)
+    reviewing.quiet()
+    assert states(api, submitted)[:2] == ["accepted", "submitted"]
+
+
 def test_who_edits_and_chooses_another_mask_edits_no_longer(reviewing: Desk) -> None:
     before = reviewing.hash
     expect(reviewing.page.locator(".labels button")).to_have_count(2)

@@ -54,6 +54,13 @@ export function unlessDrawing(easels: Readonly<Signal<Easels | null>>, act: () =
   };
 }
 
+/** For the click on a button: the second one of a double click would meet the next image, which nobody has seen. */
+export function unlessDouble(act: () => void): (click: Pick<MouseEvent, "detail">) => void {
+  return ({ detail }) => {
+    if (detail < 2) act(); // 0 is a key
+  };
+}
+
 /** Around the pointer, or the middle of what is in sight. */
 function zoom(easels: Easels | null, factor: number): void {
   if (!easels) return;

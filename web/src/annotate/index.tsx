@@ -10,7 +10,7 @@ import { texts } from "../texts";
 import { commandsFor, type Does, HELD } from "./commands";
 import { Desk } from "./desk";
 import { Flagging, Skipping } from "./dialogs";
-import { drawing, unlessDrawing } from "./doing";
+import { drawing, unlessDouble, unlessDrawing } from "./doing";
 import { useCtrl, useInk, useLeaving, useMarks, useProbe, useThinking } from "./effects";
 import { Act, Display, Labels, Origin } from "./panel";
 import { Nothing } from "./phases";
@@ -168,7 +168,7 @@ function Work({ does, flagged }: { does: Does; flagged: boolean }) {
           {words.comment}
         </Act>
       </div>
-      <button type="button" class="primary submit" onClick={() => does.submit!()}>
+      <button type="button" class="primary submit" onClick={unlessDouble(does.submit!)}>
         {words.submit} <kbd>Ctrl Enter</kbd>
       </button>
     </section>

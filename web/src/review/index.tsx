@@ -4,7 +4,7 @@ import { useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 import { commandsFor, type Does, HELD } from "../annotate/commands";
 import { Desk } from "../annotate/desk";
-import { drawing, unlessDrawing } from "../annotate/doing";
+import { drawing, unlessDouble, unlessDrawing } from "../annotate/doing";
 import { useCtrl, useInk, useLeaving, useMarks, useProbe, useThinking } from "../annotate/effects";
 import { Act, Display, Origin } from "../annotate/panel";
 import { Nothing } from "../annotate/phases";
@@ -200,7 +200,7 @@ function Decision({ does, side, editing }: { does: Does; side: boolean; editing:
           {words.return}
         </Act>
       </div>
-      <button type="button" class="primary submit" onClick={() => does.accept?.()}>
+      <button type="button" class="primary submit" onClick={unlessDouble(does.accept!)}>
         {words.accept} <kbd>Ctrl Enter</kbd>
       </button>
     </section>
