@@ -152,6 +152,12 @@ def test_the_masks_to_compare_are_those_of_the_image_that_is_shown(reviewing: De
     expect(views).to_have_count(2)
 
 
+def test_a_place_that_is_pinned_by_keyboard_holds_no_decision_up(reviewing: Desk) -> None:
+    first = name(reviewing).inner_text()
+    reviewing.press("ArrowRight", "Enter", "Control+Enter")
+    expect(name(reviewing)).not_to_have_text(first)
+
+
 @pytest.mark.parametrize("by", ["pointer", "keyboard"])
 def test_a_remark_is_pinned_while_it_is_written(
     reviewing: Desk, api: httpx.Client, submitted: Submitted, by: str

@@ -65,6 +65,21 @@ describe("a stroke", () => {
     expect(other.done).toEqual(["hold"]);
   });
 
+  it("goes on only where something is drawn that has an end", () => {
+    const { bench, take } = aBench();
+    bench.begin(at(1), false);
+    expect(bench.drawing).toBe(true);
+    bench.end();
+    expect(bench.drawing).toBe(false);
+    tool.value = "fill";
+    bench.begin(at(1), false);
+    expect(bench.drawing).toBe(false);
+    tool.value = "scribble";
+    take();
+    bench.begin(at(1), false);
+    expect(bench.drawing).toBe(false);
+  });
+
   it("keeps the slice that it is drawn on", () => {
     const { bench } = aBench();
     const hand = new Hand(bench);

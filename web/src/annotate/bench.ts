@@ -43,6 +43,11 @@ export class Bench implements Easel {
     this.#windowed = windowed;
   }
 
+  /** Whether what was begun goes on until it is ended; a place that is pointed at, or filled, is done at once. */
+  get drawing(): boolean {
+    return (this.#gesture ?? this.#stroke ?? this.#dragged) !== null;
+  }
+
   get pointer(): ScreenPoint | null {
     return this.#pointer;
   }

@@ -190,7 +190,7 @@ function keyboard(box: HTMLElement, { stage, bench, hand }: Easels, signal: Abor
     }
     const at = here();
     hand.down({ ...touch(at), button: 0, alt: false });
-    if (tool.value === "click" || tool.value === "fill") hand.up(KEYS);
+    if (tool.value === "click" || !bench.drawing) hand.up(KEYS);
     bench.point(at);
   }
   function pressed(event: KeyboardEvent): void {
