@@ -301,6 +301,32 @@ def test_flags_and_comments_are_kept(drawing: Desk, api: httpx.Client, project: 
     assert [each["flag"] for each in flagged] == ["is this a vessel?"]
 
 
+def test_a_comment_is_sent_once_and_what_is_typed_meanwhile_stays(drawing: Desk) -> None:
+    page, held = drawing.page, list[Route]()
+
+    def hold(route: Route) -> None:
+        if route.request.method == "POST":
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/comments", hold)
+    drawing.press("c")
+    text, add = page.get_by_role("textbox", name="Comment"), page.get_by_role("button", name="Add")
+    text.fill("looks like one")
+    add.click()
+    add.click()
+    eventually(lambda: len(held) > 0)
+    text.fill("or two")
+    for route in held:
+        route.continue_()
+    said = page.get_by_role("dialog").get_by_role("listitem")
+    expect(said).to_contain_text("looks like one")
+    drawing.quiet()
+    expect(said).to_have_count(1)
+    expect(text).to_have_value("or two")
+
+
 def test_work_done_offline_survives_a_closed_tab(sign_in: SignIn, project: AProject) -> None:
     context = sign_in()
     first = Desk(context.new_page()).open(f"/labels/{project.label_id}/annotate")

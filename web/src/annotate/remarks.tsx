@@ -4,10 +4,10 @@ import { signal } from "@preact/signals";
 import { useState } from "preact/hooks";
 import { newKey } from "../api/client";
 import type { components } from "../api/schema";
-import type { AnnotationOut, Problem } from "../engine/orders";
+import type { AnnotationOut } from "../engine/orders";
 import type { ImagePoint } from "../engine/transform";
 import { Dialog } from "../parts/dialog";
-import { say } from "../shell/toasts";
+import { Form } from "../parts/form";
 import { texts } from "../texts";
 import { Act } from "./panel";
 import type { Remote } from "./remote";
@@ -39,16 +39,16 @@ export class Remarks {
     await this.#read();
   }
 
-  async add(text: string): Promise<Problem | null> {
+  /** Says something; throws a `Problem`. */
+  async add(text: string): Promise<void> {
     const headers = { "Idempotency-Key": newKey() };
     const answer = await this.#remote.ask(this.#path, {
       method: "POST",
       headers,
       body: JSON.stringify({ text }),
     });
-    if (!answer.ok) return answer.problem;
+    if (!answer.ok) throw answer.problem;
     await this.#read();
-    return null;
   }
 
   get #path(): string {
@@ -133,17 +133,15 @@ export function Talk({ of, show, returned, answer }: TalkProps) {
 /** All that was said, and a field to say more. */
 export function Commenting({ of, close }: { of: Remarks; close: () => void }) {
   const [text, write] = useState("");
-  async function add(event: Event): Promise<void> {
-    event.preventDefault();
-    const problem = await of.add(text);
-    if (problem) say(problem.detail, { alarming: true });
-    else write("");
+  async function add(): Promise<void> {
+    await of.add(text);
+    write((now) => (now === text ? "" : now)); // what was typed meanwhile stays
   }
   return (
     <Dialog title={words.title} onClose={close}>
       <List of={of} />
       {of.all.value.length === 0 && <p class="quiet">{words.none}</p>}
-      <form class="form" onSubmit={add}>
+      <Form onSend={add} submit={words.submit} disabled={!text.trim()}>
         <textarea
           aria-label={words.text}
           rows={3}
@@ -151,12 +149,7 @@ export function Commenting({ of, close }: { of: Remarks; close: () => void }) {
           value={text}
           onInput={({ currentTarget }) => write(currentTarget.value)}
         />
-        <div class="actions">
-          <button type="submit" class="primary" disabled={!text.trim()}>
-            {words.submit}
-          </button>
-        </div>
-      </form>
+      </Form>
     </Dialog>
   );
 }
