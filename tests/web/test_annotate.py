@@ -238,7 +238,7 @@ def test_an_image_is_skipped_with_a_reason_and_an_empty_queue_says_so(
     for _ in project.image_ids:
         name = drawing.ready().page.locator(".where .name").inner_text()
         drawing.press("x")
-        drawing.page.get_by_role("textbox", name="Another reason").fill("too dark")
+        drawing.page.get_by_role("textbox", name="Why?").fill("too dark")
         drawing.page.get_by_role("button", name="Skip and next").click()
         expect(drawing.page.get_by_role("dialog")).to_have_count(0)
         if others:
@@ -249,16 +249,26 @@ def test_an_image_is_skipped_with_a_reason_and_an_empty_queue_says_so(
     assert {each["skip_reason"] for each in found} == {"too dark"}
 
 
-def test_the_reason_to_skip_stays_chosen_while_the_keys_lead_past_the_field(
+def test_who_skips_chooses_of_the_reasons_that_the_project_knows_as_soon_as_they_are_there(
     desk: Desk, api: httpx.Client, project: AProject
 ) -> None:
     path = f"/projects/{project.id}"
     seen = {"If-Match": api.get(path).headers["ETag"]}
     told(api.patch(path, json={"skip_reasons": ["blurred", "empty"]}, headers=seen))
+    held: list[Route] = []
+    desk.page.route(f"**/api{path}", lambda route: held.append(route))
     desk.open(f"/labels/{project.label_id}/annotate")
-    expect(desk.page.locator(".where a")).to_be_visible()  # the project is known, and with it the reasons
     name = desk.page.locator(".where .name").inner_text()
-    desk.press("x", "ArrowDown", "Tab", "Tab", "Enter")
+    desk.press("x")
+    dialog = desk.page.get_by_role("dialog", name="Skip this image")
+    expect(dialog).to_be_visible()
+    expect(dialog.get_by_role("textbox")).to_have_count(0)
+    eventually(lambda: len(held) > 0)
+    for route in held:
+        route.continue_()
+    expect(dialog.get_by_role("radio", name="blurred")).to_be_focused()
+    expect(dialog.get_by_role("textbox")).to_have_count(0)
+    desk.press("ArrowDown", "Tab", "Enter")
     expect(desk.page.locator(".where .name")).not_to_have_text(name)
     (skipped,) = told(api.get(f"/labels/{project.label_id}/annotations?state=skipped"))
     assert skipped["skip_reason"] == "empty"

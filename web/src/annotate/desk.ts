@@ -171,7 +171,7 @@ export class Desk implements Ends {
   /** What the page shows beside the image, and the pixels of what probably comes next. */
   async #around({ label_id, id, state }: AnnotationOut): Promise<void> {
     try {
-      if (this.label.value?.id !== label_id) {
+      if (this.label.value?.id !== label_id || !this.project.value) {
         this.label.value = await read<Label>(this.remote, `/api/labels/${label_id}`);
         this.project.value = await read<Project>(this.remote, `/api/projects/${this.label.value.project_id}`);
       }

@@ -16,7 +16,7 @@ interface Props {
   readonly close: () => void;
 }
 
-/** One of the project's reasons, or another in words. */
+/** One of these reasons; in words where there are none. */
 function Why({
   reasons,
   title,
@@ -33,8 +33,7 @@ function Why({
   close: () => void;
 }) {
   const [chosen, choose] = useState(reasons[0] ?? "");
-  const [other, say] = useState("");
-  const reason = chosen || other.trim();
+  const reason = reasons.length > 0 ? chosen : chosen.trim();
   return (
     <Dialog title={title} onClose={close}>
       <form
@@ -52,21 +51,14 @@ function Why({
               {each}
             </label>
           ))}
-          {reasons.length > 0 && (
-            <label class="check">
-              <input type="radio" name="why" checked={chosen === ""} onChange={() => choose("")} />
-              {words.skipping.other}
-            </label>
+          {reasons.length === 0 && (
+            <input
+              aria-label={why}
+              maxLength={500}
+              value={chosen}
+              onInput={({ currentTarget }) => choose(currentTarget.value)}
+            />
           )}
-          <input
-            aria-label={words.skipping.other}
-            maxLength={500}
-            value={other}
-            onInput={({ currentTarget }) => {
-              choose("");
-              say(currentTarget.value);
-            }}
-          />
         </fieldset>
         <div class="actions">
           <button type="submit" class="primary" disabled={!reason}>
@@ -84,8 +76,13 @@ export function Skipping({ desk, sitting, close }: Props) {
     sitting.end({ kind: "skip", reason });
     close();
   }
-  const reasons = desk.project.value?.skip_reasons ?? [];
-  return <Why {...words.skipping} reasons={reasons} done={done} close={close} />;
+  const project = desk.project.value;
+  if (project) return <Why {...words.skipping} reasons={project.skip_reasons} done={done} close={close} />;
+  return (
+    <Dialog title={words.skipping.title} onClose={close}>
+      <p role="status">{texts.loading}</p>
+    </Dialog>
+  );
 }
 
 export function Flagging({ sitting, close }: Props) {

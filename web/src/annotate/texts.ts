@@ -94,7 +94,7 @@ export const annotate = {
   failedOpen: "This could not be opened",
   opening: "Opening …",
   leave: "Something you drew has not reached the service yet. Leave all the same?",
-  skipping: { title: "Skip this image", why: "Why?", other: "Another reason", submit: "Skip and next" },
+  skipping: { title: "Skip this image", why: "Why?", submit: "Skip and next" },
   flagging: {
     title: "Flag for others to look at",
     why: "What should they look at?",
