@@ -7,8 +7,12 @@ import { Mask } from "../engine/mask";
 import type { Held, Prompt } from "../engine/prompts";
 import type { Work } from "../engine/work";
 
+type Opened = components["schemas"]["Next"];
+
 /** `mask`: what is seen, all of it; null when only prompts are missing at the service. */
 export interface Draft {
+  /** The newest of the service's steps that is in it; what older pages kept does not say. */
+  readonly step?: number;
   readonly prompts: readonly Prompt[];
   readonly mask: Packed | null;
 }
@@ -61,26 +65,49 @@ function done<T>(request: IDBRequest<T>): Promise<T> {
   });
 }
 
-/** What had not reached the service: this browser knows it best, else the service's own draft. */
-export async function unfinished(
-  kept: Draft | null,
-  draft: components["schemas"]["DraftOut"] | null,
-  { width, height }: Mask,
-): Promise<{ before: Mask | null; prompts: readonly Prompt[] }> {
-  const size = { width, height };
+/** What had not reached the service, and upon which of its steps it was done. */
+interface Unfinished {
+  readonly step: number;
+  readonly mask: Mask | null;
+  readonly prompts: readonly Prompt[];
+}
+
+/** This browser knows best what had not reached the service; else the service's own draft says. */
+export async function unfinished(kept: Draft | null, { annotation, draft }: Opened): Promise<Unfinished> {
+  const { width, height } = annotation.image;
+  const step = kept ? (kept.step ?? -1) : (draft?.step ?? 0);
   let values: Uint8Array<ArrayBuffer> | null = null;
   if (kept?.mask) values = unpack(kept.mask.bits, width * height);
-  else if (!kept && draft?.mask) values = (await decodeChange(draft.mask, size)).values;
-  const before = values && new Mask(width, height, values);
-  return { before, prompts: kept?.prompts ?? draft?.prompts ?? [] };
+  else if (!kept && draft?.mask) values = (await decodeChange(draft.mask, { width, height })).values;
+  // The service may have taken the first prompts of a draft before it: then their step is the draft's own.
+  const first = kept ? step + 1 : step;
+  const arrived = annotation.interactions.filter(({ n }) => n >= first).flatMap(({ prompts }) => prompts);
+  const prompts = without(kept?.prompts ?? draft?.prompts ?? [], arrived);
+  return { step, mask: values && new Mask(width, height, values), prompts };
+}
+
+/** The prompts but those that have arrived, each as often as it has. */
+function without(prompts: readonly Prompt[], arrived: readonly Prompt[]): readonly Prompt[] {
+  const known = arrived.map(canonical);
+  return prompts.filter((prompt) => {
+    const at = known.indexOf(canonical(prompt));
+    if (at >= 0) known.splice(at, 1);
+    return at < 0;
+  });
+}
+
+/** The same of equal prompts, in whatever order their members are. */
+function canonical(prompt: Prompt): string {
+  return JSON.stringify(Object.entries(prompt).sort());
 }
 
 /** What of a work has not reached the service; null when all has. A prompt that was undone is not wanted back. */
 export function draftOf({ session, mask, prompts: standing }: Work, held: Held): Draft | null {
-  const { orders } = session;
+  const { orders, step, purpose } = session;
   const waiting = orders.flatMap((order) => (order.kind === "prompts" ? order.prompts : []));
   const prompts = [...waiting.filter((each) => standing.includes(each)), ...held.prompts];
-  const drawn = orders.some((order) => ["edit", "undo", "redo"].includes(order.kind));
+  // What is mine in a conflict is an order again only when theirs has been looked up.
+  const drawn = purpose === "mine" || orders.some((order) => ["edit", "undo", "redo"].includes(order.kind));
   if (prompts.length === 0 && !drawn) return null;
-  return { prompts, mask: drawn ? pack(mask, everything(mask)) : null };
+  return { step, prompts, mask: drawn ? pack(mask, everything(mask)) : null };
 }

@@ -194,7 +194,8 @@ export class Sitting implements Host {
 
   resolve(keep: "mine" | "theirs"): void {
     this.work.take({ kind: "resolved", keep });
-    this.touched();
+    if (keep === "mine") this.touched();
+    else this.#settle();
   }
 
   signedIn(): void {
@@ -213,9 +214,10 @@ export class Sitting implements Host {
   leave(): void {
     if (this.#ended) return;
     this.#quit();
+    const { trouble } = this.work.session;
+    if (trouble === "closed") this.#keeping.forget(); // it cannot be added any more, and the page has said so
     const untouched = this.work.interactions === 0 && this.#held.prompts.length === 0;
-    if (this.work.session.trouble === null && untouched)
-      void this.#courier.ask("release", { method: "POST", body: {} });
+    if (trouble === null && untouched) void this.#courier.ask("release", { method: "POST", body: {} });
   }
 
   ask(effect: Asked): void {
@@ -279,25 +281,29 @@ export class Sitting implements Host {
     this.#keeping.touched();
   }
 
+  /** Keeps only what has not arrived, also after the image was left. */
   #settle(): void {
-    const settled = this.work.session.orders.length === 0 && this.#held.prompts.length === 0;
-    if (settled && !this.#ended) this.#keeping.settled();
+    const { orders, trouble } = this.work.session;
+    if (trouble === "closed" || (this.#ended && orders.length > 0)) return;
+    if (orders.length === 0 && this.#held.prompts.length === 0) this.#keeping.settled();
+    else this.#keeping.touched();
   }
 
-  /** Puts back what was kept, as a step that can be undone, and prompts as held back. */
-  async #restore(kept: Draft | null, { draft }: Opened): Promise<void> {
-    const { mask } = this.work;
-    const { before, prompts } = await unfinished(kept, draft ?? null, mask);
-    if (before && !isEmpty(difference(mask, before, everything(mask)).box)) {
-      this.paint((drawn) => drawn.copyBox(before, everything(drawn)));
+  /** Puts back what was kept: prompts as held back; a mask as a step, or for who is there to decide about. */
+  async #restore(kept: Draft | null, opened: Opened): Promise<void> {
+    const { step, mask, prompts } = await unfinished(kept, opened);
+    if (mask && !isEmpty(difference(this.work.mask, mask, everything(mask)).box)) {
+      const current = step === opened.annotation.step;
+      if (!current) this.work.take({ kind: "diverged", step });
+      this.paint((drawn) => drawn.copyBox(mask, everything(drawn)));
       this.commit();
-      this.#ends.restored();
+      if (current) this.#ends.restored();
     }
     if (prompts.length > 0) {
       this.hold({ kind: "restore", prompts });
       this.#ends.restored();
     }
-    if (kept || draft) this.#keeping.touched();
+    if (kept || opened.draft) this.#settle();
   }
 
   #quit(): void {

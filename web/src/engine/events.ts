@@ -44,6 +44,8 @@ export type SessionEvent =
   | { readonly kind: "refused"; readonly key: string | null; readonly problem: Problem }
   | { readonly kind: "told"; readonly told: Told }
   | { readonly kind: "doubted" }
+  /** What is shown was drawn upon `step`, which the service has left: somebody decides which of the two stays. */
+  | { readonly kind: "diverged"; readonly step: number }
   | { readonly kind: "retry" | "signed-in" }
   | { readonly kind: "leased"; readonly lease: string; readonly annotation: AnnotationOut }
   | { readonly kind: "resolved"; readonly keep: "mine" | "theirs" };

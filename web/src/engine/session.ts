@@ -55,6 +55,8 @@ export function advance(session: Session, event: SessionEvent): Next {
       return told(session, event.told);
     case "doubted":
       return onward({ ...session, doubted: true });
+    case "diverged":
+      return [{ ...session, step: event.step, trouble: "conflict" }, []];
     case "retry":
       return retried(session);
     case "signed-in":
