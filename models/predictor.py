@@ -150,7 +150,8 @@ class Predictor:
             raise ValueError(f"a prompt lies outside the image of {frame.width} x {frame.height} pixels")
         if not prompts and not (len(context) and self.segmenter.uses_context):
             return self._nothing(image)
-        if previous is not None and not self._is_ours(previous, image):
+        # Of a step that was taken back, or of another network.
+        if previous is not None and (previous.prompts > len(prompts) or not self._is_ours(previous, image)):
             previous = None
         if previous is not None and previous.prompts < len(prompts):
             previous = self._without_rejected(image, prompts, previous)
@@ -228,11 +229,11 @@ class Predictor:
     ) -> Tensor:
         """(V, side, side) of all views; tiles that the newest prompts do not touch stay as they were."""
         opened = self.open(image, context)
-        fresh = previous is None or previous.prompts > len(prompts)
-        logits = self._blank(image)
-        if previous is not None and not fresh:
+        fresh = previous is None
+        logits, newest = self._blank(image), prompts
+        if previous is not None:
             logits = torch.from_numpy(previous.logits[: image.views].astype(np.float32))
-        newest = prompts if fresh or previous is None else prompts[previous.prompts :]
+            newest = prompts[previous.prompts :]
         asked, first = [], 0
         for scale, views in enumerate(image.scales):
             touched = [
@@ -271,14 +272,14 @@ class Predictor:
 
         Without prompts there is one only if the context has others to compare it with.
         """
-        kept = previous if previous is not None and previous.prompts <= len(prompts) else None
-        window = self._window(image, np.asarray(on_canvas > 0.5), prompts, kept.window if kept else None)
+        kept = previous.window if previous else None
+        window = self._window(image, np.asarray(on_canvas > 0.5), prompts, kept)
         if window is None or not (prompts or context.shown(CLOSE)):
             return None
         frame, fed_back = _frame_on(image, window), None
-        if kept is not None and kept.window == window:
-            before = torch.from_numpy(kept.logits[-1:, None].astype(np.float32))
-            if not encode_prompts(prompts[kept.prompts :], frame).any():
+        if previous is not None and previous.window == window:
+            before = torch.from_numpy(previous.logits[-1:, None].astype(np.float32))
+            if not encode_prompts(prompts[previous.prompts :], frame).any():
                 return Close(frame, before)
             fed_back = before.to(self.device)
 

@@ -4,11 +4,11 @@ Not in it are the members, gold masks, how well people agree, and drafts that no
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from service.exports.making import Format, Making, Step, text
@@ -76,50 +76,9 @@ def people(session: Session) -> dict[int, str]:
     return {row.id: row.name for row in session.execute(select(User.id, User.name))}
 
 
-def count_projects(session: Session, of: Scope) -> int:
-    return 1
-
-
-def projects(session: Session, of: Scope, after: int | None, _limit: int) -> list[Record]:
-    """The one project."""
-    found = session.get_one(Project, of.project.id)
-    return [] if after else [Record(found.id, found.name, told(found, people(session)))]
-
-
-def count_labels(session: Session, of: Scope) -> int:
-    return len(of.labels)
-
-
-def labels(session: Session, of: Scope, after: int | None, limit: int) -> list[Record]:
-    return _page(session, Label.id, after, limit, of, Label.id.in_(of.label_ids))
-
-
-def count_sources(session: Session, of: Scope) -> int:
-    return _count(session, Source.id, Source.project_id == of.project.id)
-
-
-def sources(session: Session, of: Scope, after: int | None, limit: int) -> list[Record]:
-    return _page(session, Source.id, after, limit, of, Source.project_id == of.project.id)
-
-
-def count_images(session: Session, of: Scope) -> int:
-    return _count(session, Image.id, Image.project_id == of.project.id)
-
-
-def images(session: Session, of: Scope, after: int | None, limit: int) -> list[Record]:
-    return _page(session, Image.id, after, limit, of, Image.project_id == of.project.id)
-
-
-def count_entries(session: Session, of: Scope) -> int:
-    return _count(session, ContextEntry.id, ContextEntry.label_id.in_(of.label_ids))
-
-
-def entries(session: Session, of: Scope, after: int | None, limit: int) -> list[Record]:
-    return _page(session, ContextEntry.id, after, limit, of, ContextEntry.label_id.in_(of.label_ids))
-
-
 def count_annotations(session: Session, of: Scope) -> int:
-    return _count(session, Annotation.id, Annotation.label_id.in_(of.label_ids))
+    of_labels = select(func.count(Annotation.id)).where(Annotation.label_id.in_(of.label_ids))
+    return session.scalar(of_labels) or 0
 
 
 def annotations(session: Session, of: Scope, after: int | None, limit: int) -> list[Record]:
@@ -170,23 +129,25 @@ def _parts(
     return by_annotation
 
 
-def _page(
-    session: Session,
+def _rows(
+    name: str,
     identity: InstrumentedAttribute[int],
-    after: int | None,
-    limit: int,
-    of: Scope,
-    *where: Any,
-) -> list[Record]:
-    rows = session.scalars(
-        select(identity.class_).where(identity > (after or 0), *where).order_by(identity).limit(limit)
-    )
-    names = people(session)
-    return [Record(row.id, f"{identity.class_.__name__} {row.id}", told(row, names)) for row in rows]
+    which: Callable[[Scope], ColumnElement[bool]],
+    *,
+    first: bool = False,
+    last: bool = False,
+) -> Step:
+    """A list of the rows of a table that ``which`` says, in the order of their ids."""
 
+    def count(session: Session, of: Scope) -> int:
+        return session.scalar(select(func.count(identity)).where(which(of))) or 0
 
-def _count(session: Session, identity: InstrumentedAttribute[int], *where: Any) -> int:
-    return session.scalar(select(func.count(identity)).where(*where)) or 0
+    def page(session: Session, of: Scope, after: int | None, limit: int) -> list[Record]:
+        next_ones = select(identity.class_).where(identity > (after or 0), which(of))
+        rows, names = session.scalars(next_ones.order_by(identity).limit(limit)), people(session)
+        return [Record(row.id, f"{identity.class_.__name__} {row.id}", told(row, names)) for row in rows]
+
+    return _list(name, count, page, first=first, last=last)
 
 
 def _list(name: str, count: Any, page: Any, *, first: bool = False, last: bool = False) -> Step:
@@ -198,12 +159,12 @@ JSON = Format(
     "json",
     "application/json",
     (
-        _list("projects", count_projects, projects, first=True),
-        _list("labels", count_labels, labels),
-        _list("sources", count_sources, sources),
-        _list("images", count_images, images),
+        _rows("projects", Project.id, lambda of: Project.id == of.project.id, first=True),
+        _rows("labels", Label.id, lambda of: Label.id.in_(of.label_ids)),
+        _rows("sources", Source.id, lambda of: Source.project_id == of.project.id),
+        _rows("images", Image.id, lambda of: Image.project_id == of.project.id),
         _list("annotations", count_annotations, annotations),
-        _list("context", count_entries, entries, last=True),
+        _rows("context", ContextEntry.id, lambda of: ContextEntry.label_id.in_(of.label_ids), last=True),
     ),
     zipped=False,
 )
