@@ -8,7 +8,7 @@ only as far as the file reaches.
 import io
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -30,7 +30,8 @@ MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 BROKEN = "The TIFF image cannot be read to its end."
 REDUCED, MASKING = 1, 4  # bits of NewSubfileType
 CENTIMETRE = 3
-GREY = (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.MINISWHITE)
+WHITE_IS_ZERO = tifffile.PHOTOMETRIC.MINISWHITE
+GREY = (tifffile.PHOTOMETRIC.MINISBLACK, WHITE_IS_ZERO)
 JPEG = (tifffile.COMPRESSION.JPEG, tifffile.COMPRESSION.ALT_JPEG)
 JPEG_2000 = (
     tifffile.COMPRESSION.JPEG2000,
@@ -63,8 +64,40 @@ class Frame:
     channel: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A slice as its file has it: ``values`` (H, W), of a palette the indices; in colour (H, W, 3)."""
+
+    values: Pixels
+
+
 def open_tiff(data: bytes, *, max_pixels: int | None) -> ImageFile:
     """The pages of the TIFF in ``data``, and each channel of a page that is not in colour."""
+    file, frames = _opened(data, max_pixels)
+    with damaged(BROKEN):
+        size = voxel(file)
+        geometry: dict[str, Any] = {"format": "tiff", "pages": [frame.page.index for frame in frames]}
+        geometry["thickness"] = size.thickness
+        if any(frame.spot.part for frame in frames):
+            geometry["parts"] = [frame.spot.part for frame in frames]
+    read = _reader(frames, size.spacing, _series(frames, digest_of(data)))
+    channels = [frame.spot.channel for frame in frames]
+    return ImageFile(MEDIA_TYPE, len(frames), geometry, lambda: in_turn(read, len(frames), channels))
+
+
+def open_mask(data: bytes, *, max_pixels: int) -> tuple[int, Iterator[Raw]]:
+    """How many slices the same would be, and each as the file has it, read one at a time."""
+    file, frames = _opened(data, max_pixels)
+    if any(frame.page.photometric == WHITE_IS_ZERO for frame in frames) and not _means_values(file):
+        raise ImageUnknown(
+            "The TIFF says that 0 is white, and programs differ in whether 0 or white is the object then. "
+            "Save it with 0 as black (BlackIsZero), or as PNG."
+        )
+    return len(frames), map(_raw, frames)
+
+
+def _opened(data: bytes, max_pixels: int | None) -> tuple[tifffile.TiffFile, list[Frame]]:
+    """The file and what becomes a slice, once all sizes that it tells of are known to be sensible."""
     try:
         file = tifffile.TiffFile(io.BytesIO(data))
         pages = _pages(file)
@@ -80,14 +113,7 @@ def open_tiff(data: bytes, *, max_pixels: int | None) -> ImageFile:
         frames = _frames(file, pages)
         first = pages[0]
         check_size(first.imagewidth, first.imagelength, max_pixels=max_pixels, slices=len(frames))
-        size = voxel(file)
-        geometry: dict[str, Any] = {"format": "tiff", "pages": [frame.page.index for frame in frames]}
-        geometry["thickness"] = size.thickness
-        if any(frame.spot.part for frame in frames):
-            geometry["parts"] = [frame.spot.part for frame in frames]
-    read = _reader(frames, size.spacing, _series(frames, digest_of(data)))
-    channels = [frame.spot.channel for frame in frames]
-    return ImageFile(MEDIA_TYPE, len(frames), geometry, lambda: in_turn(read, len(frames), channels))
+    return file, frames
 
 
 def _frames(file: tifffile.TiffFile, pages: list[tifffile.TiffPage]) -> list[Frame]:
@@ -227,8 +253,31 @@ def _check_stack(file: tifffile.TiffFile, pages: list[tifffile.TiffPage]) -> Non
             raise ImageUnknown("The TIFF keeps a stack behind a single page. Save it with a page per slice.")
 
 
+def _means_values(file: tifffile.TiffFile) -> bool:
+    """Whether it is of ImageJ or tifffile, where 0 is white for show: a mask is what is not 0."""
+    first = file.pages.first
+    return file.is_imagej or file.is_shaped or first.software == "tifffile.py"
+
+
+def _raw(frame: Frame) -> Raw:
+    with DECODING, damaged(BROKEN):
+        return Raw(_samples(frame))
+
+
 def _shown(frame: Frame) -> Pixels:
     """(H, W) of the page's or channel's own values, or (H, W, 3) in colour, uint8 or uint16."""
+    page, array = frame.page, _samples(frame)
+    if array.dtype == np.bool_:
+        array = array.astype(np.uint8) * 255
+    if page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None:
+        return eight_bit(np.moveaxis(page.colormap, 0, -1)[array], bits=16)
+    if page.photometric == WHITE_IS_ZERO and array.dtype.kind == "u":
+        array = np.array((1 << _bits(page)) - 1, dtype=array.dtype) - array
+    return array
+
+
+def _samples(frame: Frame) -> Pixels:
+    """(H, W) of the page or channel, or (H, W, 3) in colour, as they are in the file."""
     page = frame.page
     _check_streams(page)
     array = np.asarray(page.asarray(maxworkers=1))
@@ -237,15 +286,8 @@ def _shown(frame: Frame) -> Pixels:
         array = np.moveaxis(array, 0, -1)
     elif page.axes not in ("YX", "YXS"):
         raise ValueError(f"its axes are {page.axes}")
-    if array.dtype == np.bool_:
-        array = array.astype(np.uint8) * 255
-    kind = page.photometric
-    if kind == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None:
-        return eight_bit(np.moveaxis(page.colormap, 0, -1)[array], bits=16)
     if array.ndim == 3:
         array = _colour(array, page) if _in_colour(page) else array[..., frame.channel or 0]
-    if kind == tifffile.PHOTOMETRIC.MINISWHITE and array.dtype.kind == "u":
-        array = np.array((1 << _bits(page)) - 1, dtype=array.dtype) - array
     return array
 
 

@@ -1,25 +1,21 @@
 """Mask files as values per image: PNG and TIFF by their name, NIfTI on the voxels of its volume."""
 
-import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image as Pillow
 
-from service.errors import ImageUnknown, MaskMismatch
+from service.errors import MaskMismatch
 from service.exports.naming import part_of
-from service.images.decode import FORMATS, PNG_SIGNATURE, media_type_of
-from service.images.files import open_image
 from service.images.geometry import NiftiGeometry, slice_of, upright
-from service.images.limits import DECODING, damaged
+from service.images.limits import damaged
 from service.images.microscopy import views
 from service.images.nifti import HEADER_ERRORS, affine_of, is_nifti, read_volume, scaling, turned
-from service.images.slices import Pixels, Slice
+from service.images.slices import Pixels
 from service.images.stacking import Plane, stacks
-from service.images.tiff import MAGIC as TIFF
+from service.imports.pictures import BROKEN, planes, whole
 from service.tables import Image, Source
 
 SUFFIX = re.compile(r"\.(png|jpe?g|tiff?|dcm|nii(\.gz)?)$", re.IGNORECASE)
@@ -33,7 +29,6 @@ MOST_FOLDERS = 15
 TOLERANCE = 1e-3
 # Files that say where their voxels lie; of others the order alone counts.
 PLACED = ("nifti", "dicom")
-BROKEN = "The mask cannot be read to its end."
 
 
 def names_for(filename: str) -> list[str]:
@@ -117,11 +112,11 @@ def values_of(data: bytes, home: Home, *, max_pixels: int) -> Iterator[tuple[Ima
 
 def _pages(data: bytes, home: Home, max_pixels: int) -> Iterator[tuple[Image, Pixels]]:
     """As many as there are images; one that is of a view is of all of its channels."""
-    count, planes = _planes(data, max_pixels)
+    count, slices = planes(data, max_pixels=max_pixels)
     shown = _shown(home, count)
     if len(shown) != count:
         raise MaskMismatch(f"The mask has {count} slices, and {home.source.name!r} has {len(home.images)}.")
-    for images, values in zip(shown, planes, strict=True):
+    for images, values in zip(shown, slices, strict=True):
         yield from ((image, values) for image in images)
 
 
@@ -135,36 +130,6 @@ def _shown(home: Home, count: int) -> list[list[Image]]:
         if len(by_view) == count:
             return [by_view[view] for view in range(count)]
     return [[image] for image in home.images]
-
-
-def _planes(data: bytes, max_pixels: int) -> tuple[int, Iterator[Pixels]]:
-    """How many slices a mask file has, and their values, read one at a time."""
-    if data.startswith(TIFF):
-        file = open_image(data, max_pixels=max_pixels)
-        return file.count, map(_whole, file.slices())
-    if data.startswith(PNG_SIGNATURE):
-        return 1, iter([_png(data, max_pixels)])
-    raise ImageUnknown("Masks are read as PNG, TIFF, NIfTI or COCO JSON.")
-
-
-def _whole(each: Slice) -> Pixels:
-    if each.pixels.ndim != 2:
-        raise ImageUnknown("The mask is in colour. Save it with one value per label, or as black and white.")
-    return np.rint(each.pixels * each.scale + each.offset).astype(np.int64)
-
-
-def _png(data: bytes, max_pixels: int) -> Pixels:
-    """The values of a PNG: of a palette the indices, of grey in colour the grey."""
-    media_type_of(data, max_pixels=max_pixels)
-    with DECODING, damaged(BROKEN), Pillow.open(io.BytesIO(data), formats=[*FORMATS]) as picture:
-        if picture.mode in ("LA", "RGB", "RGBA"):
-            channels = np.asarray(picture)[..., : 1 if picture.mode == "LA" else 3]
-            if (channels != channels[..., :1]).any():
-                raise ImageUnknown(
-                    "The mask is in colour. Save it with one value per label, or as black and white."
-                )
-            return channels[..., 0].astype(np.int64)
-        return np.asarray(picture).astype(np.int64)
 
 
 def _voxels(data: bytes, home: Home, max_pixels: int) -> Iterator[tuple[Image, Pixels]]:
@@ -183,5 +148,4 @@ def _voxels(data: bytes, home: Home, max_pixels: int) -> Iterator[tuple[Image, P
     if placed and not np.allclose(affine, geometry["affine"], atol=TOLERANCE, rtol=0):
         raise MaskMismatch(f"The voxels of the mask lie elsewhere than those of {name!r}.")
     for image, frame in zip(home.images, home.frames, strict=True):
-        values = slice_of(volume, geometry, frame) * slope + intercept
-        yield image, np.rint(np.nan_to_num(values)).astype(np.int64)
+        yield image, whole(slice_of(volume, geometry, frame) * slope + intercept)

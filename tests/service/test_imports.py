@@ -14,7 +14,7 @@ from sqlalchemy import event, select, update
 
 from service.clock import now
 from service.db import reading, unit_of_work
-from service.imports import reading as masks
+from service.imports import pictures
 from service.imports.legend import meant
 from service.imports.reading import Home, names_by_folder, values_of
 from service.jobs import Job
@@ -211,7 +211,7 @@ def test_a_mask_of_another_place_or_size_is_refused(alone: Alone) -> None:
         "scan_mask.tif": tiff(np.ones((3, 8, 9), dtype=np.uint8)),
         "other_mask.png": png(DISC),
         "0.jpg": b"\xff\xd8\xff no mask",
-        "0_mask.tif": tiff(np.zeros((HEIGHT, WIDTH, 3), dtype=np.uint8), photometric="rgb"),
+        "0_mask.tif": tiff(np.dstack([pixels() for _ in range(3)]), photometric="rgb"),
     }
     problem = told(bring(alone.api, project_id, files, label="disc"), 422)
     assert problem["code"] == "masks_refused"
@@ -222,15 +222,15 @@ def test_a_mask_of_another_place_or_size_is_refused(alone: Alone) -> None:
 
 def test_no_slice_is_read_of_a_mask_that_has_too_many(alone: Alone, monkeypatch: pytest.MonkeyPatch) -> None:
     project = a_project(alone.api, images=1)
-    monkeypatch.setattr("service.images.tiff._shown", Mock(side_effect=AssertionError))
+    monkeypatch.setattr("service.images.tiff._samples", Mock(side_effect=AssertionError))
     data = {"0_mask.tif": tiff(np.zeros((50, HEIGHT, WIDTH), dtype=np.uint8), compression="zlib")}
     (file,) = told(bring(alone.api, project.id, data, label="disc"), 422)["files"]
     assert "has 50 slices" in file["problem"]["detail"]
 
 
 def test_the_slices_of_a_mask_are_read_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    slices = Mock(wraps=masks._whole)
-    monkeypatch.setattr(masks, "_whole", slices)
+    slices = Mock(wraps=pictures.whole)
+    monkeypatch.setattr(pictures, "whole", slices)
     images = [StoredImage(name=f"{n}.png", height=HEIGHT, width=WIDTH, frame=n) for n in range(3)]
     values = np.stack([DISC * n for n in range(3)]).astype(np.uint8)
     found = values_of(tiff(values), Home(Source(name="cells.tif"), images), max_pixels=10_000)

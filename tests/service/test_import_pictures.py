@@ -1,0 +1,90 @@
+"""PNG and TIFF masks: the values in them count, however they are shown, and what is not clear is refused."""
+
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.errors import ImageRefused
+from service.imports.pictures import planes
+from tests.factories import a_project, told
+from tests.files import tiff
+from tests.images import streams
+from tests.images.test_tiff import REFUSED, TOO_LARGE
+from tests.service.conftest import Alone
+from tests.service.test_imports import DISC, accepted, bring
+
+WHITE = DISC.astype(np.uint8) * 255
+WIDE = np.where(DISC, 7, 0).astype(np.uint32)
+WIDE[:2] = 3_000_000
+
+
+def read(data: bytes) -> np.ndarray:
+    """The values of the only slice of a mask file."""
+    count, (values,) = planes(data, max_pixels=10_000)
+    assert count == 1
+    return values
+
+
+def refused(data: bytes) -> str:
+    with pytest.raises(ImageRefused) as error:
+        list(planes(data, max_pixels=10_000)[1])
+    return error.value.detail
+
+
+IMAGEJ: dict[str, Any] = {"description": "ImageJ=1.54f\n", "software": False, "metadata": None}
+TIFFS = {
+    "truth values": tiff(DISC, photometric=None),
+    "truth values, packed": tiff(DISC, photometric=None, compression="zlib"),
+    "truth values without a description": tiff(DISC, photometric=None, metadata=None),
+    "ImageJ's, shown inverted": tiff(WHITE, photometric="miniswhite", **IMAGEJ),
+    "a palette": tiff(WHITE, photometric="palette", colormap=np.full((3, 256), 9, dtype=np.uint16)),
+    "grey in colour": tiff(np.dstack([WHITE] * 3), photometric="rgb"),
+}
+
+
+@pytest.mark.parametrize("name", TIFFS)
+def test_a_tiff_mask_is_what_is_not_zero_however_it_is_shown(alone: Alone, name: str) -> None:
+    project = a_project(alone.api, images=1)
+    told(bring(alone.api, project.id, {"0_mask.tif": TIFFS[name]}, label="disc"), 201)
+    assert np.array_equal(accepted(alone, project.label_id)[project.image_ids[0]], DISC)
+
+
+def test_every_page_of_a_stack_of_truth_values_is_as_it_was_written() -> None:
+    count, found = planes(tiff(np.stack([DISC, ~DISC]), photometric=None), max_pixels=10_000)
+    assert count == 2 and np.array_equal(np.stack([*found]), np.stack([DISC, ~DISC]))
+
+
+@pytest.mark.parametrize("values", [DISC, WHITE], ids=["1 bit", "8 bits"])
+def test_white_as_zero_of_another_program_is_refused(values: np.ndarray) -> None:
+    data = tiff(values, photometric="miniswhite", software="ImageMagick", metadata=None)
+    assert "0 is white" in refused(data)
+    assert np.array_equal(read(data.replace(b"ImageMagick", b"tifffile.py")), values)
+
+
+@pytest.mark.parametrize("dtype", ["uint32", "int32", "uint64", "float64"])
+def test_of_many_objects_none_is_lost_in_rounding(alone: Alone, dtype: str) -> None:
+    data = tiff(WIDE.astype(dtype))
+    assert np.array_equal(read(data), WIDE)
+    project = a_project(alone.api, images=1)
+    told(bring(alone.api, project.id, {"0_mask.tif": data}, label="disc", value=7), 201)
+    assert np.array_equal(accepted(alone, project.label_id)[project.image_ids[0]], WIDE == 7)
+
+
+def test_what_is_no_number_is_no_object() -> None:
+    assert np.array_equal(read(tiff(np.where(DISC, 2, np.nan))), DISC * 2)
+
+
+@pytest.mark.parametrize("data", [data for data, _ in REFUSED.values()], ids=list(REFUSED))
+def test_a_mask_is_believed_no_further_than_an_image(data: bytes) -> None:
+    refused(data)
+
+
+@pytest.mark.parametrize("name", TOO_LARGE)
+def test_no_stream_of_a_mask_is_decoded_that_is_larger_than_its_tile(name: str) -> None:
+    data = streams.in_a_tile(*TOO_LARGE[name])
+    tracemalloc.start()
+    refused(data)
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    tracemalloc.stop()
