@@ -209,6 +209,10 @@ def test_the_neighbours_of_a_slice_are_seen_with_their_accepted_masks(desk: Desk
     expect(slices).to_contain_text("Slice 2 of 3")
     desk.stroke(*LINE)
     desk.painted(drawn)
+    desk.press("Enter")
+    slices.get_by_role("button", name="Slice behind").click()
+    expect(desk.page.get_by_text("Finish the stroke first")).to_be_visible()
+    expect(slices).to_contain_text("Slice 2 of 3")
 
 
 def test_a_digit_opens_the_same_image_for_another_label(desk: Desk, api: httpx.Client) -> None:
