@@ -30,7 +30,7 @@ MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 BROKEN = "The TIFF image cannot be read to its end."
 REDUCED, MASKING = 1, 4  # bits of NewSubfileType
 CENTIMETRE = 3
-WHITE_IS_ZERO = tifffile.PHOTOMETRIC.MINISWHITE
+WHITE_IS_ZERO, PALETTE = tifffile.PHOTOMETRIC.MINISWHITE, tifffile.PHOTOMETRIC.PALETTE
 GREY = (tifffile.PHOTOMETRIC.MINISBLACK, WHITE_IS_ZERO)
 JPEG = (tifffile.COMPRESSION.JPEG, tifffile.COMPRESSION.ALT_JPEG)
 JPEG_2000 = (
@@ -66,9 +66,13 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """A slice as its file has it: ``values`` (H, W), of a palette the indices; in colour (H, W, 3)."""
+    """A slice as its file has it: ``values`` (H, W), or (H, W, 3) in colour.
+
+    They are indices where there is a ``palette``, (N, 3) uint8.
+    """
 
     values: Pixels
+    palette: Pixels | None = None
 
 
 def open_tiff(data: bytes, *, max_pixels: int | None) -> ImageFile:
@@ -260,8 +264,9 @@ def _means_values(file: tifffile.TiffFile) -> bool:
 
 
 def _raw(frame: Frame) -> Raw:
+    colours = frame.page.colormap if frame.page.photometric == PALETTE else None
     with DECODING, damaged(BROKEN):
-        return Raw(_samples(frame))
+        return Raw(_samples(frame), None if colours is None else np.moveaxis(colours >> 8, 0, -1))
 
 
 def _shown(frame: Frame) -> Pixels:
@@ -269,7 +274,7 @@ def _shown(frame: Frame) -> Pixels:
     page, array = frame.page, _samples(frame)
     if array.dtype == np.bool_:
         array = array.astype(np.uint8) * 255
-    if page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None:
+    if page.photometric == PALETTE and page.colormap is not None:
         return eight_bit(np.moveaxis(page.colormap, 0, -1)[array], bits=16)
     if page.photometric == WHITE_IS_ZERO and array.dtype.kind == "u":
         array = np.array((1 << _bits(page)) - 1, dtype=array.dtype) - array

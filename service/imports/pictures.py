@@ -14,6 +14,8 @@ from service.images.tiff import MAGIC as TIFF
 from service.images.tiff import Raw, open_mask
 
 BROKEN = "The mask cannot be read to its end."
+# What ImageJ shows inverted has it as its palette, and there the index counts.
+FALLING = np.arange(256)[::-1, None]
 
 
 def planes(data: bytes, *, max_pixels: int) -> tuple[int, Iterator[Pixels]]:
@@ -29,6 +31,11 @@ def planes(data: bytes, *, max_pixels: int) -> tuple[int, Iterator[Pixels]]:
 def values_in(each: Raw) -> Pixels:
     """Of a palette the indices, of grey in colour the grey."""
     values = each.values
+    if each.palette is not None and _may_mean_shades(values, each.palette):
+        raise ImageUnknown(
+            "The palette of the mask shows 0 as white or grey, and programs differ in whether 0 or black is "
+            "the background then. Save it without a palette, with black as the background."
+        )
     if values.ndim == 3:
         if (values != values[..., :1]).any():
             raise ImageUnknown(
@@ -36,6 +43,15 @@ def values_in(each: Raw) -> Pixels:
             )
         values = values[..., 0]
     return whole(values)
+
+
+def _may_mean_shades(values: Pixels, palette: Pixels) -> bool:
+    """Whether all are shown in grey and 0 not in black: Pillow makes such palettes of black and white."""
+    if not palette[0].any() or np.array_equal(palette, np.broadcast_to(FALLING, (256, 3))):
+        return False
+    used = np.unique(values)
+    shown = palette[used[used < len(palette)]]
+    return bool((shown == shown[:, :1]).all())
 
 
 def whole(values: Pixels) -> Pixels:
@@ -51,4 +67,5 @@ def _png(data: bytes, max_pixels: int) -> Raw:
         values = np.asarray(picture)
         if picture.mode in ("LA", "RGB", "RGBA"):
             values = values[..., : 1 if picture.mode == "LA" else 3]
-        return Raw(values)
+        colours = picture.getpalette()
+        return Raw(values, None if colours is None else np.reshape(colours, (-1, 3)))

@@ -1,10 +1,12 @@
 """PNG and TIFF masks: the values in them count, however they are shown, and what is not clear is refused."""
 
+import io
 import tracemalloc
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from service.errors import ImageRefused
 from service.imports.pictures import planes
@@ -18,6 +20,8 @@ from tests.service.test_imports import DISC, accepted, bring
 WHITE = DISC.astype(np.uint8) * 255
 WIDE = np.where(DISC, 7, 0).astype(np.uint32)
 WIDE[:2] = 3_000_000
+
+GREYS = np.tile(np.arange(256, dtype=np.uint16) * 257, (3, 1))
 
 
 def read(data: bytes) -> np.ndarray:
@@ -39,7 +43,10 @@ TIFFS = {
     "truth values, packed": tiff(DISC, photometric=None, compression="zlib"),
     "truth values without a description": tiff(DISC, photometric=None, metadata=None),
     "ImageJ's, shown inverted": tiff(WHITE, photometric="miniswhite", **IMAGEJ),
-    "a palette": tiff(WHITE, photometric="palette", colormap=np.full((3, 256), 9, dtype=np.uint16)),
+    "a palette": tiff(WHITE, photometric="palette", colormap=GREYS[:, ::-1]),
+    "a palette in colour": tiff(
+        WHITE, photometric="palette", colormap=GREYS * [[1], [0], [1]] + [[9], [0], [0]]
+    ),
     "grey in colour": tiff(np.dstack([WHITE] * 3), photometric="rgb"),
 }
 
@@ -61,6 +68,23 @@ def test_white_as_zero_of_another_program_is_refused(values: np.ndarray) -> None
     data = tiff(values, photometric="miniswhite", software="ImageMagick", metadata=None)
     assert "0 is white" in refused(data)
     assert np.array_equal(read(data.replace(b"ImageMagick", b"tifffile.py")), values)
+
+
+def in_a_palette(palette: list[int], kind: str = "PNG") -> bytes:
+    """The disc as index 1, shown in the second of these colours."""
+    picture, stream = Image.fromarray(DISC.astype(np.uint8), "P"), io.BytesIO()
+    picture.putpalette(palette)
+    picture.save(stream, format=kind)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_a_palette_in_which_zero_is_white_may_mean_its_shades(kind: str) -> None:
+    for grey in ([255] * 3 + [0] * 3, [255] * 3 + [90] * 3, [9] * 3 + [0] * 3):
+        assert "palette" in refused(in_a_palette(grey, kind))
+    for clear in ([0] * 3 + [255] * 3, [0] * 6, [255] * 3 + [255, 0, 0]):
+        assert np.array_equal(read(in_a_palette(clear, kind)), DISC)
+    assert np.array_equal(read(in_a_palette([*GREYS[:, ::-1].T.ravel() // 257], kind)), DISC)
 
 
 @pytest.mark.parametrize("dtype", ["uint32", "int32", "uint64", "float64"])
