@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
 
 from benchmarks.browser import chromium
 from tests.conftest import ServiceUnderTest
+from tests.factories import AProject, a_project
 
 VIEWPORT: ViewportSize = {"width": 1200, "height": 800}
 # A busy machine is slow; only what never comes fails a test.
@@ -137,3 +139,15 @@ def desk(sign_in: SignIn) -> Iterator[Desk]:
     page.on("pageerror", lambda error: trouble.append(str(error)))
     yield Desk(page)
     assert trouble == []
+
+
+@pytest.fixture
+def project(api: httpx.Client) -> AProject:
+    """A label with three images and nothing accepted."""
+    return a_project(api)
+
+
+@pytest.fixture
+def drawing(desk: Desk, project: AProject) -> Desk:
+    """The first of them, open."""
+    return desk.open(f"/labels/{project.label_id}/annotate")

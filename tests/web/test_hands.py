@@ -16,16 +16,6 @@ pytestmark = pytest.mark.parametrize("service", ["postgresql"], indirect=True)
 LINE = ((0.4, 0.4), (0.45, 0.4), (0.5, 0.4), (0.55, 0.4))
 
 
-@pytest.fixture
-def project(api: httpx.Client) -> AProject:
-    return a_project(api)
-
-
-@pytest.fixture
-def drawing(desk: Desk, project: AProject) -> Desk:
-    return desk.open(f"/labels/{project.label_id}/annotate")
-
-
 class Tablet:
     """A pen and fingers on the viewport of a desk, as the browser gets them from the device."""
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from service.tables import Role
 from tests.conftest import ServiceUnderTest
-from tests.factories import AProject, a_project, another_person, open_next, told
+from tests.factories import AProject, another_person, open_next, told
 from tests.web.conftest import Desk, SignIn, eventually
 from tests.web.people import a_person, sign_in_again
 
@@ -18,18 +18,6 @@ pytestmark = pytest.mark.parametrize("service", ["postgresql"], indirect=True)
 
 STROKE = ((0.45, 0.5), (0.5, 0.52), (0.55, 0.5))
 CORNER = ((0.2, 0.2), (0.25, 0.25))
-
-
-@pytest.fixture
-def project(api: httpx.Client) -> AProject:
-    """A label with three images and nothing accepted."""
-    return a_project(api)
-
-
-@pytest.fixture
-def drawing(desk: Desk, project: AProject) -> Desk:
-    """The first of them, open."""
-    return desk.open(f"/labels/{project.label_id}/annotate")
 
 
 def image(desk: Desk) -> str:

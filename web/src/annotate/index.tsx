@@ -70,9 +70,10 @@ function Bureau({ desk }: { desk: Desk }) {
   }
 
   const does = useMemo<Does>(() => {
-    const ask = (what: Asking) => () => {
-      if (desk.open) asking.value = what;
-    };
+    const ask = (what: Asking) =>
+      unlessDrawing(easels, () => {
+        if (desk.open) asking.value = what;
+      });
     return {
       ...drawing(desk, easels, () => desk.open),
       cancel: () => easels.value?.hand.cancel() || desk.home(),

@@ -79,9 +79,10 @@ export function Review({ labelId }: { labelId: number }) {
 
   const does = useMemo<Does>(() => {
     const { masks, chosen, side } = views;
-    const ask = (what: Asking) => () => {
-      if (desk.open) asking.value = what;
-    };
+    const ask = (what: Asking) =>
+      unlessDrawing(easels, () => {
+        if (desk.open) asking.value = what;
+      });
     return {
       ...drawing(desk, easels, inHand),
       cancel: () => {
