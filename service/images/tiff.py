@@ -68,11 +68,12 @@ class Frame:
 class Raw:
     """A slice as its file has it: ``values`` (H, W), or (H, W, 3) in colour.
 
-    They are indices where there is a ``palette``, (N, 3) uint8.
+    They are indices where there is a ``palette``, (N, 3) uint8. ``alpha`` (H, W) is 0 where nothing is seen.
     """
 
     values: Pixels
     palette: Pixels | None = None
+    alpha: Pixels | None = None
 
 
 def open_tiff(data: bytes, *, max_pixels: int | None) -> ImageFile:
@@ -264,14 +265,20 @@ def _means_values(file: tifffile.TiffFile) -> bool:
 
 
 def _raw(frame: Frame) -> Raw:
-    colours = frame.page.colormap if frame.page.photometric == PALETTE else None
+    page = frame.page
+    colours = page.colormap if page.photometric == PALETTE else None
+    palette = None if colours is None else np.moveaxis(colours >> 8, 0, -1)
     with DECODING, damaged(BROKEN):
-        return Raw(_samples(frame), None if colours is None else np.moveaxis(colours >> 8, 0, -1))
+        array = _samples(page)
+        channels = page.samplesperpixel - len(page.extrasamples)
+        alpha = [array[..., channels + n] for n, each in enumerate(page.extrasamples) if each in ALPHA]
+        return Raw(_pixels(array, frame), palette, *alpha[:1])
 
 
 def _shown(frame: Frame) -> Pixels:
     """(H, W) of the page's or channel's own values, or (H, W, 3) in colour, uint8 or uint16."""
-    page, array = frame.page, _samples(frame)
+    page = frame.page
+    array = _pixels(_samples(page), frame)
     if array.dtype == np.bool_:
         array = array.astype(np.uint8) * 255
     if page.photometric == PALETTE and page.colormap is not None:
@@ -281,9 +288,8 @@ def _shown(frame: Frame) -> Pixels:
     return array
 
 
-def _samples(frame: Frame) -> Pixels:
-    """(H, W) of the page or channel, or (H, W, 3) in colour, as they are in the file."""
-    page = frame.page
+def _samples(page: tifffile.TiffPage) -> Pixels:
+    """(H, W) or (H, W, samples) of the page, as they are in the file."""
     _check_streams(page)
     array = np.asarray(page.asarray(maxworkers=1))
     array = array.reshape(page.shape)
@@ -291,9 +297,14 @@ def _samples(frame: Frame) -> Pixels:
         array = np.moveaxis(array, 0, -1)
     elif page.axes not in ("YX", "YXS"):
         raise ValueError(f"its axes are {page.axes}")
-    if array.ndim == 3:
-        array = _colour(array, page) if _in_colour(page) else array[..., frame.channel or 0]
     return array
+
+
+def _pixels(samples: Pixels, frame: Frame) -> Pixels:
+    """(H, W) of the page or channel, or (H, W, 3) in colour."""
+    if samples.ndim == 2:
+        return samples
+    return _colour(samples, frame.page) if _in_colour(frame.page) else samples[..., frame.channel or 0]
 
 
 def _colour(array: Pixels, page: tifffile.TiffPage) -> Pixels:

@@ -29,13 +29,21 @@ def planes(data: bytes, *, max_pixels: int) -> tuple[int, Iterator[Pixels]]:
 
 
 def values_in(each: Raw) -> Pixels:
-    """Of a palette the indices, of grey in colour the grey."""
+    """Of a palette the indices, of grey in colour the grey; 0 where nothing is seen."""
     values = each.values
     if each.palette is not None and _may_mean_shades(values, each.palette):
         raise ImageUnknown(
             "The palette of the mask shows 0 as white or grey, and programs differ in whether 0 or black is "
             "the background then. Save it without a palette, with black as the background."
         )
+    if each.alpha is not None:
+        seen = each.alpha > 0
+        values = np.where(seen if values.ndim == 2 else seen[..., None], values, 0)
+        if not values.any() and each.alpha.min() != each.alpha.max():
+            raise ImageUnknown(
+                "The mask is black on a transparent ground, so black or transparency may be its background. "
+                "Save it as white on black, without transparency."
+            )
     if values.ndim == 3:
         if (values != values[..., :1]).any():
             raise ImageUnknown(
@@ -68,4 +76,6 @@ def _png(data: bytes, max_pixels: int) -> Raw:
         if picture.mode in ("LA", "RGB", "RGBA"):
             values = values[..., : 1 if picture.mode == "LA" else 3]
         colours = picture.getpalette()
-        return Raw(values, None if colours is None else np.reshape(colours, (-1, 3)))
+        palette = None if colours is None else np.reshape(colours, (-1, 3))
+        alpha = picture.convert("RGBA").getchannel("A") if picture.has_transparency_data else None
+        return Raw(values, palette, None if alpha is None else np.asarray(alpha))

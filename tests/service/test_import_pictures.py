@@ -10,7 +10,7 @@ from PIL import Image
 
 from service.errors import ImageRefused
 from service.imports.pictures import planes
-from tests.factories import a_project, told
+from tests.factories import a_project, encoded, png, told
 from tests.files import tiff
 from tests.images import streams
 from tests.images.test_tiff import REFUSED, TOO_LARGE
@@ -85,6 +85,39 @@ def test_a_palette_in_which_zero_is_white_may_mean_its_shades(kind: str) -> None
     for clear in ([0] * 3 + [255] * 3, [0] * 6, [255] * 3 + [255, 0, 0]):
         assert np.array_equal(read(in_a_palette(clear, kind)), DISC)
     assert np.array_equal(read(in_a_palette([*GREYS[:, ::-1].T.ravel() // 257], kind)), DISC)
+
+
+ALL, NONE = np.full_like(WHITE, 255), np.zeros_like(WHITE)
+SHADOW = np.where(DISC, 0, 255).astype(np.uint8)
+CUT_OUT = {
+    "grey": png(np.dstack([ALL, WHITE])),
+    "colour": png(np.dstack([ALL, ALL, ALL, WHITE])),
+    "colour that nobody sees": png(np.dstack([ALL, WHITE, ALL, WHITE])),
+    "soft": png(np.dstack([ALL, ALL, ALL, WHITE // 9])),
+    "one value that nobody sees": encoded(np.maximum(WHITE, 1), "PNG", transparency=1),
+    "grey, TIFF": tiff(np.dstack([ALL, WHITE]), planarconfig="contig", extrasamples=["unassalpha"]),
+    "colour, TIFF": tiff(
+        np.dstack([ALL, ALL, ALL, WHITE]), photometric="rgb", extrasamples=["unassalpha"], compression="zlib"
+    ),
+    "opaque": png(np.dstack([WHITE, WHITE, WHITE, ALL])),
+}
+
+
+@pytest.mark.parametrize("name", CUT_OUT)
+def test_what_is_transparent_is_no_object(alone: Alone, name: str) -> None:
+    project = a_project(alone.api, images=1)
+    ending = "tif" if "TIFF" in name else "png"
+    told(bring(alone.api, project.id, {f"0_mask.{ending}": CUT_OUT[name]}, label="disc"), 201)
+    assert np.array_equal(accepted(alone, project.label_id)[project.image_ids[0]], DISC)
+
+
+def test_black_on_a_transparent_ground_may_be_an_object_or_none() -> None:
+    black = np.dstack([NONE, NONE, NONE, WHITE])
+    for data in (png(black), png(black[..., 2:]), encoded(SHADOW, "PNG", transparency=255)):
+        assert "transparent" in refused(data)
+    assert "transparent" in refused(tiff(black, photometric="rgb", extrasamples=["unassalpha"]))
+    for nothing in (np.dstack([NONE, ALL]), np.dstack([ALL, NONE])):
+        assert not read(png(nothing)).any()
 
 
 @pytest.mark.parametrize("dtype", ["uint32", "int32", "uint64", "float64"])
