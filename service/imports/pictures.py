@@ -3,11 +3,12 @@
 import io
 from collections.abc import Iterator
 
+import imagecodecs
 import numpy as np
 from PIL import Image as Pillow
 
 from service.errors import ImageUnknown
-from service.images.decode import FORMATS, PNG_SIGNATURE, media_type_of
+from service.images.decode import FORMATS, PNG_SIGNATURE, is_deep, media_type_of
 from service.images.limits import DECODING, damaged
 from service.images.slices import Pixels
 from service.images.tiff import MAGIC as TIFF
@@ -72,6 +73,10 @@ def whole(values: Pixels) -> Pixels:
 def _png(data: bytes, max_pixels: int) -> Raw:
     media_type_of(data, max_pixels=max_pixels)
     with DECODING, damaged(BROKEN), Pillow.open(io.BytesIO(data), formats=[*FORMATS]) as picture:
+        if is_deep(data):  # Pillow leaves 8 bits of these
+            deep = imagecodecs.png_decode(data)
+            colour, opaque = deep.shape[-1] > 2, deep.shape[-1] == 3
+            return Raw(deep[..., : 3 if colour else 1], alpha=None if opaque else deep[..., -1])
         values = np.asarray(picture)
         if picture.mode in ("LA", "RGB", "RGBA"):
             values = values[..., : 1 if picture.mode == "LA" else 3]

@@ -4,6 +4,7 @@ import io
 import tracemalloc
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image
@@ -127,6 +128,12 @@ def test_of_many_objects_none_is_lost_in_rounding(alone: Alone, dtype: str) -> N
     project = a_project(alone.api, images=1)
     told(bring(alone.api, project.id, {"0_mask.tif": data}, label="disc", value=7), 201)
     assert np.array_equal(accepted(alone, project.label_id)[project.image_ids[0]], WIDE == 7)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_small_values_of_16_bits_are_not_lost(channels: int) -> None:
+    values = DISC.astype(np.uint16)[..., None] * np.full(channels, 7, dtype=np.uint16)
+    assert np.array_equal(read(imagecodecs.png_encode(values)), DISC * 7)
 
 
 def test_what_is_no_number_is_no_object() -> None:
