@@ -12,7 +12,6 @@ from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
-from nibabel.affines import voxel_sizes
 from nibabel.nifti1 import Nifti1Header
 from nibabel.nifti2 import Nifti2Header
 
@@ -20,7 +19,7 @@ from service.exports.making import DamagedError, Format, Making, Step, contents
 from service.exports.naming import VOLUMES, part_of
 from service.exports.pictures import firsts, label_dtype, merge
 from service.exports.queries import Volume, count_volumes, source_stems, volumes
-from service.images.geometry import NiftiGeometry, slice_of
+from service.images.geometry import ELSEWHERE, NiftiGeometry, apart, slice_of
 from service.images.nifti import header_of
 from service.images.stacking import Affine, Plane, stacks
 
@@ -31,6 +30,10 @@ LONGEST_SIDE = 32_767  # of version 1
 # Each comes with all of its slices, and of large ones a part writes only one.
 FEW = 10
 GZIP_LEVEL, GZIP_WBITS = 1, 16 + zlib.MAX_WBITS
+_SHEARED = (
+    "its slices are shifted against each other, as with a tilted gantry; what reads no shear, as ITK, "
+    "has its corners up to {:.1f} voxels off"
+)
 
 
 def write_volume(making: Making, volume: Volume) -> None:
@@ -45,6 +48,10 @@ def write_volume(making: Making, volume: Volume) -> None:
                 _write(making, part, partial(_header, part, stack.affine))
             if stack.remark:
                 making.tell(part.name, stack.remark)
+            header = _header(part, stack.affine)
+            off = apart(header.get_sform(), header.get_qform(), header.get_data_shape())
+            if off > ELSEWHERE:
+                making.tell(part.name, _SHEARED.format(off))
 
 
 def _write(making: Making, volume: Volume, header: Callable[[], Nifti1Header]) -> None:
@@ -102,10 +109,21 @@ def _header(volume: Volume, affine: Affine) -> Nifti1Header:
     shape = width, height, len(volume.pictures)
     header = Nifti1Header() if max(shape) <= LONGEST_SIDE else Nifti2Header()
     header.set_data_shape(shape)
-    header.set_zooms(voxel_sizes(affine))
     header.set_xyzt_units("mm")
     header.set_sform(affine, code="scanner")
+    header.set_qform(_straight(affine), code="scanner", strip_shears=True)
     return header
+
+
+def _straight(affine: Affine) -> Affine:
+    """The affine without what slices are shifted against each other.
+
+    Rounded positions are enough for a shift, and a file that says no more than that ITK does not open.
+    """
+    straight = affine.copy()
+    normal = np.cross(affine[:3, 0], affine[:3, 1])
+    straight[:3, 2] = normal * (affine[:3, 2] @ normal) / (normal @ normal)
+    return straight
 
 
 def _nifti(header: Nifti1Header, values: Voxels) -> bytes:

@@ -1,10 +1,18 @@
 """Where the slices of a volume lie in it."""
 
+from collections.abc import Sequence
+from itertools import product
 from typing import Literal, TypedDict
 
 import numpy as np
+import numpy.typing as npt
 
 from service.images.slices import Pixels
+
+Affine = npt.NDArray[np.float64]
+
+# A voxel lies elsewhere when it is further off than this, in voxels: another one is nearer then, or as near.
+ELSEWHERE = 0.49
 
 
 class NiftiGeometry(TypedDict):
@@ -43,3 +51,10 @@ def upright(shape: list[int], affine: list[list[float]]) -> NiftiGeometry:
         flip_rows=False,
         flip_columns=False,
     )
+
+
+def apart(affine: Affine, other: Affine, shape: Sequence[int]) -> float:
+    """How far from where ``affine`` has them ``other`` puts the corners of a volume, in voxels, at most."""
+    corners = np.array([*product(*((0, size - 1) for size in shape), (1,))]).T
+    moved = np.linalg.solve(affine, other @ corners) - corners
+    return float(np.abs(moved).max())

@@ -9,7 +9,7 @@ import numpy as np
 
 from service.errors import MaskMismatch
 from service.exports.naming import part_of
-from service.images.geometry import NiftiGeometry, slice_of, upright
+from service.images.geometry import ELSEWHERE, NiftiGeometry, apart, slice_of, upright
 from service.images.limits import damaged
 from service.images.microscopy import views
 from service.images.nifti import HEADER_ERRORS, affine_of, is_nifti, read_volume, scaling, turned
@@ -25,8 +25,6 @@ MASK = re.compile(r"[_-]mask$", re.IGNORECASE)
 NUMBER = re.compile(r"((?: [a-z]\d+)+(?: #\d+)?| #\d+)$")
 # So many of the first folders of a path may be other ones than those that its image is in.
 MOST_FOLDERS = 15
-# Voxels of a mask lie where those of its volume do when no affine differs by more than this, in millimetres.
-TOLERANCE = 1e-3
 # Files that say where their voxels lie; of others the order alone counts.
 PLACED = ("nifti", "dicom")
 
@@ -145,7 +143,7 @@ def _voxels(data: bytes, home: Home, max_pixels: int) -> Iterator[tuple[Image, P
     if list(volume.shape) != geometry["shape"]:
         sizes = [" x ".join(map(str, shape)) for shape in (volume.shape, geometry["shape"])]
         raise MaskMismatch(f"The mask has {sizes[0]} voxels, and {name!r} has {sizes[1]}.")
-    if placed and not np.allclose(affine, geometry["affine"], atol=TOLERANCE, rtol=0):
+    if placed and apart(np.array(geometry["affine"]), affine, volume.shape) > ELSEWHERE:
         raise MaskMismatch(f"The voxels of the mask lie elsewhere than those of {name!r}.")
     for image, frame in zip(home.images, home.frames, strict=True):
         yield image, whole(slice_of(volume, geometry, frame) * slope + intercept)

@@ -312,11 +312,12 @@ def test_a_nifti_mask_of_a_dicom_series_is_known_by_where_its_voxels_lie(alone: 
     masks = drawn(alone, project.id)
     for name, expected in zip(("2", "1", "0"), SLICES, strict=True):
         assert np.array_equal(masks[name], expected)
-    elsewhere = nibabel.Nifti1Image(np.asarray(mask.dataobj), ours + np.diag([0, 0, 0.5, 0]))
-    refused = alone.api.post(
-        f"/projects/{project.id}/masks", files={"files": ("0.nii", elsewhere.to_bytes())}
-    )
-    assert "lie elsewhere" in refused.text
+    for shift in np.eye(4)[:3] * [[1], [-0.5], [3]]:  # a voxel, half a voxel, a slice
+        moved = ours.astype(np.float64)
+        moved[:, 3] += shift
+        elsewhere = nibabel.Nifti1Image(np.asarray(mask.dataobj), moved).to_bytes()
+        refused = alone.api.post(f"/projects/{project.id}/masks", files={"files": ("0.nii", elsewhere)})
+        assert "lie elsewhere" in refused.text
 
 
 def test_a_nifti_mask_of_a_tiff_stack_needs_only_its_shape(alone: Alone) -> None:
