@@ -17,7 +17,7 @@ LONGEST_PATH = 4096
 # An archive may unpack to so many times its own size, or to so many bytes in any case; a member to so many.
 MOST_RATIO, ALWAYS_ALLOWED = 100, 64 * 1024 * 1024
 MOST_UNPACKED, MOST_MEMBER = 8 * 1024**3, 2 * 1024**3 - 1
-ENCRYPTED = 0x1
+ENCRYPTED, UNICODE = 0x1, 0x800
 # The others are unpacked whole, whatever the size that was told.
 PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 # What systems leave in archives beside the files that were meant.
@@ -42,6 +42,8 @@ def members(
         raise ImageDamaged("The ZIP archive cannot be read.") from error
     if len(entries) > MOST_MEMBERS:
         raise ImageTooLarge(f"The archive has {len(entries):,} files; at most {MOST_MEMBERS:,} are taken.")
+    for each in entries:
+        each.filename = _name(each)
     unpacked = sum(each.file_size for each in entries)
     allowed = min(MOST_UNPACKED, max(ALWAYS_ALLOWED, MOST_RATIO * len(data)))
     if unpacked > allowed:
@@ -54,6 +56,16 @@ def members(
             yield entry.filename, _member(archive, entry, seen)
         except ImageRefused as error:
             yield entry.filename, error
+
+
+def _name(entry: zipfile.ZipInfo) -> str:
+    """The Finder writes names in Unicode without saying so; hardly any other name can be read as such."""
+    if entry.flag_bits & UNICODE:
+        return entry.filename
+    try:
+        return entry.filename.encode("cp437").decode()
+    except UnicodeError:
+        return entry.filename
 
 
 def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, seen: set[str]) -> bytes:

@@ -53,6 +53,29 @@ def test_hostile_members_are_refused_one_by_one() -> None:
     assert "link" in found["link.png"] and "archive in an archive" in found["inner.zip"]
 
 
+def without_flag(archive: bytes) -> bytes:
+    """The archive with its names in Unicode, as they are, and no word that they are."""
+    for header, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        before, *entries = archive.split(header)
+        bare = [each[: flags - 3] + bytes([each[flags - 3] & ~8]) + each[flags - 2 :] for each in entries]
+        archive = header.join([before, *bare])
+    return archive
+
+
+def test_the_finder_writes_names_in_unicode_without_saying_so() -> None:
+    files = {"Zellkörper/Färbung 1.png": b"a", "名前.png": b"b", "plain.png": b"c"}
+    packed = without_flag(zipped(files))
+    assert [each.flag_bits for each in zipfile.ZipFile(io.BytesIO(packed)).infolist()] == [0, 0, 0]
+    assert dict(members(packed)) == files
+    assert told(without_flag(zipped({"ö/../../up.png": b"a"}))).popitem()[1].endswith("out of the archive.")
+    assert not list(members(without_flag(zipped({"ä/__MACOSX/._ö.png": b"a"}))))
+
+
+def test_names_of_older_systems_are_kept() -> None:
+    spelt = zipped({"F\1rbung.png": b"a"}).replace(b"F\1rbung", "Färbung".encode("cp437"))
+    assert dict(members(spelt)) == {"Färbung.png": b"a"}
+
+
 def test_names_that_no_system_has_cost_no_time() -> None:
     accents = "\u0301\u0316" * 15_000
     begun = process_time()
