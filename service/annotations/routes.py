@@ -1,9 +1,8 @@
 """Routes about annotations: looking at one, submitting, skipping, what is said about it, its events."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from sqlalchemy.orm import Session
 
@@ -34,7 +33,7 @@ router = APIRouter(prefix="/annotations/{annotation_id}", tags=["annotations"])
 
 @router.get("")
 def read_annotation(
-    annotation_id: Id, response: Response, _caller: Caller, sessions: Sessions, storage: Storage
+    annotation_id: Id, response: Response, sessions: Sessions, storage: Storage
 ) -> AnnotationOut:
     with reading(sessions) as session:
         seen = presentation.seen(session, queries.annotation(session, annotation_id))
@@ -72,7 +71,7 @@ def reopen(deciding: Deciding) -> AnnotationOut:
 
 
 @router.get("/mask", response_class=Response)
-def read_mask(annotation_id: Id, _caller: Caller, sessions: Sessions, storage: Storage) -> Response:
+def read_mask(annotation_id: Id, sessions: Sessions, storage: Storage) -> Response:
     """The accepted mask as a PNG, else the one that is seen."""
     with reading(sessions) as session:
         annotation = queries.annotation(session, annotation_id)
@@ -100,19 +99,14 @@ def add_comment(annotation_id: Id, new: NewComment, caller: Caller, transaction:
 
 
 @router.get("/comments")
-def list_comments(annotation_id: Id, _caller: Caller, sessions: Sessions) -> list[CommentOut]:
+def list_comments(annotation_id: Id, sessions: Sessions) -> list[CommentOut]:
     with reading(sessions) as session:
         return [CommentOut.model_validate(each) for each in queries.comments(session, annotation_id)]
 
 
-def _existing(annotation_id: Id, _caller: Caller, sessions: Sessions) -> int:
-    with reading(sessions) as session:
-        return queries.annotation(session, annotation_id).id
-
-
 @router.get("/events", response_class=EventSourceResponse)
 async def stream_events(
-    annotation_id: Annotated[int, Depends(_existing)],
+    annotation_id: Id,
     caller: Caller,
     admission: Admission,
     sessions: Sessions,

@@ -148,7 +148,7 @@ def withdraw_acceptance(
 
 
 @router.get("/labels/{label_id}/context/export", response_class=StreamingResponse)
-def export_context(label_id: Id, _caller: Caller, sessions: Sessions, storage: Storage) -> StreamingResponse:
+def export_context(label_id: Id, sessions: Sessions, storage: Storage) -> StreamingResponse:
     """What is in the context now, as a ZIP archive that another project can import: of more than 10,000 pairs
     those that are pinned, and the newest."""
     with reading(sessions) as session:

@@ -18,7 +18,7 @@ router = APIRouter(prefix="/labels/{label_id}/gold", tags=["gold"])
 
 
 @router.get("")
-def list_gold(label_id: Id, _caller: Caller, sessions: Sessions) -> list[GoldOut]:
+def list_gold(label_id: Id, sessions: Sessions) -> list[GoldOut]:
     with reading(sessions) as session:
         found = queries.gold_masks(session, label_id)
     return [GoldOut.model_validate(gold) for gold in found]

@@ -11,7 +11,7 @@ from starlette.datastructures import FormData, UploadFile
 
 from service import bodies
 from service.db import reading
-from service.dependencies import Caller, Jobs, Rules, Sessions, Storage, Transaction
+from service.dependencies import Jobs, Rules, Sessions, Storage, Transaction
 from service.errors import ImagesRefused, Invalid
 from service.etag import unless_known
 from service.ids import After, Id
@@ -28,7 +28,6 @@ from service.images.schemas import (
     UploadedFile,
 )
 from service.images.thumbnails import thumbnail
-from service.projects.queries import project
 from service.tables import Image, Source
 
 router = APIRouter(tags=["images"])
@@ -125,7 +124,7 @@ def _source(source: Source, images: list[Image]) -> SourceOut:
 
 
 @router.post("/projects/{project_id}/images/known")
-def known_files(project_id: Id, digests: Digests, _caller: Caller, sessions: Sessions) -> Digests:
+def known_files(project_id: Id, digests: Digests, sessions: Sessions) -> Digests:
     """Which of these files the project has, by their SHA-256: they need not be sent again."""
     with reading(sessions) as session:
         return Digests(digests=sorted(queries.known(session, project_id, set(digests.digests))))
@@ -134,7 +133,6 @@ def known_files(project_id: Id, digests: Digests, _caller: Caller, sessions: Ses
 @router.get("/projects/{project_id}/images")
 def list_images(
     project_id: Id,
-    _caller: Caller,
     sessions: Sessions,
     after: After = 0,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
@@ -143,7 +141,6 @@ def list_images(
 ) -> list[ImageOut]:
     """Images in the order of their ids, all of them, or of one series or file."""
     with reading(sessions) as session:
-        project(session, project_id)
         found = queries.images(
             session, project_id, after=after, limit=limit, series=series, source_id=source_id
         )
@@ -151,7 +148,7 @@ def list_images(
 
 
 @router.get("/images/{image_id}")
-def read_image(image_id: Id, _caller: Caller, sessions: Sessions) -> ImageDetail:
+def read_image(image_id: Id, sessions: Sessions) -> ImageDetail:
     with reading(sessions) as session:
         image = queries.image(session, image_id)
         source = queries.source(session, image.source_id)
@@ -168,7 +165,7 @@ def read_image(image_id: Id, _caller: Caller, sessions: Sessions) -> ImageDetail
 
 
 @router.get("/sources/{source_id}")
-def read_source(source_id: Id, _caller: Caller, sessions: Sessions) -> SourceOut:
+def read_source(source_id: Id, sessions: Sessions) -> SourceOut:
     """A file, with what puts masks of its slices back onto its voxels."""
     with reading(sessions) as session:
         source = queries.source(session, source_id)
@@ -197,7 +194,7 @@ def delete_source(
 
 
 @router.get("/sources/{source_id}/file", response_class=Response)
-def read_source_file(source_id: Id, _caller: Caller, sessions: Sessions, storage: Storage) -> Response:
+def read_source_file(source_id: Id, sessions: Sessions, storage: Storage) -> Response:
     """The file as it was uploaded, to be saved and not shown."""
     with reading(sessions) as session:
         source = queries.source(session, source_id)
@@ -207,9 +204,7 @@ def read_source_file(source_id: Id, _caller: Caller, sessions: Sessions, storage
 
 
 @router.get("/images/{image_id}/pixels", response_class=Response)
-def read_pixels(
-    image_id: Id, request: Request, _caller: Caller, sessions: Sessions, storage: Storage
-) -> Response:
+def read_pixels(image_id: Id, request: Request, sessions: Sessions, storage: Storage) -> Response:
     """The stored pixels as PNG of 8 or 16 bits, or the PNG or JPEG that was uploaded."""
     with reading(sessions) as session:
         image = queries.image(session, image_id)
@@ -220,7 +215,6 @@ def read_pixels(
 def read_thumbnail(
     image_id: Id,
     request: Request,
-    _caller: Caller,
     sessions: Sessions,
     storage: Storage,
     size: Annotated[int, Query(ge=16, le=4096)] = 256,

@@ -31,7 +31,7 @@ Out = TypeVar("Out", ProjectOut, LabelOut)
 
 
 @router.get("/models")
-def list_models(_caller: Caller, rules: Rules) -> list[ModelOut]:
+def list_models(rules: Rules) -> list[ModelOut]:
     installed = catalogue.installed(rules.weights_dir)
     return [
         ModelOut(name=name, licence=model.licence, installed=name in installed, default=name == rules.model)
@@ -111,7 +111,6 @@ def restore_project(project_id: Id, response: Response, own: OwnRole, transactio
 @router.get("/projects/{project_id}/labels")
 def list_labels(project_id: Id, sessions: Sessions) -> list[LabelOut]:
     with reading(sessions) as session:
-        queries.project(session, project_id)
         return [_label(label) for label in queries.labels(session, project_id)]
 
 
