@@ -14,7 +14,6 @@ from service.annotations.schemas import AnnotationOut
 from service.dependencies import Events, IfMatch, Storage, Transaction
 from service.events import announce
 from service.ids import Id
-from service.projects.queries import lock_label
 from service.tables import Annotation
 
 
@@ -39,7 +38,7 @@ class Subject(ABC):
 
         def change(session: Session) -> AnnotationOut:
             if lock:
-                lock_label(session, queries.annotation(session, self.annotation_id).label_id)
+                queries.lock_label_of(session, self.annotation_id)
             annotation = self.annotation(session)
             before = annotation.state
             effect(session, annotation)

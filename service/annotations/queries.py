@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from service.annotations.steps import Standing, following, path_to
 from service.errors import NotFound
+from service.projects.queries import lock_label
 from service.queue.queries import LOCKED
 from service.tables import (
     Annotation,
@@ -44,6 +45,11 @@ def annotation(session: Session, annotation_id: int) -> Annotation:
 def locked(session: Session, annotation_id: int) -> Annotation:
     """The annotation with image, label and project, nobody else's to change until the commit."""
     return _there(session.scalars(LOCKED, {"annotation_id": annotation_id}).first(), annotation_id)
+
+
+def lock_label_of(session: Session, annotation_id: int) -> None:
+    """Lock the label of an annotation that is locked next, as by ``lock_label``."""
+    lock_label(session, annotation(session, annotation_id).label_id)
 
 
 def _there(found: Annotation | None, annotation_id: int) -> Annotation:

@@ -21,6 +21,8 @@ from service.queue.actions import Granted
 from service.queue.schemas import Next, NextOrNone
 from service.tables import Annotation, Draft
 
+Leased = tuple[Annotation, Granted]
+
 
 @dataclass(frozen=True, slots=True)
 class Opener:
@@ -36,7 +38,23 @@ class Opener:
     rules: Rules
     response: Response
 
-    async def answer(self, take: Callable[[Session], tuple[Annotation, Granted] | None]) -> Any:
+    async def turn(self, label_id: int, take: Callable[..., Leased | None]) -> Any:
+        """What it is the caller's turn to do under the label; an empty answer when ``take`` finds nothing."""
+        who, seconds = self.caller.id, self.rules.lease_seconds
+        return await self._answer(lambda session: take(session, label_id, who, seconds=seconds))
+
+    async def this(self, annotation_id: int, take: Callable[..., Granted]) -> Next:
+        """This very annotation, if ``take`` grants a lease on it."""
+
+        def leased(session: Session) -> Leased:
+            queries.lock_label_of(session, annotation_id)
+            subject, seconds = queries.locked(session, annotation_id), self.rules.lease_seconds
+            return subject, take(session, subject, self.caller.id, seconds=seconds)
+
+        answer: Next = await self._answer(leased)
+        return answer
+
+    async def _answer(self, take: Callable[[Session], Leased | None]) -> Any:
         """What ``take`` leased, as soon as its mask is there; an empty answer when it found nothing."""
         draft: Draft | None = None
 

@@ -16,7 +16,7 @@ from service.dependencies import Admission, Caller, Events, IfMatch, LeaseToken,
 from service.ids import After, Id
 from service.metrics.actions import note_activity
 from service.permissions import blind
-from service.projects.queries import label, lock_label
+from service.projects.queries import label
 from service.queue import actions, listing
 from service.queue.actions import extend, require_lease
 from service.queue.opening import Opening
@@ -35,26 +35,13 @@ Share = Annotated[float, Query(ge=0, le=1, allow_inf_nan=False)]
 )
 async def next_annotation(label_id: Id, opening: Opening) -> Any:
     """The next annotation of the label, leased to the caller; the one in hand comes again."""
-
-    def take(session: Session) -> Any:
-        user, seconds = opening.caller.id, opening.rules.lease_seconds
-        return actions.take_next(session, label_id, user, seconds=seconds)
-
-    return await opening.answer(take)
+    return await opening.turn(label_id, actions.take_next)
 
 
 @router.post("/annotations/{annotation_id}/open")
 async def open_annotation(annotation_id: Id, opening: Opening) -> Next:
     """This very annotation, leased to the caller; an error when it is in other hands."""
-
-    def take(session: Session) -> Any:
-        lock_label(session, annotations.annotation(session, annotation_id).label_id)
-        annotation = annotations.locked(session, annotation_id)
-        seconds = opening.rules.lease_seconds
-        return annotation, actions.take(session, annotation, opening.caller.id, seconds=seconds)
-
-    answer: Next = await opening.answer(take)
-    return answer
+    return await opening.this(annotation_id, actions.take)
 
 
 @router.post("/annotations/{annotation_id}/heartbeat")

@@ -7,13 +7,12 @@ from sqlalchemy.orm import Session
 
 from service.annotations.actions import require_version
 from service.annotations.drawing import Drawing
-from service.annotations.queries import annotation, locked
+from service.annotations.queries import annotation
 from service.annotations.schemas import AnnotationOut
 from service.db import reading
 from service.dependencies import IfMatch, Jobs, Rules, Sessions, Storage
 from service.etag import unless_known
 from service.ids import Id
-from service.projects.queries import lock_label
 from service.queue.actions import take_for_review, take_submitted
 from service.queue.opening import Opening
 from service.queue.schemas import Next
@@ -34,26 +33,13 @@ async def next_review(label_id: Id, opening: Opening) -> Any:
 
     It is never their own work, unless the project lets them review that (`review_own`).
     """
-
-    def take(session: Session) -> Any:
-        user, seconds = opening.caller.id, opening.rules.lease_seconds
-        return take_for_review(session, label_id, user, seconds=seconds)
-
-    return await opening.answer(take)
+    return await opening.turn(label_id, take_for_review)
 
 
 @router.post("/annotations/{annotation_id}/review")
 async def open_review(annotation_id: Id, opening: Opening) -> Next:
     """This very annotation, leased to the caller for a review; an error when it is in other hands."""
-
-    def take(session: Session) -> Any:
-        lock_label(session, annotation(session, annotation_id).label_id)
-        subject = locked(session, annotation_id)
-        seconds = opening.rules.lease_seconds
-        return subject, take_submitted(session, subject, opening.caller.id, seconds=seconds)
-
-    answer: Next = await opening.answer(take)
-    return answer
+    return await opening.this(annotation_id, take_submitted)
 
 
 @router.post("/annotations/{annotation_id}/accept")
