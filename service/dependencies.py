@@ -27,7 +27,7 @@ from service.events import Events as EventsPort
 from service.events import Stream
 from service.idempotency import Once
 from service.jobs import Jobs as JobsPort
-from service.permissions import admit, admit_again
+from service.permissions import admit, admit_again, reviews
 from service.storage import Storage as StoragePort
 from service.tables import Role
 
@@ -70,6 +70,13 @@ class Admitted:
     person: Person | None
     project_id: int | None
     role: Role | None
+
+    def own_alone(self, overlap: int) -> int | None:
+        """Whose work alone the caller sees in a project with that overlap: their own; None is everybody's."""
+        if overlap == 1 or reviews(self.role):
+            return None
+        assert self.person is not None, "nobody is told of a project without a token"
+        return self.person.id
 
 
 def admitted(

@@ -187,11 +187,6 @@ def reviews(role: Role | None) -> bool:
     return role is not None and role.covers(Role.REVIEWER)
 
 
-def blind(overlap: int, role: Role | None) -> bool:
-    """Whether somebody in this role sees of a project with that overlap what they did themselves alone."""
-    return overlap > 1 and not reviews(role)
-
-
 def admit(
     session: Session, person: Person | None, operation: str, named: Mapping[str, str]
 ) -> tuple[int | None, Role | None]:

@@ -41,7 +41,6 @@ from service.ids import After, Id
 from service.images.decode import decode
 from service.images.queries import stored_window
 from service.masks import from_png
-from service.permissions import blind
 from service.projects.queries import label
 from service.tables import Annotation, State
 
@@ -53,7 +52,6 @@ ARCHIVE_BODY = bodies.form("file", file=bodies.file())
 @router.get("/labels/{label_id}/context")
 def list_context(
     label_id: Id,
-    caller: Caller,
     admission: Admission,
     sessions: Sessions,
     include_removed: bool = False,
@@ -65,11 +63,11 @@ def list_context(
     a second look have low quality, or were unsure when accepted. Where several people annotate each image,
     those who do not review see their own alone."""
     with reading(sessions) as session:
-        alone = blind(label(session, label_id).project.overlap, admission.role)
+        own = admission.own_alone(label(session, label_id).project.overlap)
         found = listing.listed(
             session,
             label_id,
-            author_id=caller.id if alone else None,
+            author_id=own,
             include_removed=include_removed,
             second_look=second_look,
             after=after,

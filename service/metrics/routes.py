@@ -23,7 +23,6 @@ from service.metrics.schemas import (
     Work,
 )
 from service.metrics.summary import summary
-from service.permissions import blind
 from service.projects.queries import label, project
 from service.tables import Role
 
@@ -38,7 +37,6 @@ CSV: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {}}}}
 )
 def interactions_per_image(
     label_id: Id,
-    caller: Caller,
     admission: Admission,
     sessions: Sessions,
     after: After = 0,
@@ -50,21 +48,19 @@ def interactions_per_image(
     Where several people annotate each image, those who do not review see their own alone.
     """
     with reading(sessions) as session:
-        alone = blind(label(session, label_id).project.overlap, admission.role)
-        annotator_id = caller.id if alone else None
+        own = admission.own_alone(label(session, label_id).project.overlap)
         if "text/csv" not in accept:
             rows = queries.interactions_per_image(
-                session, label_id, after=after, limit=limit, annotator_id=annotator_id
+                session, label_id, after=after, limit=limit, annotator_id=own
             )
             return [_accepted(**row) for row in rows]
-    pages = queries.pages(sessions, label_id, annotator_id=annotator_id)
+    pages = queries.pages(sessions, label_id, annotator_id=own)
     return _csv(AcceptedImage, ((_accepted(**row).model_dump(mode="json") for row in page) for page in pages))
 
 
 @router.get("/labels/{label_id}/metrics/curve")
 def curve(
     label_id: Id,
-    caller: Caller,
     admission: Admission,
     sessions: Sessions,
     points: Annotated[int, Query(ge=1, le=2000)] = 500,
@@ -74,8 +70,8 @@ def curve(
     Where several people annotate each image, those who do not review see that of their own alone.
     """
     with reading(sessions) as session:
-        alone = blind(label(session, label_id).project.overlap, admission.role)
-        found = queries.curve(session, label_id, points, annotator_id=caller.id if alone else None)
+        own = admission.own_alone(label(session, label_id).project.overlap)
+        found = queries.curve(session, label_id, points, annotator_id=own)
     return [CurvePoint(**point) for point in found]
 
 
@@ -93,7 +89,6 @@ def agreement(
 @router.get("/projects/{project_id}/metrics", response_model=ProjectMetrics, responses=CSV)
 def project_metrics(
     project_id: Id,
-    caller: Caller,
     admission: Admission,
     sessions: Sessions,
     accept: Accept = "application/json",
@@ -104,10 +99,10 @@ def project_metrics(
     """
     with reading(sessions) as session:
         subject = project(session, project_id)
-        name, alone = subject.name, blind(subject.overlap, admission.role)
+        name, own = subject.name, admission.own_alone(subject.overlap)
         found = summary(session, project_id)
-    if alone:
-        found = found.of(caller.id)
+    if own is not None:
+        found = found.of(own)
     manager = admission.role is not None and admission.role.covers(Role.MANAGER)
     metrics = presentation.told(found, project_id, gold=manager)
     return _csv(_WorkRow, [_work_rows(name, metrics)]) if "text/csv" in accept else metrics

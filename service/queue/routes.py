@@ -15,7 +15,6 @@ from service.db import on_commit, reading
 from service.dependencies import Admission, Caller, Events, IfMatch, LeaseToken, Sessions, Transaction
 from service.ids import After, Id
 from service.metrics.actions import note_activity
-from service.permissions import blind
 from service.projects.queries import label
 from service.queue import actions, listing
 from service.queue.actions import extend, require_lease
@@ -149,11 +148,10 @@ def list_annotations(
     Where several people annotate each image, those who do not review see their own alone.
     """
     with reading(sessions) as session:
-        alone = blind(label(session, label_id).project.overlap, admission.role)
-        author_id = caller.id if mine or alone else None
+        own = admission.own_alone(label(session, label_id).project.overlap)
         wanted = listing.Wanted(
             state=state,
-            author_id=author_id,
+            author_id=caller.id if mine else own,
             held=held,
             flagged=flagged,
             image_id=image_id,
