@@ -33,6 +33,11 @@ def tags(listed: str) -> set[str]:
     return {tag.strip().removeprefix("W/") for tag in listed.split(",")}
 
 
+def names(if_match: str, version: str) -> bool:
+    """Whether it lists the version, in the quotes of an ETag or without them, or whichever it is (``*``)."""
+    return bool(tags(if_match) & {"*", f'"{version}"', version})
+
+
 def require_seen(if_match: str, changeable: BaseModel) -> None:
     """That ``if_match`` names it as it is now; VersionStale says how it is otherwise."""
     if not tags(if_match) & {"*", etag(changeable)}:

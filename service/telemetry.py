@@ -32,6 +32,7 @@ from service.dependencies import Sessions
 from service.errors import NotAllowed, NotAuthenticated
 from service.jobs import PULSE_KEY, PULSE_SECONDS, QUEUES, SENT_AT
 from service.metrics.queries import ACCEPTED, INTERACTIONS
+from service.queue.queries import live
 from service.tables import Annotation, Export, Interaction, Label, Lease, Prediction
 
 router = APIRouter(tags=["health"])
@@ -221,7 +222,7 @@ def _gauge(name: str, text: str, labels: tuple[str, ...], rows: Iterable[Any]) -
     return gauge
 
 
-_LIVE = and_(Lease.expires_at > bindparam("now"), Lease.idle_at > bindparam("now"))
+_LIVE = live(bindparam("now"))
 _LEASES = union_all(
     select(literal("held"), func.count()).select_from(Lease).where(_LIVE),
     select(literal("ended"), func.count()).select_from(Lease).where(~_LIVE),
@@ -293,5 +294,5 @@ def _require_admin(sessions: sessionmaker[Session], token: str) -> None:
         person = user_of_token(session, token)
     if person is None:
         raise NotAuthenticated("This token is unknown, revoked or expired.")
-    if not person.admin or person.at_most is not None or person.only_project is not None:
+    if not person.admin or person.limited:
         raise NotAllowed("This is for the administrator of the installation, with a token without limits.")

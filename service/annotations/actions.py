@@ -6,7 +6,7 @@ from functools import partial
 from sqlalchemy import ColumnElement, and_, delete
 from sqlalchemy.orm import Session
 
-from models.prompts import Prompt, all_inside
+from models.prompts import Click, Prompt, all_inside
 from service import blobs
 from service.annotations import queries
 from service.annotations.steps import Standing
@@ -14,7 +14,7 @@ from service.clock import now
 from service.context.queries import good_for, version_for
 from service.db import on_commit
 from service.errors import NothingToUndo, NotOpen, PromptOutside, VersionStale
-from service.etag import tags
+from service.etag import names
 from service.jobs import Job, Jobs
 from service.metrics.actions import note_activity
 from service.queue.actions import extend, has_lease, require_lease
@@ -150,11 +150,9 @@ def comment(
     session: Session, annotation: Annotation, user_id: int, text: str, at: tuple[float, float] | None
 ) -> Comment:
     """A remark, pinned to a point of the image in its pixels, or to none."""
-    x, y = at if at is not None else (None, None)
-    if x is not None and y is not None:
-        image = annotation.image
-        if not (0 <= x <= image.width and 0 <= y <= image.height):
-            raise PromptOutside(f"The image is {image.width} x {image.height} pixels.")
+    if at is not None:
+        _require_inside(annotation, [Click(*at)])
+    x, y = at or (None, None)
     made = Comment(annotation_id=annotation.id, user_id=user_id, text=text, x=x, y=y)
     session.add(made)
     session.flush()
@@ -163,7 +161,7 @@ def comment(
 
 def require_version(annotation: Annotation, if_match: str) -> None:
     """That the caller has seen the annotation as it is now."""
-    if not tags(if_match) & {"*", f'"{annotation.version}"', str(annotation.version)}:
+    if not names(if_match, str(annotation.version)):
         raise VersionStale(
             f"You saw {if_match}, it is at version {annotation.version} now. Look at it again.",
             version=annotation.version,

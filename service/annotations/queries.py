@@ -81,10 +81,10 @@ def predictions_on(
 ) -> tuple[Prediction, ...]:
     """The predictions on a path, newest first."""
     wanted = [0, *(step.n for step in path)]
-    return tuple(session.scalars(_PREDICTIONS, {"annotation_id": annotation_id, "path": wanted}))
+    return tuple(session.scalars(PREDICTIONS, {"annotation_id": annotation_id, "path": wanted}))
 
 
-_PREDICTIONS = (
+PREDICTIONS = (
     select(Prediction)
     .where(
         Prediction.annotation_id == bindparam("annotation_id"),

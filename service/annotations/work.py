@@ -8,7 +8,7 @@ from sqlalchemy import Select, bindparam, exists, select
 from sqlalchemy.orm import Session, aliased
 
 from models.prompts import Prompt
-from service.annotations.queries import predictions_on
+from service.annotations.queries import PREDICTIONS, predictions_on
 from service.annotations.steps import path_to, seen_on
 from service.clock import now
 from service.context.queries import ContextPair, good_from, in_control, pairs, unchecked
@@ -163,16 +163,7 @@ _ALL_STEPS = (
     )
     .order_by(Interaction.n)
 )
-_NEWEST_PREDICTION = (
-    select(Prediction.id)
-    .where(
-        Prediction.annotation_id == bindparam("annotation_id"),
-        Prediction.n.in_(bindparam("path", expanding=True)),
-    )
-    .order_by(Prediction.n.desc(), Prediction.context_version.desc(), Prediction.id.desc())
-    .limit(1)
-    .scalar_subquery()
-)
+_NEWEST_PREDICTION = PREDICTIONS.with_only_columns(Prediction.id).limit(1).scalar_subquery()
 _OPEN = (
     select(
         Annotation.label_id,

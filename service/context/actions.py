@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from service.context import queries
 from service.context.queries import Check
 from service.errors import EntryOutdated, EntryStale, Invalid
-from service.etag import tags
+from service.etag import names
 from service.projects.queries import lock_label
 from service.tables import Annotation, ContextEntry, Label
 
@@ -67,7 +67,7 @@ def change_entry(
         raise Invalid("An entry is pinned or excluded, not both.")
     entry = _locked(session, entry_id)
     version = queries.version_of(entry)
-    if not tags(if_match) & {"*", f'"{version}"', version}:
+    if not names(if_match, version):
         raise EntryStale(
             f"You saw {if_match}, it is at version {version} now. Look at it again.", version=version
         )

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from typing import Annotated
-from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -14,6 +13,7 @@ from service.db import reading
 from service.dependencies import Jobs, Rules, Sessions, Storage, Transaction
 from service.errors import ImagesRefused, Invalid
 from service.etag import unless_known
+from service.exports.downloads import attachment
 from service.ids import After, Id
 from service.images import actions, deletion, queries
 from service.images.actions import Received, RefusedFile, StoredFile
@@ -199,7 +199,7 @@ def read_source_file(source_id: Id, sessions: Sessions, storage: Storage) -> Res
     with reading(sessions) as session:
         source = queries.source(session, source_id)
     name = source.name.rpartition("/")[2]
-    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}"}
+    headers = {"Content-Disposition": attachment(name)}
     return Response(storage.get(source.digest), media_type=source.media_type, headers=headers)
 
 
