@@ -18,7 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any
 
-from sqlalchemy import Engine, MetaData, select, union
+from sqlalchemy import Engine, select, union
 from sqlalchemy.orm import Session
 
 import migrations
@@ -97,9 +97,9 @@ def named_blobs(session: Session) -> Iterator[str]:
     return iter(session.scalars(digests.execution_options(yield_per=ROWS_AT_ONCE)))
 
 
-def tables(metadata: MetaData = Table.metadata) -> list[Any]:
+def tables() -> list[Any]:
     """The tables of a backup, each after those that it refers to."""
-    return [table for table in metadata.sorted_tables if table.name not in LEFT_OUT]
+    return [table for table in Table.metadata.sorted_tables if table.name not in LEFT_OUT]
 
 
 def _everything(archive: tarfile.TarFile, session: Session, storage: Storage, progress: Progress) -> End:

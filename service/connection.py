@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from typing import Any, TypeVar
+from typing import Any, Self
 
 import httpx
 
@@ -10,8 +10,6 @@ from service.version import HEADER, VERSION
 
 AWAY = {502, 503, 504}  # a proxy without its service, a service without its database
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
-
-Self = TypeVar("Self", bound="Connection")
 
 
 class RefusedError(Exception):
@@ -37,7 +35,7 @@ class Connection:
             timeout=httpx.Timeout(10.0, read=60.0),
         )
 
-    def __enter__(self: Self) -> Self:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -82,10 +82,6 @@ class LastOwner(Conflict):
     code, title = "last_owner", "Somebody has to own it"
 
 
-class PasswordMissing(Conflict):
-    code, title = "password_missing", "There is no password to sign in with"
-
-
 class NotOpen(Conflict):
     code, title = "annotation_not_open", "The annotation is not open"
 

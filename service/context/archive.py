@@ -26,7 +26,6 @@ LARGEST_MANIFEST = 32 * 1024 * 1024
 NOTE = (
     "The images and masks keep the licence and the conditions of where they come from; this file grants none."
 )
-ENDINGS = {"image/png": "png", "image/jpeg": "jpg"}
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Told = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]

@@ -9,8 +9,9 @@ from sqlalchemy.orm import Session
 from service import blobs
 from service.annotations.closing import accept_imported, predict_next
 from service.context.actions import add_entry
-from service.context.archive import ENDINGS, MOST_PAIRS, Manifest, MaskFile, Pair, Picture
+from service.context.archive import MOST_PAIRS, Manifest, MaskFile, Pair, Picture
 from service.images.actions import StoredFile, clean_name, register
+from service.images.decode import ENDINGS
 from service.imports.queries import annotations
 from service.jobs import Jobs
 from service.projects.queries import lock_label
@@ -118,8 +119,7 @@ def take_in(
             mask = kept[pair.mask.file].digest
             accept_imported(session, subject, importer.user_id, mask)
             settled.append(subject.id)
-            entry = add_entry(session, subject, mask)
-            entry.added_reason = reason
+            entry = add_entry(session, subject, mask, reason=reason)
             entry.quality, entry.checked = pair.quality, pair.quality is not None
             entry.pinned, entry.pinned_by = pair.pinned, importer.user_id if pair.pinned else None
         taken.append(Taken(pair.image.name, image.id, entry.id if entry else None, detail))

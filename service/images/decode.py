@@ -22,6 +22,7 @@ NOTES = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")
 # The orientations whose rows are columns, whose first row is the last then, and whose first column.
 TRANSPOSED, ROWS_BACK, COLUMNS_BACK = (5, 6, 7, 8), (3, 4, 7, 8), (2, 3, 6, 7)
 FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg"}
+ENDINGS = {"image/png": "png", "image/jpeg": "jpg"}
 # What Pillow calls a JPEG that has further pictures behind it, as cameras write: the first one is it.
 ALIASES = {"MPO": "JPEG"}
 # Modes that are kept as they are; every other becomes RGB, or grey when it has no colour.

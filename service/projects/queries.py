@@ -92,11 +92,6 @@ def lock_labels(session: Session, project_id: int) -> list[int]:
     return ids
 
 
-def member(session: Session, project_id: int, user_id: int) -> Membership | None:
-    """The user's membership of the project."""
-    return session.get(Membership, (project_id, user_id))
-
-
 def labels(session: Session, project_id: int) -> Sequence[Label]:
     return session.scalars(select(Label).where(Label.project_id == project_id).order_by(Label.id)).all()
 
