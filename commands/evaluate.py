@@ -32,7 +32,7 @@ from commands.tables import (
     untouched_tables,
     variant_tables,
 )
-from models.data import Task, read_pack, tasks_of
+from models.data import FEWEST_PIXELS, Task, read_pack, tasks_of
 from models.evaluate import (
     Estimate,
     Promptable,
@@ -52,7 +52,6 @@ from models.simulators import PromptKind
 
 CONTEXT_SIZES = (1, 4, 16, 64)
 CALIBRATED_SIZES = (1, 4, 16)
-FEWEST_PIXELS = 16
 FEW = 4  # entries: so few that it matters which
 WIDTH = 160  # characters
 
@@ -256,8 +255,8 @@ def read_tasks(packs: Sequence[Path], label: str | None) -> list[Task]:
 def _tasks_in(path: Path) -> list[Task]:
     files = sorted(path.glob("*.npz")) if path.is_dir() else [path]
     if not files:
-        return read_originals(path, min_pixels=FEWEST_PIXELS)
-    return [task for file in files for task in tasks_of(read_pack(file), min_pixels=FEWEST_PIXELS)]
+        return read_originals(path)
+    return [task for file in files for task in tasks_of(read_pack(file))]
 
 
 def _settings(plan: Plan, model: str) -> dict[str, Any]:

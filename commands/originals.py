@@ -6,7 +6,7 @@ from pathlib import Path
 
 from commands.errors import CommandError
 from commands.folders import look_through
-from models.data import Task
+from models.data import FEWEST_PIXELS, Task
 from service.errors import AccrueError
 from service.images.files import open_image
 from service.images.nifti import is_nifti
@@ -16,10 +16,10 @@ from service.settings import Settings
 from service.tables import Image, Source
 
 
-def read_originals(folder: Path, *, min_pixels: int) -> list[Task]:
+def read_originals(folder: Path) -> list[Task]:
     """The pairs of NAME and NAME_mask in a folder and those below it; the structure is what is not zero.
 
-    Each volume is a task, and so are all pictures of one folder; slices with fewer than ``min_pixels`` are
+    Each volume is a task, and so are all pictures of one folder; slices that hold too little of it are
     left out (those with none are the task's ``lacking``), and tasks with fewer than two images. Raises
     CommandError for a file that cannot be read.
     """
@@ -30,7 +30,7 @@ def read_originals(folder: Path, *, min_pixels: int) -> list[Task]:
         slices = [(pixels, values != 0) for pixels, values in slices_of(image, mask, max_pixels=max_pixels)]
         place = (image if len(slices) > 1 else image.parent).relative_to(folder)
         name = f"{folder.resolve().name}/{place if place.name else 'images'}"
-        pairs[name] += [pair for pair in slices if pair[1].sum() >= min_pixels]
+        pairs[name] += [pair for pair in slices if pair[1].sum() >= FEWEST_PIXELS]
         lacking[name] += [pixels for pixels, mask in slices if not mask.any()]
     return [
         Task(name, [pixels for pixels, _ in of], [mask for _, mask in of], lacking[name])

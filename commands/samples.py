@@ -14,8 +14,6 @@ from commands.originals import pairs_in, slices_of
 from models.data import read_pack, tasks_of
 from service.settings import Settings
 
-FEWEST_PIXELS = 16
-
 
 @dataclass(frozen=True)
 class Sample:
@@ -55,7 +53,7 @@ def _sample(folder: Path, image: Path, mask: Path, *, max_pixels: int) -> Sample
 
 def _from_pack(path: Path, label: str) -> list[Sample]:
     try:
-        tasks = tasks_of(read_pack(path), min_pixels=FEWEST_PIXELS)
+        tasks = tasks_of(read_pack(path))
     except ValueError as error:
         raise CommandError(str(error)) from error
     named = {task.name.split("/", 1)[1]: task for task in tasks}

@@ -25,6 +25,8 @@ Masks = NDArray[np.bool_]
 Rng = np.random.Generator
 Licence = Literal["A", "B", "C"]
 
+# An image with fewer pixels of a label does not hold it.
+FEWEST_PIXELS = 16
 AVOID_SUBJECT = 0.7
 # Images without the object: how often the query is one, and how often the context holds some.
 ABSENT_FROM_QUERY, ABSENT_FROM_CONTEXT = 0.1, 0.25
@@ -58,6 +60,15 @@ class Task:
     images: Images | list[NDArray[Any]]
     masks: Masks | list[Masks]
     lacking: Images | list[NDArray[Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Usable:
+    """A label of a pack by its value: which images hold it, at least two, and which have nothing of it."""
+
+    value: int
+    held: NDArray[np.intp]
+    lacking: NDArray[np.intp]
 
 
 def read_packs(folder: Path, licences: Collection[str]) -> list[Pack]:
@@ -132,29 +143,28 @@ def read_pack(path: Path) -> Pack:
     return pack
 
 
-def tasks_of(pack: Pack, *, min_pixels: int = 16) -> list[Task]:
-    """The labels of a pack as tasks, each over the images that hold at least ``min_pixels`` of it.
+def tasks_of(pack: Pack) -> list[Task]:
+    """The usable labels of a pack as tasks, each over the images that hold it."""
+    return [
+        Task(
+            name=f"{pack.name}/{pack.label_names[label.value - 1]}",
+            images=_as_float(pack.images[label.held]),
+            masks=pack.labels[label.held] == label.value,
+            lacking=_as_float(pack.images[label.lacking]),
+        )
+        for label in usable_labels(pack)
+    ]
 
-    Labels left with a single image are dropped.
-    """
-    tasks = []
-    for value, label in enumerate(pack.label_names, start=1):
-        pixels = _pixels(pack, value)
-        held = np.flatnonzero(pixels >= min_pixels)
+
+def usable_labels(pack: Pack) -> list[Usable]:
+    """The labels that at least two images of the pack hold."""
+    usable = []
+    for value in range(1, len(pack.label_names) + 1):
+        pixels = np.count_nonzero(pack.labels == value, axis=(1, 2))
+        held = np.flatnonzero(pixels >= FEWEST_PIXELS)
         if held.size > 1:
-            task = Task(
-                name=f"{pack.name}/{label}",
-                images=_as_float(pack.images[held]),
-                masks=pack.labels[held] == value,
-                lacking=_as_float(pack.images[pixels == 0]),
-            )
-            tasks.append(task)
-    return tasks
-
-
-def _pixels(pack: Pack, value: int) -> NDArray[np.intp]:
-    """How many pixels of a label each image holds: (N,)."""
-    return np.asarray(np.count_nonzero(pack.labels == value, axis=(1, 2)))
+            usable.append(Usable(value, held, np.flatnonzero(pixels == 0)))
+    return usable
 
 
 def _absent(rng: Rng, context_size: int) -> NDArray[np.bool_]:
@@ -181,7 +191,6 @@ class EpisodeSampler:
         synthetic_share: float,
         superpixel_share: float,
         side: int = 128,
-        min_pixels: int = 16,
     ) -> None:
         """The shares are probabilities of a draw; what they leave goes to the labels of the packs.
 
@@ -189,18 +198,10 @@ class EpisodeSampler:
         """
         if min(synthetic_share, superpixel_share) < 0 or synthetic_share + superpixel_share > 1:
             raise ValueError("synthetic_share and superpixel_share must be ≥ 0 and sum to at most 1")
-        self._packs = list(packs)
         self._synthetic = synthetic_share
         self._superpixel = superpixel_share
         self._side = side
-        # For every pack with any usable label: its value, and which images hold it and which have none of it.
-        self._labels: list[tuple[Pack, list[tuple[int, NDArray[np.intp], NDArray[np.intp]]]]] = []
-        for pack in self._packs:
-            pixels = [(k, _pixels(pack, k)) for k in range(1, len(pack.label_names) + 1)]
-            held = [(k, np.flatnonzero(p >= min_pixels), np.flatnonzero(p == 0)) for k, p in pixels]
-            usable = [label for label in held if label[1].size >= 2]
-            if usable:
-                self._labels.append((pack, usable))
+        self._labels = [(pack, usable) for pack in packs if (usable := usable_labels(pack))]
         if not self._labels and synthetic_share < 1:
             raise ValueError("no pack holds a usable label: give packs or set synthetic_share to 1")
 
@@ -222,7 +223,8 @@ class EpisodeSampler:
     def _real(self, rng: Rng, context_size: int, absent: NDArray[np.bool_]) -> tuple[Images, Masks]:
         """A data set, one of its labels, a query and its context, each drawn uniformly."""
         pack, labels = self._labels[int(rng.integers(len(self._labels)))]
-        value, held, lacking = labels[int(rng.integers(len(labels)))]
+        label = labels[int(rng.integers(len(labels)))]
+        held, lacking = label.held, label.lacking
         enough = lacking.size >= FEWEST_LACKING
         query = int(rng.choice(lacking if enough and absent[0] else held))
         others = held[held != query]
@@ -235,7 +237,7 @@ class EpisodeSampler:
         if enough:
             context[absent[1:]] = rng.choice(lacking[lacking != query], np.count_nonzero(absent[1:]))
         chosen = np.concatenate([[query], context]).astype(np.intp)
-        return self._sized(_as_float(pack.images[chosen]), pack.labels[chosen] == value)
+        return self._sized(_as_float(pack.images[chosen]), pack.labels[chosen] == label.value)
 
     def _superpixels(self, rng: Rng, count: int) -> tuple[Images, Masks]:
         """One superpixel of one real image, ``count`` times over; augmentation makes them differ."""
