@@ -29,7 +29,10 @@ def hausdorff_95(prediction: Mask, truth: Mask) -> float:
         raise ValueError(f"masks differ in shape: {prediction.shape} and {truth.shape}")
     if not prediction.any() or not truth.any():
         return math.hypot(*truth.shape) if prediction.any() or truth.any() else 0.0
-    ours, theirs = _outline(prediction), _outline(truth)
+    either = prediction | truth
+    rows, columns = np.flatnonzero(either.any(axis=1)), np.flatnonzero(either.any(axis=0))
+    around = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]  # no outline lies elsewhere
+    ours, theirs = _outline(prediction[around]), _outline(truth[around])
     return max(_reach(ours, theirs), _reach(theirs, ours))
 
 

@@ -63,6 +63,13 @@ def test_a_hole_has_an_outline_too() -> None:
     assert hausdorff_95(hollow, SQUARE) == 3
 
 
+@settings(max_examples=40, deadline=None)
+@given(pair=pairs.filter(lambda pair: all(mask.any() for mask in pair)))
+def test_what_lies_around_both_masks_changes_nothing(pair: tuple[Mask, Mask]) -> None:
+    one, other = (np.pad(mask, ((3, 0), (1, 9))) for mask in pair)
+    assert hausdorff_95(one, other) == hausdorff_95(*pair)
+
+
 def test_masks_of_other_shapes_are_refused() -> None:
     with pytest.raises(ValueError, match="differ in shape"):
         hausdorff_95(SQUARE, SQUARE.T)
