@@ -45,6 +45,8 @@ def is_away(error: Exception) -> bool:
 
 
 class Storage(Protocol):
+    """Where bytes are kept: blobs by the digest of what is in them, and passing files by a name."""
+
     def put(self, data: bytes, *, durable: bool = True, anew: bool = False) -> str:
         """Keep ``data`` and return its digest.
 
@@ -58,7 +60,8 @@ class Storage(Protocol):
     def get(self, digest: str) -> bytes:
         """The bytes with that digest; FileNotFoundError when there are none."""
 
-    def exists(self, digest: str) -> bool: ...
+    def exists(self, digest: str) -> bool:
+        """Whether ``get`` has the bytes with that digest."""
 
     def set_aside(self, digest: str) -> None:
         """Move the bytes to where only ``get`` looks: who puts them again has them in their place anew.

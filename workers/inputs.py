@@ -47,12 +47,14 @@ class Recent(Generic[Key, Value]):
         self._values: OrderedDict[Key, Value] = OrderedDict()
 
     def get(self, key: Key) -> Value | None:
+        """The value, which is the last used now; None when it is not kept."""
         if key not in self._values:
             return None
         self._values.move_to_end(key)
         return self._values[key]
 
     def put(self, key: Key, value: Value) -> None:
+        """Keep the value, and let go of those that were used longest ago."""
         self._values[key] = value
         self._values.move_to_end(key)
         while len(self._values) > 1 and sum(map(self._weight, self._values.values())) > self._limit:

@@ -132,6 +132,7 @@ def forget_draft(session: Session, annotation_id: int, user_id: int) -> None:
 
 
 def forget_drafts(session: Session, which: ColumnElement[bool]) -> None:
+    """Delete these drafts; their masks go with them if nothing else has them."""
     blobs.note(session, {Draft.__table__: which})
     session.execute(delete(Draft).where(which))
 

@@ -57,7 +57,7 @@ def note(
     project_id: int | None = None,
     subject: Mapping[str, Any],
 ) -> None:
-    """Write down what was done by somebody whom no token tells: a stranger, or the command line."""
+    """Write down what was done and by whom; a stranger and the command line have no token."""
     session.add(
         AuditEntry(
             user_id=user_id,

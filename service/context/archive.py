@@ -49,11 +49,15 @@ class Picture(BaseModel):
 
 
 class MaskFile(BaseModel):
+    """A mask, of the size of the image that it is paired with."""
+
     file: Told
     sha256: Sha256
 
 
 class Pair(BaseModel):
+    """An image with its accepted mask; ``quality``, if measured, is how well it fits the others."""
+
     image: Picture
     mask: MaskFile
     pinned: bool = False
@@ -61,6 +65,8 @@ class Pair(BaseModel):
 
 
 class Manifest(BaseModel):
+    """What an archive says of itself: which label it is of, and its pairs, oldest first."""
+
     format: Literal["accrue-context"] = "accrue-context"
     version: Literal[1] = 1
     note: str = Field(default=NOTE, max_length=1000)

@@ -16,7 +16,7 @@ from service.context.overlay import overlaid
 from service.context.schemas import (
     ContextEntryChange,
     ContextEntryOut,
-    Imported,
+    ImportedContext,
     ImportedPair,
     Withdrawal,
 )
@@ -167,14 +167,14 @@ async def import_context(
     jobs: Jobs,
     events: Events,
     rules: Rules,
-) -> Imported:
+) -> ImportedContext:
     """Add all pairs of an archive to the context, or none when one of them is not what it claims to be."""
     async with request.form() as form:
         upload = form.get("file")
         if not isinstance(upload, UploadFile):
             raise Invalid("Send the archive in the multipart field `file`.")
 
-        def receive() -> Imported:
+        def receive() -> ImportedContext:
             data = upload.file.read()
             manifest = archive.read_manifest(data)
             archive.check(data, manifest, max_pixels=rules.max_image_pixels)
@@ -184,7 +184,7 @@ async def import_context(
             }
             importer = Importer(caller.id, caller.name)
 
-            def effect(session: Session) -> Imported:
+            def effect(session: Session) -> ImportedContext:
                 taken = transfer.take_in(
                     session, jobs, label_id, manifest, kept, importer, predict_ahead=rules.predict_ahead
                 )
@@ -192,8 +192,8 @@ async def import_context(
                     project_id = label(session, label_id).project_id
                     announce(session, events, project_id, State.ACCEPTED, label_id=label_id)
                 pairs = [ImportedPair.model_validate(each) for each in taken]
-                return Imported(source=f"{manifest.project}, {manifest.label}", pairs=pairs)
+                return ImportedContext(source=f"{manifest.project}, {manifest.label}", pairs=pairs)
 
-            return transaction(effect, Imported)
+            return transaction(effect, ImportedContext)
 
         return await run_in_threadpool(receive)

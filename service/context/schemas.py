@@ -90,6 +90,6 @@ class ImportedPair(BaseModel):
     detail: str | None
 
 
-class Imported(BaseModel):
+class ImportedContext(BaseModel):
     source: str
     pairs: list[ImportedPair]

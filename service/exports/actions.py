@@ -181,6 +181,7 @@ def let_go(session: Session, made: Export) -> bool:
 
 
 def fail(session: Session, made: Export, failure: str) -> bool:
+    """It ends without a file, for the reason that ``failure`` tells; False as with ``save``."""
     return _set(session, made, state=Progress.FAILED, failure=failure[:500], finished_at=now())
 
 
@@ -216,6 +217,7 @@ def part_name(export_id: int) -> str:
 
 
 def folder_of(export_id: int) -> str:
+    """What the names of an export's passing files begin with."""
     return f"{FOLDER}/{export_id}"
 
 

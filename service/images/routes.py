@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.orm import Session
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import FormData
 
 from service import bodies
 from service.db import reading
@@ -55,7 +55,7 @@ async def upload(
 ) -> Uploaded:
     """Store files and make images of them, one for each slice; told is what became of each file."""
     async with request.form() as form:
-        uploads, axis = uploaded_files(form), _axis(form)
+        uploads, axis = bodies.uploaded(form), _axis(form)
 
         def known(digest: str) -> bool:
             with reading(sessions) as session:
@@ -72,14 +72,6 @@ async def upload(
             return transaction(lambda session: _register(session, project_id, files), Uploaded)
 
         return await run_in_threadpool(receive)
-
-
-def uploaded_files(form: FormData) -> list[UploadFile]:
-    """The files of a form; Invalid when there are none."""
-    found = [each for each in form.getlist("files") if isinstance(each, UploadFile)]
-    if not found:
-        raise Invalid("Send at least one file, in the multipart field `files`.")
-    return found
 
 
 def _axis(form: FormData) -> int | None:

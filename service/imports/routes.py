@@ -16,13 +16,12 @@ from service.dependencies import Caller, Events, Jobs, Rules, Sessions, Storage,
 from service.errors import ImageRefused, Invalid, MasksRefused
 from service.events import announce
 from service.ids import Id
-from service.images.routes import uploaded_files
 from service.images.schemas import FileProblem
 from service.imports import actions
 from service.imports.actions import Drawn
 from service.imports.legend import Key, called
 from service.imports.reception import MaskFile, MaskReception
-from service.imports.schemas import Imported, ImportedMasks, Kept, RefusedImage, Settled
+from service.imports.schemas import ImportedFiles, ImportedMasks, Kept, RefusedImage, Settled
 from service.projects.queries import labels
 from service.tables import Label, State
 
@@ -74,10 +73,10 @@ async def import_masks(
     jobs: Jobs,
     events: Events,
     rules: Rules,
-) -> Imported:
+) -> ImportedFiles:
     """Accept masks that were drawn elsewhere; what somebody works on or has settled stays as it is."""
     async with request.form() as form:
-        uploads = uploaded_files(form)
+        uploads = bodies.uploaded(form)
 
         def accept(session: Session, some: Sequence[Drawn]) -> Settled:
             reasons = actions.accept(session, caller.id, some)
@@ -86,8 +85,8 @@ async def import_masks(
                 announce(session, events, project_id, State.ACCEPTED, label_id=label_id)
             return Settled(reasons=reasons)
 
-        def receive() -> Imported:
-            if (known := transaction.known(Imported)) is not None:  # or its parts would begin anew
+        def receive() -> ImportedFiles:
+            if (known := transaction.known(ImportedFiles)) is not None:  # or its parts would begin anew
                 return known
             with reading(sessions) as session:
                 every = labels(session, project_id)
@@ -102,14 +101,14 @@ async def import_masks(
                 told += transaction.part(repr(some))(partial(accept, some=some), Settled).reasons
                 sleep(PAUSE)
 
-            def settle(session: Session) -> Imported:
+            def settle(session: Session) -> ImportedFiles:
                 reasons = told + accept(session, last).reasons
                 theirs = {each.label_id for each in firsts.values()}
                 for label_id in (label.id for label in labels(session, project_id) if label.id in theirs):
                     predict_next(session, jobs, label_id, rules.predict_ahead)
                 return _told(files, dict(zip(firsts, reasons, strict=True)))
 
-            return transaction(settle, Imported)
+            return transaction(settle, ImportedFiles)
 
         return await run_in_threadpool(receive)
 
@@ -128,9 +127,9 @@ def _parts(drawn: Sequence[Drawn]) -> list[Sequence[Drawn]]:
     return [drawn[start : start + actions.TOGETHER] for start in starts]
 
 
-def _told(files: Sequence[MaskFile], reasons: dict[Of, str | None]) -> Imported:
+def _told(files: Sequence[MaskFile], reasons: dict[Of, str | None]) -> ImportedFiles:
     """What became of each file; all refused is an error. ``reasons`` are of the ``_firsts``."""
-    answer = Imported(files=[])
+    answer = ImportedFiles(files=[])
     for file in files:
         refused = [RefusedImage(file_name=name, problem=_problem(error)) for name, error in file.refused]
         if file.error is not None:

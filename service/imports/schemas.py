@@ -45,5 +45,5 @@ class ImportedMasks(BaseModel):
     problem: FileProblem | None = None
 
 
-class Imported(BaseModel):
+class ImportedFiles(BaseModel):
     files: list[ImportedMasks]

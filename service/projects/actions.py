@@ -89,11 +89,19 @@ def restore_project(session: Session, project_id: int) -> Project:
     return project
 
 
-def create_label(session: Session, project_id: int, name: str, strategy: Strategy) -> Label:
+def create_label(
+    session: Session, project_id: int, name: str, *, strategy: Strategy, context_limit: int | None
+) -> Label:
     """A new label, with open annotations for every image that the project has."""
     # The lock keeps an upload from adding images between the statements below.
     project = queries.project(session, project_id, lock=True)
-    label = Label(project_id=project_id, name=name, context_version=0, strategy=strategy)
+    label = Label(
+        project_id=project_id,
+        name=name,
+        context_version=0,
+        context_limit=context_limit,
+        strategy=strategy,
+    )
     session.add(label)
     _require_free_name(session, f"The project has a label {name!r} already.")
     images = session.scalars(select(Image.id).where(Image.project_id == project_id).order_by(Image.id)).all()

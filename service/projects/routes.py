@@ -117,8 +117,9 @@ def list_labels(project_id: Id, sessions: Sessions) -> list[LabelOut]:
 @router.post("/projects/{project_id}/labels", status_code=201)
 def create_label(project_id: Id, new: NewLabel, response: Response, transaction: Transaction) -> LabelOut:
     def effect(session: Session) -> LabelOut:
-        label = actions.create_label(session, project_id, new.name, new.strategy)
-        label.context_limit = new.context_limit
+        label = actions.create_label(
+            session, project_id, new.name, strategy=new.strategy, context_limit=new.context_limit
+        )
         return _label(label)
 
     return _tagged(response, transaction(effect, LabelOut))

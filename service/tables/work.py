@@ -144,7 +144,7 @@ class Interaction(Table):
     parent: Mapped[int]
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
     prompts: Mapped[tuple[Prompt, ...]]
-    # What the edit was: "brush", "fill_holes" …; none for prompts.
+    # What the edit was: "paint", "fill_holes" …; none for prompts.
     edit: Mapped[str | None] = mapped_column(String(32))
     mask_digest: Mapped[Digest | None]
     attempts: Mapped[int] = mapped_column(default=0)

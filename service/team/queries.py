@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from service.accounts.queries import digest_of
@@ -56,14 +56,13 @@ def owners(session: Session, project_id: int) -> int:
 
 def open_invitations(session: Session, project_id: int) -> Sequence[Invitation]:
     """Those of the project that can still be accepted, newest first."""
-    open_ones = still_open(select(Invitation)).where(Invitation.project_id == project_id)
-    return session.scalars(open_ones.order_by(Invitation.id.desc())).all()
-
-
-def still_open(statement: Select[Invitation]) -> Select[Invitation]:
-    return statement.where(
-        Invitation.accepted_at.is_(None), Invitation.revoked_at.is_(None), Invitation.expires_at > now()
+    open_ones = select(Invitation).where(
+        Invitation.project_id == project_id,
+        Invitation.accepted_at.is_(None),
+        Invitation.revoked_at.is_(None),
+        Invitation.expires_at > now(),
     )
+    return session.scalars(open_ones.order_by(Invitation.id.desc())).all()
 
 
 def offer(session: Session, secret: str, *, by: int | None = None, lock: bool = False) -> Offer:

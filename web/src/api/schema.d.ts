@@ -2270,6 +2270,18 @@ export interface components {
              */
             created_at: string;
         };
+        /** ImportedContext */
+        ImportedContext: {
+            /** Source */
+            source: string;
+            /** Pairs */
+            pairs: components["schemas"]["ImportedPair"][];
+        };
+        /** ImportedFiles */
+        ImportedFiles: {
+            /** Files */
+            files: components["schemas"]["ImportedMasks"][];
+        };
         /**
          * ImportedMasks
          * @description ``accepted`` masks of a file, ``empty`` ones among them; ``blank`` slices were left open.
@@ -3320,18 +3332,6 @@ export interface components {
             gold_checked: number | null;
             /** Gold Dice */
             gold_dice: number | null;
-        };
-        /** Imported */
-        service__context__schemas__Imported: {
-            /** Source */
-            source: string;
-            /** Pairs */
-            pairs: components["schemas"]["ImportedPair"][];
-        };
-        /** Imported */
-        service__imports__schemas__Imported: {
-            /** Files */
-            files: components["schemas"]["ImportedMasks"][];
         };
     };
     responses: never;
@@ -5635,7 +5635,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["service__imports__schemas__Imported"];
+                    "application/json": components["schemas"]["ImportedFiles"];
                 };
             };
             /** @description The request cannot be answered; `detail` says what to do, `code` is for programs. */
@@ -7825,7 +7825,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["service__context__schemas__Imported"];
+                    "application/json": components["schemas"]["ImportedContext"];
                 };
             };
             /** @description The request cannot be answered; `detail` says what to do, `code` is for programs. */
