@@ -12,7 +12,6 @@ from rich.progress import Progress
 from rich.table import Table
 
 from commands.errors import CommandError
-from commands.folders import MASK
 from commands.originals import read_originals
 from commands.tables import (
     WITH,
@@ -242,7 +241,7 @@ def read_tasks(packs: Sequence[Path], label: str | None) -> list[Task]:
     tasks = [task for path in packs for task in _tasks_in(path)]
     if not tasks:
         raise ValueError(
-            f"there are neither .npz packs nor two images with a NAME{MASK} beside them, and at least "
+            f"there are neither .npz packs nor two images with a NAME_mask beside them, and at least "
             f"{FEWEST_PIXELS} pixels of the object on each, in {', '.join(map(str, packs))}"
         )
     chosen = [t for t in tasks if label is None or t.name.split("/", 1)[1] == label]

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from commands.errors import CommandError
-from commands.folders import MASK
 from commands.originals import pairs_in, slices_of
 from models.data import read_pack, tasks_of
 from service.settings import Settings
@@ -40,7 +39,7 @@ def _from_folder(folder: Path) -> list[Sample]:
     max_pixels = Settings().max_image_pixels
     samples = [_sample(folder, *pair, max_pixels=max_pixels) for pair in pairs_in(folder)]
     if not samples:
-        raise CommandError(f"{folder} holds no pairs of an image NAME and its mask NAME{MASK}.")
+        raise CommandError(f"{folder} holds no pairs of an image NAME and its mask NAME_mask.")
     return samples
 
 
