@@ -10,11 +10,9 @@ from PIL import Image as Png
 from service.exports.making import Format, Making, Step, contents, json_bytes, text
 from service.exports.naming import IMAGES, LABEL_MAPS, MASKS
 from service.exports.queries import Exported, MaskRow, Picture, count_pictures, pictures, stems
-from service.images.decode import decode
+from service.images.decode import ENDINGS, decode
 from service.masks import Mask
 from service.rle import area_of, box_of, counts_of, to_text
-
-ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/tiff": "tif"}
 
 
 def write_masks(making: Making, picture: Picture) -> None:
@@ -80,8 +78,8 @@ def write_arrays(making: Making, picture: Picture) -> None:
         making.file(f"{name}.npy", npy(array), deflate=True)
 
 
-def write_array_names(making: Making) -> None:
-    """``labels`` and ``names``: what the arrays are of."""
+def write_label_names(making: Making) -> None:
+    """``labels``: what the arrays are of."""
     labels = [label.name for label in making.scope.labels]
     making.file("labels.npy", npy(np.array(labels, dtype=np.str_)))
 
@@ -148,7 +146,7 @@ def firsts(making: Making, picture: Picture, label_id: int | None = None) -> lis
 def _write_image(making: Making, picture: Picture) -> None:
     if making.scope.images:
         data = making.blob(picture.image.digest)
-        ending = ENDINGS.get(picture.image.media_type, "bin")
+        ending = ENDINGS[picture.image.media_type]
         making.file(f"{IMAGES}/{making.stems[picture.key]}.{ending}", data)
 
 
@@ -161,7 +159,7 @@ LABEL_MAP = Format(
 NUMPY = Format(
     "npz",
     "application/zip",
-    (Step(count_pictures, pictures, write_arrays, after=write_array_names),),
+    (Step(count_pictures, pictures, write_arrays, after=write_label_names),),
     stems=stems,
 )
 COCO = Format(
