@@ -57,7 +57,9 @@ def _make_part(bench: Bench, made: Export) -> bool:
             made.total = sum(step.count(session, of) for step in form.steps)
         names = _names(bench, session, form, made)
     start = sum(size for _, size in made.parts)
-    making = Making(of, bench.storage, Piece(start, of.made_at), names, cursor.carry, made.report)
+    making = Making(
+        of, bench.sessions, bench.storage, Piece(start, of.made_at), names, cursor.carry, made.report
+    )
     making.alive = _sign_of_life(bench, made)
     part = _Part(bench, form, making, cursor, made.done)
     complete = part.fill(_patience(bench))

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, sessionmaker
 
 from service.exports.archive import Piece
-from service.exports.naming import CONTENTS
 from service.exports.queries import Scope
 from service.masks import Mask, from_png
 from service.storage import Storage, digest_of
@@ -31,6 +30,7 @@ class Making:
     """
 
     scope: Scope
+    sessions: sessionmaker[Session]
     storage: Storage
     piece: Piece
     stems: dict[int, str]
@@ -117,21 +117,6 @@ class Format:
     steps: tuple[Step, ...]
     zipped: bool = True
     stems: Callable[[Session, int], dict[int, str]] | None = None
-
-
-def contents(making: Making) -> None:
-    """What the archive holds, as a file of it: the labels with their values, and what was reported."""
-    told = {
-        "project": making.scope.project.name,
-        "labels": [
-            {"value": label.value, "name": label.name, "folder": label.folder}
-            for label in making.scope.labels
-        ],
-        # Whether volumes are in the folders of labels as well.
-        "separate": making.scope.separate,
-        "report": making.report,
-    }
-    making.file(CONTENTS, json.dumps(told, ensure_ascii=False, indent=2).encode())
 
 
 def json_bytes(value: Any) -> bytes:

@@ -4,7 +4,8 @@ The folders, and the list of labels beside them, are how an import knows its own
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 MASKS, LABEL_MAPS, VOLUMES, IMAGES = "masks", "labelmaps", "volumes", "images"
@@ -35,6 +36,17 @@ def unique_stems(named: Iterable[tuple[int, str]], *, folders: bool = False) -> 
         taken.add(stem.casefold())
         stems[identity] = stem
     return stems
+
+
+def renamed(named: Sequence[tuple[int, str]], stems: Mapping[int, str]) -> dict[str, str]:
+    """The names, by their stems, that are not a stem and an ending, or whose stem several have."""
+    plain = {identity: _SUFFIX.sub("", name) for identity, name in named if identity in stems}
+    count = Counter(plain.values())
+    return {
+        stems[identity]: name
+        for identity, name in named
+        if identity in plain and (stems[identity] != plain[identity] or count[plain[identity]] > 1)
+    }
 
 
 def part_of(geometry: Mapping[str, Any] | None, begin: int) -> str:

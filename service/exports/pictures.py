@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as Png
 
-from service.exports.making import Format, Making, Step, contents, json_bytes, text
+from service.exports.contents import image_stems, list_images
+from service.exports.making import Format, Making, Step, json_bytes, text
 from service.exports.naming import IMAGES, LABEL_MAPS, MASKS
-from service.exports.queries import Exported, MaskRow, Picture, count_pictures, pictures, stems
+from service.exports.queries import Exported, MaskRow, Picture, count_pictures, pictures
 from service.images.decode import ENDINGS, decode
 from service.masks import Mask
 from service.rle import area_of, box_of, counts_of, to_text
@@ -151,16 +152,22 @@ def _write_image(making: Making, picture: Picture) -> None:
 
 
 PNG = Format(
-    "zip", "application/zip", (Step(count_pictures, pictures, write_masks, after=contents),), stems=stems
+    "zip",
+    "application/zip",
+    (Step(count_pictures, pictures, write_masks, after=list_images),),
+    stems=image_stems,
 )
 LABEL_MAP = Format(
-    "zip", "application/zip", (Step(count_pictures, pictures, write_label_map, after=contents),), stems=stems
+    "zip",
+    "application/zip",
+    (Step(count_pictures, pictures, write_label_map, after=list_images),),
+    stems=image_stems,
 )
 NUMPY = Format(
     "npz",
     "application/zip",
     (Step(count_pictures, pictures, write_arrays, after=write_label_names),),
-    stems=stems,
+    stems=image_stems,
 )
 COCO = Format(
     "json",

@@ -138,18 +138,6 @@ def scope(session: Session, subject: Export) -> Scope:
     )
 
 
-def stems(session: Session, project_id: int) -> dict[int, str]:
-    """A file name for every image of the project, without its ending."""
-    named = select(Image.id, Image.name).where(Image.project_id == project_id).order_by(Image.id)
-    return unique_stems(((row.id, row.name) for row in session.execute(named)), folders=True)
-
-
-def source_stems(session: Session, project_id: int) -> dict[int, str]:
-    """A file name for every file of the project as it was uploaded, without its ending."""
-    named = select(Source.id, Source.name).where(Source.project_id == project_id).order_by(Source.id)
-    return unique_stems(((row.id, row.name) for row in session.execute(named)), folders=True)
-
-
 def count_pictures(session: Session, of: Scope) -> int:
     """How many images have a mask to export."""
     return session.scalar(select(func.count()).select_from(_with_mask(of).distinct().subquery())) or 0

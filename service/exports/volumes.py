@@ -15,10 +15,11 @@ import numpy.typing as npt
 from nibabel.nifti1 import Nifti1Header
 from nibabel.nifti2 import Nifti2Header
 
-from service.exports.making import DamagedError, Format, Making, Step, contents
+from service.exports.contents import list_files, source_stems
+from service.exports.making import DamagedError, Format, Making, Step
 from service.exports.naming import VOLUMES, part_of
 from service.exports.pictures import firsts, label_dtype, merge
-from service.exports.queries import Volume, count_volumes, source_stems, volumes
+from service.exports.queries import Volume, count_volumes, volumes
 from service.images.geometry import ELSEWHERE, NiftiGeometry, apart, slice_of
 from service.images.nifti import header_of
 from service.images.stacking import Affine, Plane, stacks
@@ -157,6 +158,6 @@ def _nifti_geometry(volume: Volume) -> NiftiGeometry | None:
 NIFTI = Format(
     "zip",
     "application/zip",
-    (Step(count_volumes, volumes, write_volume, after=contents, limit=FEW),),
+    (Step(count_volumes, volumes, write_volume, after=list_files, limit=FEW),),
     stems=source_stems,
 )

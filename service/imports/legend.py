@@ -8,7 +8,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -17,10 +17,11 @@ from service.exports.naming import CONTENTS, IMAGES, LABEL_MAPS, MASKS, VOLUMES
 from service.images.actions import clean_name
 from service.images.limits import damaged
 from service.images.slices import Pixels
+from service.imports.reading import SUFFIX
 from service.tables import Label
 
-# More than the labels of any project take; a larger file of that name is something else.
-LARGEST = 1024 * 1024
+# More than an export lists; a larger file of that name is something else.
+LARGEST = 64 * 1024 * 1024
 # More than the name of any label has, however its accents are written.
 LONGEST_NAME = 1000
 REPLICA = re.compile(r"replica-\d+")
@@ -30,12 +31,14 @@ REPLICA = re.compile(r"replica-\d+")
 class Legend:
     """The labels of an export: their names by value, and by the folder that their masks are in.
 
-    ``separate`` says that its volumes are in such folders as well.
+    ``separate`` says that its volumes are in such folders as well; ``renamed`` are the images, or files, that
+    are called otherwise than the files of the export, by how these are called without ending.
     """
 
     values: Mapping[int, str]
     folders: Mapping[str, str]
     separate: bool
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +73,14 @@ def read_legend(data: bytes) -> Legend | None:
                 for each in told["labels"]
             ]
             separate = bool(told["separate"])
+            renamed = {stem: str(name) for stem, name in told.get("names", {}).items()}
     except ImageDamaged:
         return None
     return Legend(
-        {value: name for value, name, _ in labels}, {folder: name for _, name, folder in labels}, separate
+        {value: name for value, name, _ in labels},
+        {folder: name for _, name, folder in labels},
+        separate,
+        renamed,
     )
 
 
@@ -112,7 +119,7 @@ class Key:
             listed = legend.folders.get(below.pop(0))
             if REPLICA.fullmatch(below[0]) and len(below) > 1:
                 raise MaskHomeless("It is of a further annotator. Of each image the first one's is imported.")
-        path = folder + "/".join(below)
+        path = folder + _original("/".join(below), legend, is_volume=part == VOLUMES)
         if self.label:
             return Meaning(path, self.label.id, self.value, listed=True)
         if by_folder and listed is None:  # its value is that of any mask, and not of the first label
@@ -169,6 +176,21 @@ def meant(names: Iterable[str], name: str) -> str | None:
 def plain(name: str) -> str:
     """What is the same of all ways to capitalize a label's name and to write its accents."""
     return unicodedata.normalize("NFC", name).casefold()
+
+
+def _original(path: str, legend: Legend, *, is_volume: bool) -> str:
+    """``path``, or what the image is called that it is of, its own ending behind that of the image.
+
+    A volume that is one of several in a file is in a folder that is called like the file.
+    """
+    stem = SUFFIX.sub("", path)
+    ending = path[len(stem) :] or ".png"
+    if stem in legend.renamed:
+        return clean_name(legend.renamed[stem]) + ending
+    folder, _, part = stem.rpartition("/")
+    if is_volume and folder in legend.renamed:
+        return f"{clean_name(legend.renamed[folder])}{ending}/{part}{ending}"
+    return path
 
 
 def _beside(name: str, legends: Mapping[str, Legend]) -> tuple[str, Legend | None]:

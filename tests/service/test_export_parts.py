@@ -34,7 +34,7 @@ def project(alone: Alone, monkeypatch: pytest.MonkeyPatch) -> AProject:
 
 @pytest.mark.parametrize(
     ("form", "read"),
-    [("png", 2), ("labelmap", 2), ("numpy", 2), ("nifti", 2), ("coco", 0), ("csv", 0), ("json", 0)],
+    [("png", 3), ("labelmap", 3), ("numpy", 2), ("nifti", 3), ("coco", 0), ("csv", 0), ("json", 0)],
 )
 def test_names_are_not_read_for_every_part(alone: Alone, project: AProject, form: str, read: int) -> None:
     engine, bench, names = alone.sessions.kw["bind"], bench_of(alone), []

@@ -1,5 +1,6 @@
 """What a project exports can be imported again: the same masks, to the pixel, under the same labels."""
 
+import json
 import unicodedata
 from dataclasses import dataclass
 from typing import Any
@@ -171,18 +172,53 @@ def test_the_masks_of_further_annotators_do_not_take_the_place_of_the_first(alon
     assert same(accepted(alone, home), {("plain.png", LABELS[0]): first})
 
 
-def test_two_images_that_an_export_calls_alike_are_not_taken_for_each_other(alone: Alone) -> None:
-    files = {"twin.jpg": encoded(pixels(11, 13), "JPEG"), "twin.png": png(pixels(11, 13))}
-    origin, home = a_set(alone), a_set(alone)
-    for project in (origin, home):
-        sent = told(upload(alone.api, project.id, files), 201)["images"]
-    jpg = told(alone.api.get(f"/projects/{origin.id}/images"))[-2]
-    assert (jpg["name"], sent[0]["filename"]) == ("twin.jpg", "twin.jpg")
-    put_mask(alone, origin.labels[LABELS[0]], jpg["id"], pixels(11, 13) > 99)
-    export = download(alone, finished(alone, origin.id, "png"))
-    answer = alone.api.post(f"/projects/{home.id}/masks", files=[("files", ("export.zip", export))])
-    assert "2 images" in told(answer, 422)["files"][0]["problem"]["detail"]
-    assert accepted(alone, home) == {}
+ODD_NAMES = (
+    *(
+        "twin.png",
+        "twin.jpg",
+        "deep/twin.png",
+        "t12:30:01.png",
+        ".hidden.png",
+        "con.png",
+        "b .png",
+        "x.tif.png",
+    ),
+    *("x" * 110 + "1.png", "x" * 110 + "2.png", "pat:1/a.png", "Zellkörper 1.png", "plane.tif"),
+)
+
+
+def odd_set(alone: Alone) -> Set:
+    """A project of images whose names are not those that files of an export can have."""
+    project = a_set(alone)
+    planes = tiff(np.stack([pixels(11, 13)] * 2), planarconfig="separate")
+    for name in ODD_NAMES:
+        jpeg = encoded(pixels(11, 13), "JPEG") if name.endswith(".jpg") else png(pixels(11, 13))
+        told(upload(alone.api, project.id, {name: planes if name.endswith(".tif") else jpeg}), 201)
+    told(upload(alone.api, project.id, {"plane:2.tif": planes}), 201)
+    with reading(alone.sessions) as session:
+        images = session.scalars(select(Image).where(Image.project_id == project.id, Image.height == 11))
+        return Set(project.id, project.labels, {image.name: image for image in images})
+
+
+@pytest.mark.parametrize("form", ["png", "labelmap", "nifti"])
+def test_images_go_back_that_cannot_be_called_in_an_export_what_they_are_called(
+    alone: Alone, form: str
+) -> None:
+    origin, home = odd_set(alone), odd_set(alone)
+    assert len(origin.images) > len(ODD_NAMES) + 2
+    truth = drawn(alone, origin)
+    export = download(alone, finished(alone, origin.id, form))
+    files = bring_back(alone, home, "export.zip", export)
+    assert [file for file in files if file["status"] == "refused"] == []
+    assert same(accepted(alone, home), truth)
+
+
+def test_a_list_of_labels_says_of_few_images_what_they_are_called(alone: Alone) -> None:
+    origin = odd_set(alone)
+    drawn(alone, origin)
+    listed = json.loads(unpacked(download(alone, finished(alone, origin.id, "png")))["labels.json"])
+    assert listed["names"]["twin"] == "twin.png" and listed["names"]["_con"] == "con.png"
+    assert {"Zellkörper 1.png", "deep/twin.png", "deep/plain.png"}.isdisjoint(listed["names"].values())
 
 
 def test_an_export_that_a_mac_has_packed_again_is_the_same(alone: Alone) -> None:

@@ -1,0 +1,56 @@
+"""What the files of an archive are called, and ``labels.json``, by which an import brings them back."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from service.db import reading
+from service.exports.making import Making
+from service.exports.naming import CONTENTS, renamed, unique_stems
+from service.tables import Image, Source
+
+
+def image_stems(session: Session, project_id: int) -> dict[int, str]:
+    """A file name for every image of the project, without its ending."""
+    return unique_stems(_named(session, Image, project_id), folders=True)
+
+
+def source_stems(session: Session, project_id: int) -> dict[int, str]:
+    """A file name for every file of the project as it was uploaded, without its ending."""
+    return unique_stems(_named(session, Source, project_id), folders=True)
+
+
+def list_images(making: Making) -> None:
+    """The list of an archive whose files are called like the images of the project."""
+    with reading(making.sessions) as session:
+        _write(making, _named(session, Image, making.scope.project.id))
+
+
+def list_files(making: Making) -> None:
+    """The list of an archive whose files are called like those that were uploaded."""
+    with reading(making.sessions) as session:
+        _write(making, _named(session, Source, making.scope.project.id))
+
+
+def _named(session: Session, kind: type[Image | Source], project_id: int) -> list[tuple[int, str]]:
+    named = select(kind.id, kind.name).where(kind.project_id == project_id).order_by(kind.id)
+    return [(row.id, row.name) for row in session.execute(named)]
+
+
+def _write(making: Making, named: Sequence[tuple[int, str]]) -> None:
+    told: dict[str, Any] = {
+        "project": making.scope.project.name,
+        "labels": [
+            {"value": label.value, "name": label.name, "folder": label.folder}
+            for label in making.scope.labels
+        ],
+        # Whether volumes are in the folders of labels as well.
+        "separate": making.scope.separate,
+        # What files are of whose names do not say it.
+        "names": renamed(named, making.stems),
+        "report": making.report,
+    }
+    making.file(CONTENTS, json.dumps(told, ensure_ascii=False, indent=2).encode())
