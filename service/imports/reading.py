@@ -19,7 +19,7 @@ from service.imports.pictures import BROKEN, planes, whole
 from service.tables import Image, Source
 
 SUFFIX = re.compile(r"\.(png|jpe?g|tiff?|dcm|nii(\.gz)?)$", re.IGNORECASE)
-ENDINGS = ("", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".nii", ".nii.gz")
+ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".nii", ".nii.gz")
 MASK = re.compile(r"[_-]mask$", re.IGNORECASE)
 # Which channel, time and slice of a file an image is: it stands behind the ending of the file.
 NUMBER = re.compile(r"((?: [a-z]\d+)+(?: #\d+)?| #\d+)$")
@@ -31,23 +31,34 @@ PLACED = ("nifti", "dicom")
 
 def names_for(filename: str) -> list[str]:
     """What an image may be called whose mask is in a file of this name, likelier names first."""
-    stem = SUFFIX.sub("", filename)
-    stems = [MASK.sub("", stem), stem] if MASK.search(stem) else [stem]
-    stems = list(dict.fromkeys(stems))
-    numbered = [(stem[: at.start()], at[0]) for stem in stems if (at := NUMBER.search(stem))]
-    endings = (*ENDINGS, *map(str.upper, ENDINGS[1:]))
-    parts = [*((stem, "") for stem in stems), *numbered]
-    return [stem + ending + number for stem, number in parts for ending in endings]
+    return [name for names in _ranks(filename) for name in names]
 
 
-def names_by_folder(filename: str) -> list[list[str]]:
-    """The same for a file in folders: in all of them, then in ever fewer of the last ones, then in none.
+def names_by_folder(filename: str, *, whole: bool = False) -> list[list[list[str]]]:
+    """The same by rank, for a file in folders: in all of them, then in ever fewer of the last, then in none.
 
-    The first folders may be of the archive that the masks came in.
+    The first folders may be of the archive that the masks came in. ``whole``: the image itself may be called
+    so, which comes first.
     """
     parts = filename.split("/")
     bare = len(parts) - 1
-    return [names_for("/".join(parts[n:])) for n in (*range(bare)[: MOST_FOLDERS + 1], bare)]
+    names = ["/".join(parts[n:]) for n in (*range(bare)[: MOST_FOLDERS + 1], bare)]
+    return [[*([[name]] if whole else []), *_ranks(name)] for name in names]
+
+
+def _ranks(filename: str) -> list[list[str]]:
+    """The same, alike likely ones together: those with the ending of the mask, or none, before all others."""
+    found = SUFFIX.search(filename)
+    own = found[0] if found else ""
+    stem = filename.removesuffix(own)
+    stems = list(dict.fromkeys([MASK.sub("", stem), stem]))
+    numbered = [(stem[: at.start()], at[0]) for stem in stems if (at := NUMBER.search(stem))]
+    first = dict.fromkeys(["", own, own.lower(), own.upper()])
+    others = [each for ending in ENDINGS for each in (ending, ending.upper()) if each not in first]
+    parts = [*((stem, "") for stem in stems), *numbered]
+    return [
+        [stem + each + number for each in endings] for stem, number in parts for endings in (first, others)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +72,10 @@ class Home:
     images: Sequence[Image]
     geometry: NiftiGeometry | None = None
     frames: Sequence[int] = ()
+
+    @property
+    def name(self) -> str:
+        return self.images[0].name if len(self.images) == 1 else self.source.name
 
 
 def names_of_volume(name: str) -> list[tuple[str, str]]:

@@ -1,8 +1,8 @@
 """Mask files as they come in: which image each is of, under which label, and what is wrong with it."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 from sqlalchemy.orm import Session, sessionmaker
@@ -24,6 +24,9 @@ from service.storage import Storage
 from service.tables import Image, Source
 
 Legends = Mapping[str, Legend]
+# What a file may be called: for each folder that it may be in, names by rank.
+Levels = Sequence[Sequence[Sequence[str]]]
+Place = TypeVar("Place", Home, Image)
 # So many images of a COCO file are looked for in one go.
 AT_ONCE = 100
 
@@ -107,7 +110,7 @@ class MaskReception:
         A file of one image says that there is nothing; of many, a slice without a label may be one that
         nobody has looked at.
         """
-        home = self._volume(meaning) if is_nifti(data) else self._home(meaning)
+        home = self._home(meaning, data)
         images = home.images
         there: dict[int, set[int]] = {}
         for image, values in values_of(data, home, max_pixels=self.max_pixels):
@@ -126,55 +129,76 @@ class MaskReception:
                 else:
                     file.blank += 1
 
-    def _home(self, meaning: Meaning) -> Home:
-        """The image that a mask file is named after, or the file with all of its images."""
+    def _home(self, meaning: Meaning, data: bytes) -> Home:
+        """What a mask file is of: what is called like it, of several things the likeliest that it fits."""
+        ranks = self._volumes(meaning) if is_nifti(data) else self._pictures(meaning)
+        if meaning.listed:  # in an export the ending is that of the format
+            ranks = [[home for homes in ranks for home in homes]]
+        return _likeliest(ranks, lambda home: next(values_of(data, home, max_pixels=self.max_pixels)))
+
+    def _pictures(self, meaning: Meaning) -> list[list[Home]]:
+        """The images that a mask file may be named after, and the files with all of their images, by rank."""
         levels = names_by_folder(meaning.name)
         with reading(self.sessions) as session:
             (images,) = self._named(session, Image, levels)
             (files,) = self._named(session, Source, levels)
-            for names in levels:
-                if (image := _only(images, names, alike=meaning.listed)) is not None:
-                    return Home(source(session, image.source_id), [image])
-                if (file := _only(files, names, alike=meaning.listed)) is not None:
-                    return Home(file, images_of(session, {file.id})[file.id])
+            for ranks in levels:
+                found = []
+                for names in ranks:
+                    alone = _called(images, names)
+                    known = {image.source_id for image in alone}
+                    homes = [Home(source(session, image.source_id), [image]) for image in alone]
+                    several = [file for file in _called(files, names) if file.id not in known]
+                    homes += [Home(file, images_of(session, {file.id})[file.id]) for file in several]
+                    found.append(homes)
+                if any(found):
+                    return found
         raise _homeless(levels)
 
-    def _volume(self, meaning: Meaning) -> Home:
-        """The volume that a mask file is named after, or after a file of."""
+    def _volumes(self, meaning: Meaning) -> list[list[Home]]:
+        """The volumes that a mask file may be named after, or after a file of, by rank."""
         for name, part in names_of_volume(meaning.name):
             levels = names_by_folder(name)
             with reading(self.sessions) as session:
                 (files,) = self._named(session, Source, levels)
-                for names in levels:
-                    file = _only(files, names, alike=meaning.listed)
-                    if file and (found := volume_of(file, queries.slices(session, file), part)):
+                for ranks in levels:
+                    found = []
+                    for names in ranks:
+                        volumes = (
+                            volume_of(file, queries.slices(session, file), part)
+                            for file in _called(files, names)
+                        )
+                        found.append([volume for volume in volumes if volume])
+                    if any(found):
                         return found
         raise _homeless(levels)
 
     def _named(
-        self, session: Session, kind: type[queries.Named], *files: Sequence[Sequence[str]]
+        self, session: Session, kind: type[queries.Named], *files: Levels
     ) -> list[dict[str, list[queries.Named]]]:
         """For each of ``files``, by the names of its levels, what is called so.
 
         A file that comes without a folder, and is not found, is looked for in all of them.
         """
-        every = {name for levels in files for names in levels for name in names}
-        found = queries.named(session, kind, self.project_id, every)
-        lost = [len(levels) == 1 and found.keys().isdisjoint(levels[0]) for levels in files]
+        every = [{name for ranks in levels for names in ranks for name in names} for levels in files]
+        found = queries.named(session, kind, self.project_id, set().union(*every))
+        lost = [
+            len(levels) == 1 and found.keys().isdisjoint(of) for levels, of in zip(files, every, strict=True)
+        ]
         if not any(lost):
             return [found] * len(files)
         if kind not in self._in_folders:
             self._in_folders[kind] = queries.in_folders(session, kind, self.project_id)
-        bare = {name for (names, *_), each in zip(files, lost, strict=True) if each for name in names}
+        bare = {name for of, each in zip(every, lost, strict=True) if each for name in of}
         anywhere = queries.below(session, kind, self._in_folders[kind], bare)
         return [anywhere if each else found for each in lost]
 
     def _coco(self, data: bytes, file: MaskFile) -> Iterator[tuple[Image, int, Mask]]:
         """Image, label and mask; what is wrong with one image is noted, and the others come in."""
         told = read_coco(data)
-        for each, names, there in self._looked_up(told):
+        for each, levels, there in self._looked_up(told):
             try:
-                image = _only(there, names)
+                image = _named_in(each, levels, there)
                 masks = self._categories(each, image) if image is not None else {}
             except ImageRefused as error:
                 file.refused.append((each.file_name, error))
@@ -190,24 +214,19 @@ class MaskReception:
 
     def _looked_up(
         self, told: Sequence[Annotated]
-    ) -> Iterator[tuple[Annotated, list[str], dict[str, list[Image]]]]:
+    ) -> Iterator[tuple[Annotated, Levels, dict[str, list[Image]]]]:
         """Each image with what it may be called, and what is called so; the names of a few are in memory."""
         for start in range(0, len(told), AT_ONCE):
             some = told[start : start + AT_ONCE]
-            files = [names_by_folder(clean_name(each.file_name)) for each in some]
+            files = [names_by_folder(clean_name(each.file_name), whole=True) for each in some]
             with reading(self.sessions) as session:
                 found = self._named(session, Image, *files)
-            for each, levels, there in zip(some, files, found, strict=True):
-                yield each, [name for names in levels for name in names], there
+            yield from zip(some, files, found, strict=True)
 
     def _categories(self, told: Annotated, image: Image) -> dict[int, Mask]:
         """The mask of each label; what is drawn in several categories of one label is put together."""
         check_size(told.width, told.height, max_pixels=self.max_pixels)
-        if (image.height, image.width) != (told.height, told.width):
-            raise MaskMismatch(
-                f"{told.file_name!r} has {told.width} x {told.height} pixels in the file, "
-                f"and {image.width} x {image.height} in the project."
-            )
+        _require_size(told, image)
         label = self.key.label
         return dict(masks_of(told, lambda name: label.id if label else self.key.label_id(name)))
 
@@ -223,23 +242,57 @@ def _folder(name: str) -> str:
     return folder + slash
 
 
-def _homeless(levels: Sequence[Sequence[str]]) -> MaskHomeless:
+def _homeless(levels: Levels) -> MaskHomeless:
     return MaskHomeless(
-        f"No image of the project is called like it. {levels[0][0]!r} with an ending would be."
+        f"No image of the project is called like it. {levels[0][0][0]!r} with an ending would be."
     )
 
 
-def _only(
-    found: dict[str, list[queries.Named]], names: Sequence[str], *, alike: bool = False
-) -> queries.Named | None:
-    """What has the first of these names that anything has, or any of them when they are ``alike``.
+def _called(found: Mapping[str, Sequence[queries.Named]], names: Sequence[str]) -> list[queries.Named]:
+    return [each for name in names for each in found.get(name, ())]
 
-    Raises MaskHomeless when several have it.
+
+def _named_in(told: Annotated, levels: Levels, there: Mapping[str, Sequence[Image]]) -> Image | None:
+    """The image that a COCO file means: that of this very name, or else the likeliest of that size."""
+    for ranks in levels:
+        exact, *others = [_called(there, names) for names in ranks]
+        if exact or any(others):
+            return _likeliest([exact] if exact else others, lambda image: _require_size(told, image))
+    return None
+
+
+def _require_size(told: Annotated, image: Image) -> None:
+    if (image.height, image.width) != (told.height, told.width):
+        raise MaskMismatch(
+            f"{told.file_name!r} has {told.width} x {told.height} pixels in the file, "
+            f"and {image.width} x {image.height} in the project."
+        )
+
+
+def _likeliest(ranks: Sequence[Sequence[Place]], require_fit: Callable[[Place], object]) -> Place:
+    """The only one that there is, or what fits, of the first rank in which anything does.
+
+    Raises MaskHomeless when several do, and MaskMismatch when nothing does.
     """
-    there = [name for name in names if name in found]
-    meant = there if alike else there[:1]
-    several = [each for name in meant for each in found[name]]
-    if len(several) > 1:
-        called = " or ".join(map(repr, meant))
-        raise MaskHomeless(f"{len(several)} images of the project are called {called}.")
-    return several[0] if several else None
+    first, *more = [each for places in ranks for each in places]
+    if not more:
+        return first
+    misfits: list[MaskMismatch] = []
+    for places in ranks:
+        fitting = []
+        for each in places:
+            try:
+                require_fit(each)
+            except MaskMismatch as error:
+                misfits.append(error)
+            else:
+                fitting.append(each)
+        if len(fitting) > 1:
+            called = " or ".join(dict.fromkeys(repr(each.name) for each in fitting))
+            raise MaskHomeless(
+                f"{len(fitting)} images of the project are called {called}. "
+                "Name it after one of them, with its folder and ending."
+            )
+        if fitting:
+            return fitting[0]
+    raise misfits[0]

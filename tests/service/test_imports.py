@@ -349,12 +349,12 @@ def test_masks_are_of_the_image_in_their_own_folder(alone: Alone) -> None:
 
 def test_of_very_many_folders_the_first_ones_or_all_may_be_other_ones_than_the_images() -> None:
     levels = names_by_folder("/".join(str(n % 10) for n in range(120)) + "/a_mask.png")
-    assert [names[0].count("/") for names in levels] == [*range(120, 104, -1), 0]
-    assert levels[0][0].startswith("0/1/2") and levels[-1][0] == "a"
-    assert sum(len(name) for names in levels for name in names) < 150_000
+    assert [ranks[0][0].count("/") for ranks in levels] == [*range(120, 104, -1), 0]
+    assert levels[0][0][0].startswith("0/1/2") and levels[-1][0][0] == "a"
+    assert sum(len(name) for ranks in levels for names in ranks for name in names) < 200_000
     for folders in (0, 1, 9, 15, 16):
         levels = names_by_folder("a/" * folders + "b.png")
-        assert [names[0].count("/") for names in levels] == [*range(folders, -1, -1)]
+        assert [ranks[0][0].count("/") for ranks in levels] == [*range(folders, -1, -1)]
 
 
 def test_a_label_is_not_looked_for_under_a_name_that_none_can_have() -> None:
