@@ -18,8 +18,8 @@ from service.images.stacking import Plane, stacks
 from service.imports.pictures import BROKEN, planes, whole
 from service.tables import Image, Source
 
-SUFFIX = re.compile(r"\.(png|jpe?g|tiff?|dcm|nii(\.gz)?)$", re.IGNORECASE)
-ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".nii", ".nii.gz")
+SUFFIX = re.compile(r"\.(png|jpe?g|tiff?|dcm|dicom|ima|nii(\.gz)?)$", re.IGNORECASE)
+ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom", ".ima", ".nii", ".nii.gz")
 MASK = re.compile(r"[_-]mask$", re.IGNORECASE)
 # Which channel, time and slice of a file an image is: it stands behind the ending of the file.
 NUMBER = re.compile(r"((?: [a-z]\d+)+(?: #\d+)?| #\d+)$")

@@ -7,7 +7,7 @@ import pytest
 
 from tests.exporting import download, finished, put_mask
 from tests.factories import AProject, a_project, encoded, pixels, png, told, upload
-from tests.files import nifti, tiff
+from tests.files import dicom, nifti, tiff
 from tests.service.conftest import Alone
 from tests.service.test_coco import POLYGON, SQUARE, coco
 from tests.service.test_imports import DISC, accepted, bring
@@ -73,6 +73,13 @@ def test_voxels_are_of_a_volume_and_no_picture_beside_it(alone: Alone) -> None:
     for name in ("s_mask.nii.gz", "s.nii"):
         found = homes(alone, files, name, nifti(np.ones_like(VOLUME)), label="disc")
         assert len(found) == 7 and "s.png" not in found
+
+
+@pytest.mark.parametrize("name", ["A.ima", "A.IMA", "A.dicom", "A.DICOM", "A.dcm", "A"])
+def test_a_mask_finds_a_dicom_file_whatever_its_ending(alone: Alone, name: str) -> None:
+    files = {name: dicom(pixels())}
+    assert homes(alone, files, "A_mask.png", png(DISC), label="disc") == [name]
+    assert homes(alone, files, f"{name}_mask.png", png(DISC), label="disc") == [name]
 
 
 @pytest.mark.parametrize("mask", [png(DISC), png(WHITE[:9])], ids=["fits both", "fits neither"])
