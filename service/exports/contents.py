@@ -1,7 +1,7 @@
 """What the files of an archive are called, and ``labels.json``, by which an import brings them back."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select
@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from service.db import reading
 from service.exports.making import Making
 from service.exports.naming import CONTENTS, renamed, unique_stems
+from service.exports.queries import with_mask
 from service.tables import Image, Source
 
 
@@ -26,13 +27,13 @@ def source_stems(session: Session, project_id: int) -> dict[int, str]:
 def list_images(making: Making) -> None:
     """The list of an archive whose files are called like the images of the project."""
     with reading(making.sessions) as session:
-        _write(making, _named(session, Image, making.scope.project.id))
+        _write(making, _named(session, Image, making.scope.project.id), _scales(session, making))
 
 
 def list_files(making: Making) -> None:
     """The list of an archive whose files are called like those that were uploaded."""
     with reading(making.sessions) as session:
-        _write(making, _named(session, Source, making.scope.project.id))
+        _write(making, _named(session, Source, making.scope.project.id), {})
 
 
 def _named(session: Session, kind: type[Image | Source], project_id: int) -> list[tuple[int, str]]:
@@ -40,7 +41,18 @@ def _named(session: Session, kind: type[Image | Source], project_id: int) -> lis
     return [(row.id, row.name) for row in session.execute(named)]
 
 
-def _write(making: Making, named: Sequence[tuple[int, str]]) -> None:
+def _scales(session: Session, making: Making) -> dict[str, tuple[float, float]]:
+    """Scale and offset of the images in the archive, by their stems, where pixels are not the values."""
+    if not making.scope.images:
+        return {}
+    scaled = with_mask(making.scope).where((Image.scale != 1) | (Image.offset != 0)).distinct()
+    rows = session.execute(scaled.join(Image).with_only_columns(Image.id, Image.scale, Image.offset))
+    return {making.stems[row.id]: (row.scale, row.offset) for row in rows if row.id in making.stems}
+
+
+def _write(
+    making: Making, named: Sequence[tuple[int, str]], scales: Mapping[str, tuple[float, float]]
+) -> None:
     told: dict[str, Any] = {
         "project": making.scope.project.name,
         "labels": [
@@ -51,6 +63,8 @@ def _write(making: Making, named: Sequence[tuple[int, str]]) -> None:
         "separate": making.scope.separate,
         # What files are of whose names do not say it.
         "names": renamed(named, making.stems),
+        # A pixel of an image stands for pixel * scale + offset; here are those of which it is not 1 and 0.
+        "scales": scales,
         "report": making.report,
     }
     making.file(CONTENTS, json.dumps(told, ensure_ascii=False, indent=2).encode())

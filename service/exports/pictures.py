@@ -12,8 +12,12 @@ from service.exports.making import Format, Making, Step, json_bytes, text
 from service.exports.naming import IMAGES, LABEL_MAPS, MASKS
 from service.exports.queries import Exported, MaskRow, Picture, count_pictures, pictures
 from service.images.decode import ENDINGS, decode
+from service.images.slices import STEPS, Pixels
 from service.masks import Mask
 from service.rle import area_of, box_of, counts_of, to_text
+
+# Whole numbers that are floats are exact below this.
+EXACT = 1 << 53
 
 
 def write_masks(making: Making, picture: Picture) -> None:
@@ -60,7 +64,8 @@ def merge(making: Making, picture: Picture, values: npt.NDArray[Any]) -> None:
 def write_arrays(making: Making, picture: Picture) -> None:
     """``masks/IMAGE``: bool (L, H, W) in the order of ``labels``; ``annotated/IMAGE``: bool (L), which.
 
-    The names are those of the archive that ``numpy.load`` opens; the image beside them if asked for.
+    The names are those of the archive that ``numpy.load`` opens; the values of the image beside them if asked
+    for.
     """
     labels = making.scope.labels
     masks = masks_by_label(making, picture)
@@ -74,9 +79,21 @@ def write_arrays(making: Making, picture: Picture) -> None:
         f"annotated/{stem}": np.array([label.id in masks for label in labels]),
     }
     if making.scope.images:
-        arrays[f"images/{stem}"] = decode(making.blob(picture.image.digest))
+        image = picture.image
+        arrays[f"images/{stem}"] = values_of(decode(making.blob(image.digest)), image.scale, image.offset)
     for name, array in arrays.items():
         making.file(f"{name}.npy", npy(array), deflate=True)
+
+
+def values_of(pixels: Pixels, scale: float, offset: float) -> Pixels:
+    """What pixels (H, W) stand for: whole numbers where scale and offset are, else float32."""
+    if (scale, offset) == (1, 0):
+        return pixels
+    largest = abs(scale) * STEPS + abs(offset)
+    if scale.is_integer() and offset.is_integer() and largest < EXACT:
+        whole = pixels.astype(np.int64) * int(scale) + int(offset)
+        return whole.astype(np.int32) if largest < 1 << 31 else whole
+    return (pixels * scale + offset).astype(np.float32)
 
 
 def write_label_names(making: Making) -> None:

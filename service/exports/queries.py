@@ -140,12 +140,12 @@ def scope(session: Session, subject: Export) -> Scope:
 
 def count_pictures(session: Session, of: Scope) -> int:
     """How many images have a mask to export."""
-    return session.scalar(select(func.count()).select_from(_with_mask(of).distinct().subquery())) or 0
+    return session.scalar(select(func.count()).select_from(with_mask(of).distinct().subquery())) or 0
 
 
 def pictures(session: Session, of: Scope, after: int | None, limit: int) -> list[Picture]:
     """The next images that have a mask to export, in the order of their ids."""
-    ids = _with_mask(of).where(Annotation.image_id > (after or 0)).distinct()
+    ids = with_mask(of).where(Annotation.image_id > (after or 0)).distinct()
     page = ids.order_by(Annotation.image_id).limit(limit).subquery()
     found = session.scalars(select(Image).join(page, page.c.image_id == Image.id).order_by(Image.id))
     return _with_masks(session, of, found)
@@ -213,7 +213,8 @@ def _exported(of: Scope, label_id: SQLColumnExpression[int] = Annotation.label_i
     return *chosen, MASK.is_not(None), since <= of.made_at
 
 
-def _with_mask(of: Scope) -> Any:
+def with_mask(of: Scope) -> Any:
+    """A SELECT of the ids of images that have a mask to export, once for each mask."""
     return select(Annotation.image_id).where(*_exported(of))
 
 

@@ -303,6 +303,30 @@ def test_numpy_packs_tell_what_was_annotated_and_hold_the_images(alone: Alone) -
     np.testing.assert_array_equal(packed["images/deep"], array)
 
 
+def test_the_values_of_images_can_be_had_back(alone: Alone) -> None:
+    project = a_project(alone.api, images=1)
+    put_mask(alone, project.label_id, project.image_ids[0], rectangle(0, 0, 5, 5))
+    floats = np.random.default_rng(0).random((8, 9, 3), dtype=np.float32) * np.float32([1, 0.1, 0.01])
+    whole = np.linspace(-1000, 1000, 8 * 9).astype(np.int16).reshape(8, 9, 1)
+    for name, volume in {"float.nii": floats, "ct.nii": whole}.items():
+        made = upload(alone.api, project.id, {name: nifti(volume, compressed=False)})
+        for image in told(alone.api.get(f"/projects/{project.id}/images"))[-volume.shape[2] :]:
+            put_mask(alone, project.label_id, image["id"], np.ones((9, 8), dtype=np.bool_))
+        assert made.status_code == 201
+    images = {f"float #{n + 1}": floats[::-1, ::-1, n].T for n in range(3)} | {"ct": whole[::-1, ::-1, 0].T}
+    packed = np.load(io.BytesIO(download(alone, finished(alone, project.id, "numpy", images=True))))
+    assert (packed["images/0"].dtype, packed["images/ct"].dtype) == (np.uint8, np.int32)
+    found = files(alone, project.id, "png", images=True)
+    scales = json.loads(found["labels.json"])["scales"]
+    assert scales.keys() == images.keys()
+    for stem, values in images.items():
+        scale, offset = scales[stem]
+        shown = picture(found[f"images/{stem}.png"]) * scale + offset
+        np.testing.assert_allclose(shown, values, atol=scale / 2 if scale != 1 else 0)
+        np.testing.assert_allclose(packed[f"images/{stem}"], shown, rtol=1e-6)
+    assert json.loads(files(alone, project.id, "labelmap")["labels.json"])["scales"] == {}
+
+
 def test_csv_tells_what_each_image_took_in_order_of_acceptance(alone: Alone) -> None:
     project = a_project(alone.api, images=3)
     for image_id, minutes in zip(project.image_ids, (2, 1, 3), strict=True):
