@@ -200,7 +200,8 @@ def _paint_stroke(sheet: Floats, line: Floats, radius: float, positive: bool) ->
     (left, top), (right, bottom) = low, np.maximum(high, low + 1)
     ink = np.zeros((bottom - top, right - left), dtype=np.float32)
     line = line.repeat(2, axis=0) if len(line) == 1 else line
-    _lay_ink(ink, left, top, np.hstack([line[:-1], np.diff(line, axis=0)]), radius)
+    segments = np.unique(np.hstack([line[:-1], np.diff(line, axis=0)]), axis=0)  # a pen goes to and fro
+    _lay_ink(ink, left, top, segments, radius)
     own, other = (POSITIVE, NEGATIVE) if positive else (NEGATIVE, POSITIVE)
     window = (slice(top, bottom), slice(left, right))
     sheet[own][window] = np.maximum(sheet[own][window], ink)
