@@ -15,7 +15,7 @@ export function listen(
 ): () => void {
   let source: EventSource | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
-  let gap = false;
+  let gap = true; // since what the page shows was read
   function open(): void {
     source = new EventSource(path);
     for (const kind of kinds) source.addEventListener(kind, hear);
