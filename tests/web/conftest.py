@@ -47,7 +47,7 @@ class Desk:
         """Wait until an image with its first mask is there and nothing is on its way."""
         expect(self.page.locator('[data-phase="working"]')).to_be_visible()
         expect(self.page.locator(".origin")).to_contain_text("Made ")
-        return self.saved()
+        return self.saved().quiet()
 
     def saved(self) -> "Desk":
         expect(self.page.locator('[data-state="saved"]')).to_be_visible()

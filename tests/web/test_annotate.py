@@ -193,13 +193,14 @@ def test_submit_and_next_opens_with_the_mask_of_the_context(
 ) -> None:
     drawing.press("s")
     drawing.stroke(*STROKE)
-    drawing.saved()
+    drawing.quiet()
     first = drawing.page.locator(".where .name").inner_text()
     drawing.press("Control+Enter")
     expect(drawing.page.locator(".where .name")).not_to_have_text(first)
     drawing.ready()
     expect(drawing.page.locator(".origin")).to_contain_text("1 accepted image")
     expect(drawing.page.locator(".origin")).to_contain_text("uncertainty")
+    drawing.quiet()
     assert drawing.pixels > 0
     with service.sessions() as session:
         states = session.query(Annotation.state).filter_by(label_id=project.label_id).order_by(Annotation.id)
@@ -320,6 +321,7 @@ def test_sixteen_bits_reach_the_canvas_and_another_window_sends_nothing(
     desk.open(f"/labels/{project.label_id}/annotate")
     width = desk.page.get_by_label("Width", exact=True).last
     assert float(width.input_value()) > 1000
+    expect(desk.page.locator(".where a")).to_be_visible()  # little is left to read
     desk.page.wait_for_load_state("networkidle")
     sent = asked(desk.page, "")
     grey = "() => { const c = document.querySelector('.layer-image'); return [...c.getContext('2d')"

@@ -175,7 +175,8 @@ def test_the_neighbours_of_a_slice_are_seen_with_their_accepted_masks(desk: Desk
     desk.open(f"/labels/{project.label_id}/annotate")
     slices = desk.page.locator(".panel section", has_text="Slices")
     expect(slices).to_contain_text("Slice 2 of 3")
-    drawn = desk.hash
+    expect(desk.page.locator(".origin")).to_contain_text("1 accepted image")
+    drawn = desk.quiet().hash
     level = desk.page.get_by_role("spinbutton", name="Level")
     level.fill("40")
     level.press("Enter")

@@ -257,6 +257,7 @@ def test_a_decision_about_a_mask_that_changed_meanwhile_waits_for_which_one_stay
     second.painted(before)
     second.saved()
     image = name(first).inner_text()
+    first.page.bring_to_front()
     first.press("Control+Enter")
     first.page.get_by_role("button", name="Take it again").click()
     conflict = first.page.get_by_role("dialog", name="It was changed elsewhere")

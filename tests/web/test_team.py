@@ -54,7 +54,8 @@ def test_a_project_is_made_with_labels_images_and_an_invitation(
     page.get_by_label("Add images: Choose files").set_input_files(folder / "0.png")
     expect(page.locator(".uploads li", has_text="Here already")).to_have_count(1)
     page.get_by_role("link", name="People").click()
-    page.get_by_label(f"Role of {grace}").select_option("reviewer")
+    with page.expect_response(lambda answer: answer.request.method == "PUT"):
+        page.get_by_label(f"Role of {grace}").select_option("reviewer")
     project = next(each for each in told(api.get("/projects")) if each["name"] == name)
     page.reload()
     expect(page.get_by_label(f"Role of {grace}")).to_have_value("reviewer")

@@ -128,6 +128,7 @@ def test_of_two_masks_drawn_in_two_tabs_the_chosen_one_stays(
 ) -> None:
     first, second = two_tabs(sign_in, project)
     theirs = second.hash
+    first.page.bring_to_front()
     first.press("b")
     first.stroke(*CORNER)
     mine = first.hash
@@ -148,6 +149,7 @@ def test_what_was_to_be_submitted_goes_out_once_it_is_decided_whose_mask_stays(
     first, second = two_tabs(sign_in, project)
     name, mine = image(first), first.pixels
     assert mine != second.pixels
+    first.page.bring_to_front()
     first.press("Control+Enter")
     taken_again(first).get_by_role("button", name="Keep mine").click()
     expect(first.page.locator(".where .name")).not_to_have_text(name)

@@ -106,10 +106,11 @@ def test_the_newest_reply_wins_whichever_comes_first(drawing: Desk) -> None:
 
     drawing.page.route("**/interactions", hold_up)
     drawing.press("p")
-    drawing.stroke(MIDDLE)
+    with drawing.page.expect_request("**/interactions"):
+        drawing.stroke(MIDDLE)
     drawing.stroke((0.52, 0.5))
     drawing.interactions(2)
-    drawing.saved()
+    drawing.quiet()
     shown = drawing.hash
     drawing.page.reload()
     drawing.ready()
