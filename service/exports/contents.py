@@ -63,6 +63,8 @@ def _write(
         "separate": making.scope.separate,
         # What files are of whose names do not say it.
         "names": renamed(named, making.stems),
+        # The values of labels that an image was annotated as having nothing of.
+        "empty": making.carry.get("empty", {}),
         # A pixel of an image stands for pixel * scale + offset; here are those of which it is not 1 and 0.
         "scales": scales,
         "report": making.report,

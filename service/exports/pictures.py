@@ -35,10 +35,11 @@ def write_masks(making: Making, picture: Picture) -> None:
 def write_label_map(making: Making, picture: Picture) -> None:
     """One PNG of 8 bits (16 with more than 255 labels) in which a pixel has its label's value, or 0."""
     values = np.zeros(picture.shape, label_dtype(making.scope.labels))
-    merge(making, picture, values)
+    empty = merge(making, picture, values)
     stream = io.BytesIO()
     Png.fromarray(values).save(stream, format="PNG", compress_level=1)
     making.file(f"{LABEL_MAPS}/{making.stems[picture.key]}.png", stream.getvalue())
+    note_empty(making, making.stems[picture.key], empty)
     _write_image(making, picture)
 
 
@@ -46,10 +47,11 @@ def label_dtype(labels: tuple[Exported, ...]) -> npt.DTypeLike:
     return np.uint8 if len(labels) <= 255 else np.uint16
 
 
-def merge(making: Making, picture: Picture, values: npt.NDArray[Any]) -> None:
+def merge(making: Making, picture: Picture, values: npt.NDArray[Any]) -> list[int]:
     """Write the values of the picture's labels into ``values`` (H, W); where two overlap the later one wins.
 
-    How much is under another label is reported. Raises DamagedError with ``values`` untouched.
+    How much is under another label is reported. Returned are the values of labels whose masks are empty.
+    Raises DamagedError with ``values`` untouched.
     """
     masks = masks_by_label(making, picture)
     for label in making.scope.labels:
@@ -59,6 +61,16 @@ def merge(making: Making, picture: Picture, values: npt.NDArray[Any]) -> None:
         if hidden := int(np.count_nonzero(values[mask])):
             making.tell(picture.name, f"{hidden} pixels of other labels are under {label.name!r}")
         values[mask] = label.value
+    return [label.value for label in making.scope.labels if label.id in masks and not masks[label.id].any()]
+
+
+def note_empty(making: Making, stem: str, empty: list[int]) -> None:
+    """Remember for ``labels.json`` the labels that an image was annotated as having nothing of.
+
+    Where there is only one label, an image that is in the archive has been annotated for it.
+    """
+    if empty and len(making.scope.labels) > 1:
+        making.carry.setdefault("empty", {})[stem] = empty
 
 
 def write_arrays(making: Making, picture: Picture) -> None:

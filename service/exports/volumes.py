@@ -7,6 +7,7 @@ from where the slices lie; what is several volumes becomes several files. Of any
 
 import zlib
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, cast
 
@@ -18,7 +19,7 @@ from nibabel.nifti2 import Nifti2Header
 from service.exports.contents import list_files, source_stems
 from service.exports.making import DamagedError, Format, Making, Step
 from service.exports.naming import VOLUMES, part_of
-from service.exports.pictures import firsts, label_dtype, merge
+from service.exports.pictures import firsts, label_dtype, merge, note_empty
 from service.exports.queries import Volume, count_volumes, volumes
 from service.images.geometry import ELSEWHERE, NiftiGeometry, apart, slice_of
 from service.images.nifti import header_of
@@ -59,20 +60,26 @@ def _write(making: Making, volume: Volume, header: Callable[[], Nifti1Header]) -
     """``VOLUME.nii.gz`` with the labels' values; with ``separate`` ``LABEL/VOLUME.nii.gz`` of 0 and 1."""
     name = _name(making, volume)
     if not making.scope.separate:
-        data = _nifti(header(), _filled(making, volume, None))
-        making.file(f"{VOLUMES}/{name}.nii.gz", data)
-        _tell_blank(making, volume.name, [bool(picture.masks) for picture in volume.pictures])
+        values, empty = _filled(making, volume, None)
+        making.file(f"{VOLUMES}/{name}.nii.gz", _nifti(header(), values))
+        if len(volume.pictures) == 1:
+            note_empty(making, name, empty)
+        _tell_blank(making, volume.name, [bool(picture.masks) for picture in volume.pictures], len(empty))
         return
     for label in making.scope.labels:
         there = [any(mask.label_id == label.id for mask in picture.masks) for picture in volume.pictures]
-        if any(there):
-            data = _nifti(header(), _filled(making, volume, label.id))
-            making.file(f"{VOLUMES}/{label.folder}/{name}.nii.gz", data)
-            _tell_blank(making, f"{volume.name}, {label.name}", there)
+        item = f"{volume.name}, {label.name}"
+        with making.reported(item):
+            if any(there):
+                values, empty = _filled(making, volume, label.id)
+                making.file(f"{VOLUMES}/{label.folder}/{name}.nii.gz", _nifti(header(), values))
+                _tell_blank(making, item, there, len(empty))
 
 
-def _tell_blank(making: Making, item: str, there: Sequence[bool]) -> None:
-    """In the file nothing tells a slice that nobody has annotated from one on which there is nothing."""
+def _tell_blank(making: Making, item: str, there: Sequence[bool], empty: int) -> None:
+    """In a volume nothing tells a slice that nobody has annotated from one on which there is nothing."""
+    if empty and len(there) > 1:
+        making.tell(item, f"slices annotated as empty: {empty}; an import takes them for not annotated")
     if blank := there.count(False):
         making.tell(item, f"{blank} of {len(there)} slices have no mask and are 0")
 
@@ -84,25 +91,31 @@ def _name(making: Making, volume: Volume) -> str:
     return f"{name}/{part}" if part else name
 
 
-def _filled(making: Making, volume: Volume, label_id: int | None) -> Voxels:
-    """The volume with the values of all labels, or ones where one is; a slice that is damaged stays 0."""
+def _filled(making: Making, volume: Volume, label_id: int | None) -> tuple[Voxels, list[int]]:
+    """The volume with the values of all labels, or ones where one is; and of each empty mask the value.
+
+    A slice that is damaged stays 0, unless it is the only one.
+    """
     geometry = _nifti_geometry(volume)
     if geometry is None and len({picture.shape for picture in volume.pictures}) > 1:
         raise DamagedError("its slices are not of one size, so they are no volume")
     height, width = volume.pictures[0].shape
     shape = geometry["shape"] if geometry else (width, height, len(volume.pictures))
     dtype = label_dtype(making.scope.labels) if label_id is None else np.uint8
-    values = np.zeros(shape, dtype=dtype, order="F")
+    values, empty = np.zeros(shape, dtype=dtype, order="F"), list[int]()
+    alone = len(volume.pictures) == 1
     for index, picture in enumerate(volume.pictures):
         making.alive()
         plane = slice_of(values, geometry, picture.image.frame) if geometry else values[:, :, index].T
-        with making.reported(picture.name):
+        with nullcontext() if alone else making.reported(picture.name):
             if label_id is None:
-                merge(making, picture, plane)
+                empty += merge(making, picture, plane)
                 continue
             for row in firsts(making, picture, label_id):
-                plane[making.mask(row.digest, picture.shape)] = 1
-    return values
+                mask = making.mask(row.digest, picture.shape)
+                plane[mask] = 1
+                empty += [] if mask.any() else [1]
+    return values, empty
 
 
 def _header(volume: Volume, affine: Affine) -> Nifti1Header:

@@ -32,13 +32,23 @@ class Legend:
     """The labels of an export: their names by value, and by the folder that their masks are in.
 
     ``separate`` says that its volumes are in such folders as well; ``renamed`` are the images, or files, that
-    are called otherwise than the files of the export, by how these are called without ending.
+    are called otherwise than the files of the export, by how these are called without ending; ``empty`` are
+    the values of labels that there is nothing of, by the same.
     """
 
     values: Mapping[int, str]
     folders: Mapping[str, str]
     separate: bool
     renamed: Mapping[str, str] = field(default_factory=dict)
+    empty: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+    def annotated(self, path: str) -> frozenset[int]:
+        """The values of the labels that a file tells of even where it has nothing of them.
+
+        What an export of one label has a file of has been annotated for it.
+        """
+        told = self.values if len(self.values) == 1 else self.empty.get(SUFFIX.sub("", path), ())
+        return frozenset(value for value in told if value in self.values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +56,8 @@ class Meaning:
     """What an image is called, and which label its mask is of: ``only``, wherever it is not 0 (or ``value``).
 
     Without it the label's name is that of the value. ``listed`` says that the export has said so, and called
-    the file like the image without its ending.
+    the file like the image without its ending; ``annotated`` are the values of labels that an image has been
+    annotated for, though there may be nothing of them.
     """
 
     name: str
@@ -54,6 +65,7 @@ class Meaning:
     value: int | None = None
     names: Mapping[int, str] | None = None
     listed: bool = False
+    annotated: frozenset[int] = frozenset()
 
 
 def is_legend(name: str) -> bool:
@@ -74,6 +86,7 @@ def read_legend(data: bytes) -> Legend | None:
             ]
             separate = bool(told["separate"])
             renamed = {stem: str(name) for stem, name in told.get("names", {}).items()}
+            empty = {stem: [int(each) for each in told["empty"][stem]] for stem in told.get("empty", ())}
     except ImageDamaged:
         return None
     return Legend(
@@ -81,6 +94,7 @@ def read_legend(data: bytes) -> Legend | None:
         {folder: name for _, name, folder in labels},
         separate,
         renamed,
+        empty,
     )
 
 
@@ -119,29 +133,31 @@ class Key:
             listed = legend.folders.get(below.pop(0))
             if REPLICA.fullmatch(below[0]) and len(below) > 1:
                 raise MaskHomeless("It is of a further annotator. Of each image the first one's is imported.")
-        path = folder + _original("/".join(below), legend, is_volume=part == VOLUMES)
+        within = "/".join(below)
+        path = folder + _original(within, legend, is_volume=part == VOLUMES)
         if self.label:
             return Meaning(path, self.label.id, self.value, listed=True)
         if by_folder and listed is None:  # its value is that of any mask, and not of the first label
             raise MaskUnlabelled(f"{CONTENTS} beside the masks lists no label with the folder of this one.")
         only = self.label_id(listed) if listed is not None else None
-        return Meaning(path, only, names=legend.values, listed=True)
+        annotated = legend.annotated(within)
+        return Meaning(path, only, names=legend.values, listed=True, annotated=annotated)
 
     def masks(self, meaning: Meaning, values: Pixels) -> dict[int, Pixels]:
-        """The mask of each label that occurs in ``values``, by the label's id."""
+        """The mask of each label that occurs in ``values``, or would if there were any of it, by its id."""
         if meaning.only is not None:
             return {meaning.only: values != 0 if meaning.value is None else values == meaning.value}
-        present = [int(each) for each in np.unique(values) if each]
+        present = {int(each) for each in np.unique(values) if each}
         names = meaning.names or {}
         if not meaning.listed and len(names) == 1 and len(present) == 1:
             return {self.labels[0].id: values != 0}
-        unknown = [each for each in present if each not in names]
+        unknown = [each for each in sorted(present) if each not in names]
         if unknown:
             raise MaskUnlabelled(
                 f"The mask has the value {unknown[0]}, and there are {len(names)} labels. "
                 "Say which label it is of, in the field `label`."
             )
-        return {self.label_id(names[each]): values == each for each in present}
+        return {self.label_id(names[each]): values == each for each in sorted(present | meaning.annotated)}
 
     def require_certain(self, meaning: Meaning, found: set[int]) -> None:
         """That a file in which only ``found`` was found is a label map, and not black and white."""

@@ -304,7 +304,7 @@ def test_what_is_damaged_is_reported_and_the_rest_is_there(
     assert line["item"].startswith("2.png")
     assert harm in line["what"] and digest[:12] in line["what"]
     data = download(alone, export)
-    if form in ("png", "labelmap", "numpy"):
+    if form in ("png", "labelmap", "nifti", "numpy"):
         names = [name for name in unpacked(data) if "/2." in name]
         assert names == [] and any("/3." in name for name in unpacked(data))
 

@@ -53,11 +53,11 @@ class Set:
     images: dict[str, Image]
 
 
-def a_set(alone: Alone, labels: tuple[str, ...] = LABELS) -> Set:
+def a_set(alone: Alone, labels: tuple[str, ...] = LABELS, files: dict[str, bytes] = FILES) -> Set:
     project = told(alone.api.post("/projects", json={"name": f"set {uuid4()}"}), 201)["id"]
     path = f"/projects/{project}/labels"
     ids = {name: told(alone.api.post(path, json={"name": name}), 201)["id"] for name in labels}
-    told(upload(alone.api, project, {"files.zip": zipped(FILES)}), 201)
+    told(upload(alone.api, project, {"files.zip": zipped(files)}), 201)
     with reading(alone.sessions) as session:
         images = session.scalars(select(Image).where(Image.project_id == project))
         return Set(project, ids, {image.name: image for image in images})
@@ -170,6 +170,36 @@ def test_the_masks_of_further_annotators_do_not_take_the_place_of_the_first(alon
     files = bring_back(alone, home, "x.zip", download(alone, finished(alone, origin.id, "png")))
     assert sorted(file["status"] for file in files) == ["imported", "refused"]
     assert same(accepted(alone, home), {("plain.png", LABELS[0]): first})
+
+
+@pytest.mark.parametrize("labels", [LABELS, LABELS[:1]], ids=["two labels", "one label"])
+@pytest.mark.parametrize("form", ["png", "labelmap", "nifti", "coco"])
+def test_an_image_on_which_there_is_nothing_comes_back_as_one(
+    alone: Alone, form: str, labels: tuple[str, ...]
+) -> None:
+    files = {f"{n}.png": png(pixels(11, 13)) for n in range(4)}
+    origin, home = a_set(alone, labels, files), a_set(alone, labels[::-1], files)
+    blank, some = np.zeros((11, 13), dtype=np.bool_), pixels(11, 13) > 99
+    truth = {("0.png", labels[0]): blank, ("1.png", labels[0]): some, ("2.png", labels[-1]): blank}
+    truth |= {("1.png", labels[-1]): blank} if len(labels) > 1 else {}
+    for (name, label), mask in truth.items():
+        put_mask(alone, origin.labels[label], origin.images[name].id, mask)
+    export = finished(alone, origin.id, form)
+    assert export["report"] == []
+    bring_back(alone, home, "export.json" if form == "coco" else "export.zip", download(alone, export))
+    assert same(accepted(alone, home), truth)
+
+
+def test_empty_slices_of_a_volume_are_told_of(alone: Alone) -> None:
+    origin = a_set(alone)
+    for n, mask in enumerate([np.zeros((10, 14), dtype=np.bool_), np.ones((10, 14), dtype=np.bool_)]):
+        put_mask(alone, origin.labels[LABELS[0]], origin.images[f"deep/stack.tif #{n + 1}"].id, mask)
+    for options in ({}, {"separate": True}):
+        told_of = [line["what"] for line in finished(alone, origin.id, "nifti", **options)["report"]]
+        assert [line.split(";")[0] for line in told_of][:2] == [
+            "slices annotated as empty: 1",
+            "1 of 3 slices have no mask and are 0",
+        ]
 
 
 ODD_NAMES = (
