@@ -60,8 +60,8 @@ def _write(making: Making, volume: Volume, header: Callable[[], Nifti1Header]) -
     """``VOLUME.nii.gz`` with the labels' values; with ``separate`` ``LABEL/VOLUME.nii.gz`` of 0 and 1."""
     name = _name(making, volume)
     if not making.scope.separate:
-        values, empty = _filled(making, volume, None)
-        making.file(f"{VOLUMES}/{name}.nii.gz", _nifti(header(), values))
+        head, (values, empty) = header(), _filled(making, volume, None)
+        making.file(f"{VOLUMES}/{name}.nii.gz", _nifti(head, values))
         if len(volume.pictures) == 1:
             note_empty(making, name, empty)
         _tell_blank(making, volume.name, [bool(picture.masks) for picture in volume.pictures], len(empty))
@@ -71,8 +71,8 @@ def _write(making: Making, volume: Volume, header: Callable[[], Nifti1Header]) -
         item = f"{volume.name}, {label.name}"
         with making.reported(item):
             if any(there):
-                values, empty = _filled(making, volume, label.id)
-                making.file(f"{VOLUMES}/{label.folder}/{name}.nii.gz", _nifti(header(), values))
+                head, (values, empty) = header(), _filled(making, volume, label.id)
+                making.file(f"{VOLUMES}/{label.folder}/{name}.nii.gz", _nifti(head, values))
                 _tell_blank(making, item, there, len(empty))
 
 
