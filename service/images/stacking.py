@@ -21,6 +21,8 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 EVEN = 0.01
 # Slices are at one place when they are closer than this share of a pixel.
 SAME = 0.01
+# A row and a column say how a slice lies when the sine between them is more than this.
+FLAT = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,8 @@ def stacks(planes: Sequence[Plane]) -> list[Stack]:
     slices that all lie at one place, as those of a film, the third axis is their order.
     """
     if any(plane.position is None or plane.orientation is None for plane in planes):
+        return [_unplaced(planes)]
+    if not np.linalg.norm(_directions(planes[0])[2]) > FLAT:  # rows and columns in one direction, or in none
         return [_unplaced(planes)]
     places = _places(planes)
     if len(planes) > 1 and not any(places):

@@ -266,9 +266,9 @@ def _means_values(file: tifffile.TiffFile) -> bool:
 
 def _raw(frame: Frame) -> Raw:
     page = frame.page
-    colours = page.colormap if page.photometric == PALETTE else None
-    palette = None if colours is None else np.moveaxis(colours >> 8, 0, -1)
     with DECODING, damaged(BROKEN):
+        colours = page.colormap if page.photometric == PALETTE else None
+        palette = None if colours is None else np.moveaxis(colours >> 8, 0, -1)
         array = _samples(page)
         channels = page.samplesperpixel - len(page.extrasamples)
         alpha = [array[..., channels + n] for n, each in enumerate(page.extrasamples) if each in ALPHA]

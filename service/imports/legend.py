@@ -157,7 +157,14 @@ class Key:
                 f"The mask has the value {unknown[0]}, and there are {len(names)} labels. "
                 "Say which label it is of, in the field `label`."
             )
-        return {self.label_id(names[each]): values == each for each in sorted(present | meaning.annotated)}
+        masks: dict[int, Pixels] = {}
+        for each in sorted(present):  # two of them may mean one label
+            label_id = self.label_id(names[each])
+            masks[label_id] = masks.get(label_id, False) | (values == each)
+        for each in meaning.annotated - present:
+            if label := called(self.labels, names[each]):
+                masks.setdefault(label.id, values == each)
+        return masks
 
     def require_certain(self, meaning: Meaning, found: set[int]) -> None:
         """That a file in which only ``found`` was found is a label map, and not black and white."""

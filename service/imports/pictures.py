@@ -1,4 +1,4 @@
-"""PNG and TIFF masks as whole numbers: the values in the file, not the shades that they are shown in."""
+"""PNG and TIFF masks as whole numbers: of a palette the indices, not the shades that they are shown in."""
 
 import io
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def planes(data: bytes, *, max_pixels: int) -> tuple[int, Iterator[Pixels]]:
 def values_in(each: Raw) -> Pixels:
     """Of a palette the indices, of grey in colour the grey; 0 where nothing is seen."""
     values = each.values
-    if each.palette is not None and _may_mean_shades(values, each.palette):
+    if each.palette is not None and _may_mean_shades(each.palette):
         raise ImageUnknown(
             "The palette of the mask shows 0 as white or grey, and programs differ in whether 0 or black is "
             "the background then. Save it without a palette, with black as the background."
@@ -40,10 +40,10 @@ def values_in(each: Raw) -> Pixels:
     if each.alpha is not None:
         seen = each.alpha > 0
         values = np.where(seen if values.ndim == 2 else seen[..., None], values, 0)
-        if not values.any() and each.alpha.min() != each.alpha.max():
+        if not values.any() and any(np.ptp(part) for part in (each.alpha, each.values)):
             raise ImageUnknown(
-                "The mask is black on a transparent ground, so black or transparency may be its background. "
-                "Save it as white on black, without transparency."
+                "Nothing that is seen of the mask is other than black, so what its transparency means is not "
+                "certain. Save it as white on black, without transparency."
             )
     if values.ndim == 3:
         if (values != values[..., :1]).any():
@@ -54,13 +54,11 @@ def values_in(each: Raw) -> Pixels:
     return whole(values)
 
 
-def _may_mean_shades(values: Pixels, palette: Pixels) -> bool:
-    """Whether all are shown in grey and 0 not in black: Pillow makes such palettes of black and white."""
-    if not palette[0].any() or np.array_equal(palette, np.broadcast_to(FALLING, (256, 3))):
+def _may_mean_shades(palette: Pixels) -> bool:
+    """Whether it has greys alone, and 0 is not black: Pillow makes such palettes of black and white."""
+    if not palette[:1].any() or np.array_equal(palette, np.broadcast_to(FALLING, (256, 3))):
         return False
-    used = np.unique(values)
-    shown = palette[used[used < len(palette)]]
-    return bool((shown == shown[:, :1]).all())
+    return bool((palette == palette[:, :1]).all())
 
 
 def whole(values: Pixels) -> Pixels:

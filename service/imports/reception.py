@@ -287,12 +287,12 @@ def _likeliest(ranks: Sequence[Sequence[Place]], require_fit: Callable[[Place], 
                 misfits.append(error)
             else:
                 fitting.append(each)
-        if len(fitting) > 1:
-            called = " or ".join(dict.fromkeys(repr(each.name) for each in fitting))
-            raise MaskHomeless(
-                f"{len(fitting)} images of the project are called {called}. "
-                "Name it after one of them, with its folder and ending."
-            )
+            if len(fitting) > 1:
+                called = " or ".join(dict.fromkeys(repr(each.name) for each in fitting))
+                raise MaskHomeless(
+                    f"Several images of the project are called {called}. "
+                    "Name it after one of them, with its folder and ending."
+                )
         if fitting:
             return fitting[0]
     raise misfits[0]

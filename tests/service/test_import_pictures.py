@@ -8,6 +8,7 @@ import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image
+from tifffile import TiffFile
 
 from service.errors import ImageRefused
 from service.imports.pictures import planes
@@ -88,6 +89,22 @@ def test_a_palette_in_which_zero_is_white_may_mean_its_shades(kind: str) -> None
     assert np.array_equal(read(in_a_palette([*GREYS[:, ::-1].T.ravel() // 257], kind)), DISC)
 
 
+def test_a_blank_page_does_not_make_the_colours_of_a_stack_shades() -> None:
+    colours = GREYS.copy()
+    colours[:, :3] = [[65535, 65535, 0], [65535, 0, 0], [65535, 0, 65535]]
+    stack = np.stack([DISC, NONE, DISC]).astype(np.uint8)
+    count, found = planes(tiff(stack, photometric="palette", colormap=colours), max_pixels=10_000)
+    assert count == 3 and np.array_equal(np.stack([*found]), stack)
+
+
+def test_a_palette_that_is_none_is_a_damaged_file() -> None:
+    data = bytearray(tiff(NONE, photometric="palette", colormap=GREYS))
+    with TiffFile(io.BytesIO(data)) as file:
+        at = file.pages.first.tags["ColorMap"].offset
+    data[at + 2 : at + 4] = (11).to_bytes(2, "little")  # as floats
+    assert refused(bytes(data))
+
+
 ALL, NONE = np.full_like(WHITE, 255), np.zeros_like(WHITE)
 SHADOW = np.where(DISC, 0, 255).astype(np.uint8)
 CUT_OUT = {
@@ -115,8 +132,9 @@ def test_what_is_transparent_is_no_object(alone: Alone, name: str) -> None:
 def test_black_on_a_transparent_ground_may_be_an_object_or_none() -> None:
     black = np.dstack([NONE, NONE, NONE, WHITE])
     for data in (png(black), png(black[..., 2:]), encoded(SHADOW, "PNG", transparency=255)):
-        assert "transparent" in refused(data)
-    assert "transparent" in refused(tiff(black, photometric="rgb", extrasamples=["unassalpha"]))
+        assert "transparency" in refused(data)
+    assert "transparency" in refused(tiff(black, photometric="rgb", extrasamples=["unassalpha"]))
+    assert "transparency" in refused(png(np.dstack([WHITE, WHITE, WHITE, NONE])))  # an alpha that nobody uses
     for nothing in (np.dstack([NONE, ALL]), np.dstack([ALL, NONE])):
         assert not read(png(nothing)).any()
 

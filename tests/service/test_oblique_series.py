@@ -40,6 +40,21 @@ def a_series(alone: Alone, *, decimals: int = 6, tilt: float = 0.0) -> AProject:
     return project
 
 
+def test_a_scan_that_says_nothing_sensible_of_its_direction_is_exported_by_its_spacing(alone: Alone) -> None:
+    where = {"ImagePositionPatient": ["0", "0", "0"], "PixelSpacing": ["0.9", "0.9"]}
+    project = a_project(alone.api, images=0)
+    for name, direction in (("none", ["0"] * 6), ("flat", ["1", "0", "0"] * 2)):
+        scan = dicom(pixels(40, 50), ImageOrientationPatient=direction, **where)
+        told(upload(alone.api, project.id, {f"{name}.dcm": scan}), 201)
+    for image in told(alone.api.get(f"/projects/{project.id}/images")):
+        put_mask(alone, project.label_id, image["id"], np.ones((40, 50), dtype=np.bool_))
+    files = unpacked(download(alone, finished(alone, project.id, "nifti")))
+    for name in ("none", "flat"):
+        volume = nibabel.Nifti1Image.from_bytes(gzip.decompress(files[f"volumes/{name}.nii.gz"]))
+        np.testing.assert_allclose(volume.header.get_zooms()[:2], 0.9, atol=1e-6)
+        np.testing.assert_allclose(abs(np.linalg.det(volume.affine[:2, :2])), 0.81, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("how", "told_of"),
     [({"decimals": 1}, False), ({"decimals": 2}, False), ({"tilt": 0.3}, True)],

@@ -273,3 +273,12 @@ def test_masks_in_a_folder_that_is_of_no_listed_label_are_of_none(alone: Alone) 
     answer = told(alone.api.post(f"/projects/{home.id}/masks", files=parts), 422)["files"]
     assert ["labels.json" in file["problem"]["detail"] for file in answer] == [True, True]
     assert accepted(alone, home) == {}
+
+
+def test_a_label_that_there_is_nothing_of_may_be_missing_where_the_masks_go(alone: Alone) -> None:
+    origin, home = a_set(alone, ("cell", "rim")), a_set(alone, ("cell",))
+    image, mask = origin.images["plain.png"], pixels(11, 13) > 99
+    put_mask(alone, origin.labels["cell"], image.id, mask)
+    put_mask(alone, origin.labels["rim"], image.id, np.zeros_like(mask))
+    bring_back(alone, home, "export.zip", download(alone, finished(alone, origin.id, "labelmap")))
+    assert same(accepted(alone, home), {("plain.png", "cell"): mask})
