@@ -29,11 +29,15 @@ async function left(
   interactions: Prompt[][],
   from: "browser" | "service",
 ): Promise<readonly Prompt[]> {
+  return (await restored(draft, interactions, from)).prompts;
+}
+
+async function restored(draft: { step?: number; prompts: Prompt[] }, interactions: Prompt[][], from: string) {
   const service = new Service(new Mask(24, 16));
   for (const [i, prompts] of interactions.entries()) await service.post("interactions", `${i}`, { prompts });
   const opened = { annotation: await service.look(), lease: {}, draft: from === "service" ? draft : null };
   const kept = from === "browser" ? { ...draft, mask: null } : null;
-  return (await unfinished(kept as Draft | null, opened as never)).prompts;
+  return unfinished(kept as Draft | null, opened as never);
 }
 
 test("what had arrived is left out, once for each time it did", async () => {
@@ -56,4 +60,11 @@ test("the service's draft may be of a prompt that it has taken and not answered"
 test("the members of a prompt may come back in another order", async () => {
   const back = { positive: true, y: 2, x: 1, kind: "click" } as Prompt;
   expect(await left({ step: 0, prompts: [click(1)] }, [[back]], "browser")).toEqual([]);
+});
+
+test("a prompt that arrived unheard is no step of somebody else's", async () => {
+  const kept = { step: 0, prompts: [click(1), click(2)] };
+  expect((await restored(kept, [[click(1)]], "browser")).step).toBe(1);
+  expect((await restored(kept, [[click(1)], [click(3)]], "browser")).step).toBe(0);
+  expect((await restored(kept, [[click(3)]], "browser")).step).toBe(0);
 });

@@ -156,6 +156,21 @@ export class Desk implements Ends {
     void this.#around(opened.annotation);
   }
 
+  /** Why an image may be skipped, as the project has it now; none: it is said in words. Raises Problem. */
+  async reasons({ annotation }: Sitting): Promise<readonly string[]> {
+    return (await this.#learn(annotation.label_id)).skip_reasons;
+  }
+
+  async #learn(labelId: number): Promise<Project> {
+    const label = await read<Label>(this.remote, `/api/labels/${labelId}`);
+    const project = await read<Project>(this.remote, `/api/projects/${label.project_id}`);
+    batch(() => {
+      this.label.value = label;
+      this.project.value = project;
+    });
+    return project;
+  }
+
   #failed(error: unknown): void {
     this.sitting.value = null;
     const problem =
@@ -171,10 +186,7 @@ export class Desk implements Ends {
   /** What the page shows beside the image, and the pixels of what probably comes next. */
   async #around({ label_id, id, state }: AnnotationOut): Promise<void> {
     try {
-      if (this.label.value?.id !== label_id || !this.project.value) {
-        this.label.value = await read<Label>(this.remote, `/api/labels/${label_id}`);
-        this.project.value = await read<Project>(this.remote, `/api/projects/${this.label.value.project_id}`);
-      }
+      if (this.label.value?.id !== label_id || !this.project.value) await this.#learn(label_id);
       const like = state === "submitted" ? "submitted" : "open";
       const free = `/api/labels/${label_id}/annotations?state=${like}&held=false&limit=2&after=`;
       let coming = await read<Queued[]>(this.remote, `${free}${id}`);

@@ -3,6 +3,7 @@
 import { useState } from "preact/hooks";
 import { Button } from "../parts/button";
 import { Dialog } from "../parts/dialog";
+import { Shown, useRead } from "../parts/loaded";
 import { say } from "../shell/toasts";
 import { texts } from "../texts";
 import type { Desk } from "./desk";
@@ -76,11 +77,13 @@ export function Skipping({ desk, sitting, close }: Props) {
     sitting.end({ kind: "skip", reason });
     close();
   }
-  const project = desk.project.value;
-  if (project) return <Why {...words.skipping} reasons={project.skip_reasons} done={done} close={close} />;
+  const now = useRead(() => desk.reasons(sitting), []);
+  // They may have changed since the page was opened; without a line those count that it knows.
+  const reasons = now.data ?? (now.error && desk.project.value?.skip_reasons);
+  if (reasons) return <Why {...words.skipping} reasons={reasons} done={done} close={close} />;
   return (
     <Dialog title={words.skipping.title} onClose={close}>
-      <p role="status">{texts.loading}</p>
+      <Shown of={now}>{() => null}</Shown>
     </Dialog>
   );
 }

@@ -75,14 +75,20 @@ interface Unfinished {
 /** This browser knows best what had not reached the service; else the service's own draft says. */
 export async function unfinished(kept: Draft | null, { annotation, draft }: Opened): Promise<Unfinished> {
   const { width, height } = annotation.image;
-  const step = kept ? (kept.step ?? -1) : (draft?.step ?? 0);
+  let step = kept ? (kept.step ?? -1) : (draft?.step ?? 0);
   let values: Uint8Array<ArrayBuffer> | null = null;
   if (kept?.mask) values = unpack(kept.mask.bits, width * height);
   else if (!kept && draft?.mask) values = (await decodeChange(draft.mask, { width, height })).values;
   // The service may have taken the first prompts of a draft before it: then their step is the draft's own.
   const first = kept ? step + 1 : step;
-  const arrived = annotation.interactions.filter(({ n }) => n >= first).flatMap(({ prompts }) => prompts);
-  const prompts = without(kept?.prompts ?? draft?.prompts ?? [], arrived);
+  const since = annotation.interactions.filter(({ n }) => n >= first);
+  const arrived = since.flatMap(({ prompts }) => prompts);
+  const before = kept?.prompts ?? draft?.prompts ?? [];
+  const prompts = without(before, arrived);
+  // Is all that came since what was sent from here, though nobody heard the answer?
+  const ours =
+    since.every((each) => each.prompts.length > 0) && before.length - prompts.length === arrived.length;
+  if (kept && ours && since.at(-1)?.n === annotation.step) step = annotation.step;
   return { step, mask: values && new Mask(width, height, values), prompts };
 }
 

@@ -1,13 +1,14 @@
 /** What people say about an annotation, pinned to its image or not: read, shown beside it, answered. */
 
 import { signal } from "@preact/signals";
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { newKey } from "../api/client";
 import type { components } from "../api/schema";
 import type { AnnotationOut } from "../engine/orders";
 import type { ImagePoint } from "../engine/transform";
 import { Dialog } from "../parts/dialog";
-import { Form } from "../parts/form";
+import { Form, without } from "../parts/form";
+import { complain } from "../shell/toasts";
 import { texts } from "../texts";
 import { Act } from "./panel";
 import type { Remote } from "./remote";
@@ -133,9 +134,21 @@ export function Talk({ of, show, returned, answer }: TalkProps) {
 /** All that was said, and a field to say more. */
 export function Commenting({ of, close }: { of: Remarks; close: () => void }) {
   const [text, write] = useState("");
+  const closed = useRef(false);
+  useEffect(
+    () => () => {
+      closed.current = true;
+    },
+    [],
+  );
   async function add(): Promise<void> {
-    await of.add(text);
-    write((now) => (now === text ? "" : now)); // what was typed meanwhile stays
+    try {
+      await of.add(text);
+    } catch (error) {
+      if (!closed.current) throw error;
+      complain(error); // there is no form any more that could say it
+    }
+    write(without(text));
   }
   return (
     <Dialog title={words.title} onClose={close}>

@@ -284,7 +284,7 @@ export class Sitting implements Host {
   /** Keeps only what has not arrived, also after the image was left. */
   #settle(): void {
     const { orders, trouble } = this.work.session;
-    if (trouble === "closed" || (this.#ended && orders.length > 0)) return;
+    if (trouble === "closed" || (this.#ended && orders.length > 0 && trouble !== null)) return;
     if (orders.length === 0 && this.#held.prompts.length === 0) this.#keeping.settled();
     else this.#keeping.touched();
   }

@@ -125,7 +125,7 @@ export const annotate = {
     "This goes out as soon as the service can be reached. Nothing is lost; until then the image can only be looked at.",
   conflict: {
     title: "It was changed elsewhere",
-    text: "The same image has another mask with the service than the one you see. If yours stays, Undo leads back to theirs; if theirs stays, what you drew and the service has not got is gone.",
+    text: "The same image has another mask with the service than the one you see, drawn elsewhere or by you before the page was closed. If yours stays, Undo leads back to theirs; if theirs stays, what you drew and the service has not got is gone.",
     mine: "Mine",
     theirs: "Theirs",
     keepMine: "Keep mine",

@@ -158,6 +158,7 @@ export function Review({ labelId }: { labelId: number }) {
           <Origin prediction={sitting.origin} control={sitting.annotation.control} />
           <Slices desk={desk} does={does} />
           <Display
+            key={sitting.id}
             window={easels.value?.stage.window.value ?? null}
             opened={desk.picture.value?.window ?? null}
             grey={desk.picture.value?.image.channels === 1}
