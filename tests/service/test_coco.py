@@ -148,7 +148,7 @@ def test_an_ambiguous_name_keeps_no_other_image_out(alone: Alone) -> None:
     data = coco(("0.png", "disc", POLYGON), ("x.png", "disc", POLYGON), ("gone.png", "disc", POLYGON))
     (file,) = told(bring(alone.api, project.id, {"a.json": data}), 201)["files"]
     assert (file["accepted"], file["missing"]) == (1, ["gone.png"])
-    assert "2 images" in file["refused"][0]["problem"]["detail"]
+    assert "Several images" in file["refused"][0]["problem"]["detail"]
 
 
 def test_what_else_is_in_the_file_moves_no_mask_to_another_image(alone: Alone) -> None:

@@ -340,7 +340,7 @@ def test_masks_are_of_the_image_in_their_own_folder(alone: Alone) -> None:
     }
     files = told(bring(alone.api, project.id, {"masks.zip": zipped(masks)}, label="disc"), 201)["files"]
     assert [file["status"] for file in files] == ["imported"] * 4 + ["refused"] * 3, files
-    assert "2 images" in files[4]["problem"]["detail"]
+    assert "Several images" in files[4]["problem"]["detail"]
     found = accepted(alone, project.label_id)
     assert np.array_equal(found[ids["b/img1.png"]], DISC) and np.array_equal(found[ids["a/img1.png"]], ~DISC)
     assert np.array_equal(found[ids["b/only.png"]], DISC)
