@@ -77,10 +77,10 @@ export function Skipping({ desk, sitting, close }: Props) {
     sitting.end({ kind: "skip", reason });
     close();
   }
-  const now = useRead(() => desk.reasons(sitting), []);
-  // They may have changed since the page was opened; without a line those count that it knows.
-  const reasons = now.data ?? (now.error && desk.project.value?.skip_reasons);
-  if (reasons) return <Why {...words.skipping} reasons={reasons} done={done} close={close} />;
+  const now = useRead(() => desk.reasons(sitting), []); // they may have changed since the page was opened
+  const reasons = now.data ?? desk.project.value?.skip_reasons;
+  if (reasons)
+    return <Why key={reasons.join("\n")} {...words.skipping} reasons={reasons} done={done} close={close} />;
   return (
     <Dialog title={words.skipping.title} onClose={close}>
       <Shown of={now}>{() => null}</Shown>
