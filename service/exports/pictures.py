@@ -53,15 +53,17 @@ def merge(making: Making, picture: Picture, values: npt.NDArray[Any]) -> list[in
     How much is under another label is reported. Returned are the values of labels whose masks are empty.
     Raises DamagedError with ``values`` untouched.
     """
-    masks = masks_by_label(making, picture)
+    masks, empty = masks_by_label(making, picture), list[int]()
     for label in making.scope.labels:
         if label.id not in masks:
             continue
         mask = masks[label.id]
+        if not mask.any():
+            empty.append(label.value)
         if hidden := int(np.count_nonzero(values[mask])):
             making.tell(picture.name, f"{hidden} pixels of other labels are under {label.name!r}")
         values[mask] = label.value
-    return [label.value for label in making.scope.labels if label.id in masks and not masks[label.id].any()]
+    return empty
 
 
 def note_empty(making: Making, stem: str, empty: list[int]) -> None:

@@ -8,7 +8,6 @@ from where the slices lie; what is several volumes becomes several files. Of any
 import zlib
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -46,11 +45,11 @@ def write_volume(making: Making, volume: Volume) -> None:
     for stack in stacks([*map(Plane.of, (each.image for each in volume.pictures), volume.sources)]):
         part = Volume([volume.pictures[i] for i in stack.order], [volume.sources[i] for i in stack.order])
         if any(picture.masks for picture in part.pictures):
+            header = _header(part, stack.affine)
             with making.reported(part.name):
-                _write(making, part, partial(_header, part, stack.affine))
+                _write(making, part, header.copy)
             if stack.remark:
                 making.tell(part.name, stack.remark)
-            header = _header(part, stack.affine)
             off = apart(header.get_sform(), header.get_qform(), header.get_data_shape())
             if off > ELSEWHERE:
                 making.tell(part.name, _SHEARED.format(off))

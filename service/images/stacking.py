@@ -81,9 +81,8 @@ def stacks(planes: Sequence[Plane]) -> list[Stack]:
     Where several lie at one place, as the phases of a contrast agent do, each is of a volume of its own. Of
     slices that all lie at one place, as those of a film, the third axis is their order.
     """
-    if any(plane.position is None or plane.orientation is None for plane in planes):
-        return [_unplaced(planes)]
-    if not np.linalg.norm(_directions(planes[0])[2]) > FLAT:  # rows and columns in one direction, or in none
+    told = all(plane.position is not None and plane.orientation is not None for plane in planes)
+    if not told or not np.linalg.norm(_directions(planes[0])[2]) > FLAT:
         return [_unplaced(planes)]
     places = _places(planes)
     if len(planes) > 1 and not any(places):

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, ViewportSize, expect
 
 from benchmarks.browser import chromium
 from tests.conftest import ServiceUnderTest
@@ -31,6 +31,16 @@ def eventually(true: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> N
     while not true():
         assert time.monotonic() < until, "it did not become so"
         time.sleep(0.02)
+
+
+def held_back(page: Page, path: str, method: str | None = None) -> list[Route]:
+    """The page's requests to ``path`` from now on, of one method or of any, until they are let go on."""
+    held: list[Route] = []
+    page.route(
+        path,
+        lambda route: held.append(route) if method in (None, route.request.method) else route.continue_(),
+    )
+    return held
 
 
 @dataclass(frozen=True)

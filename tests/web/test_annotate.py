@@ -8,7 +8,7 @@ from playwright.sync_api import Page, Request, Route, expect
 from service.tables import Annotation, State
 from tests.conftest import ServiceUnderTest
 from tests.factories import AProject, a_project, pixels, png, told, upload
-from tests.web.conftest import Desk, eventually
+from tests.web.conftest import Desk, eventually, held_back
 
 pytestmark = pytest.mark.parametrize("service", ["postgresql"], indirect=True)
 
@@ -231,8 +231,7 @@ def test_who_skips_chooses_of_the_reasons_that_the_project_knows_as_soon_as_they
     path = f"/projects/{project.id}"
     seen = {"If-Match": api.get(path).headers["ETag"]}
     told(api.patch(path, json={"skip_reasons": ["blurred", "empty"]}, headers=seen))
-    held: list[Route] = []
-    desk.page.route(f"**/api{path}", lambda route: held.append(route))
+    held = held_back(desk.page, f"**/api{path}")
     desk.open(f"/labels/{project.label_id}/annotate")
     name = desk.page.locator(".where .name").inner_text()
     desk.press("x")

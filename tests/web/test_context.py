@@ -5,9 +5,10 @@ import zipfile
 from pathlib import Path
 
 import httpx
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 
 from tests.factories import a_project, accept_next, told
+from tests.web.conftest import held_back
 
 
 def test_the_context_is_pinned_left_out_and_withdrawn(page: Page, api: httpx.Client) -> None:
@@ -63,9 +64,8 @@ def test_of_another_label_nothing_is_shown_or_changed(page: Page, api: httpx.Cli
     project = a_project(api, images=1)
     accept_next(api, project.label_id, clicks=1)
     rim = told(api.post(f"/projects/{project.id}/labels", json={"name": "rim"}), 201)["id"]
-    held: list[Route] = []
     path = f"**/api/labels/{rim}/context?*"
-    page.route(path, lambda route: held.append(route))
+    held = held_back(page, path)
     page.goto(f"/projects/{project.id}/context")
     tile = page.locator(".tile")
     expect(tile).to_have_count(1)

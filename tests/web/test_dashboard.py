@@ -9,13 +9,14 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image as Picture
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 
 from service.client import Accrue
 from service.db import unit_of_work
 from service.tables import Annotation
 from tests.conftest import ServiceUnderTest
 from tests.factories import AProject, a_project, accept_next, told
+from tests.web.conftest import held_back
 
 ACCEPTED, IMAGES = 12, 15
 INK = (0x0A, 0x67, 0x66)  # what the curves are drawn in on a light page
@@ -77,9 +78,8 @@ def test_of_another_label_no_plot_is_shown(page: Page, api: httpx.Client) -> Non
     project = a_project(api, images=1)
     accept_next(api, project.label_id, clicks=1)
     rim = told(api.post(f"/projects/{project.id}/labels", json={"name": "rim"}), 201)["id"]
-    held: list[Route] = []
     path = f"**/api/labels/{rim}/metrics/curve"
-    page.route(path, lambda route: held.append(route))
+    held = held_back(page, path)
     page.goto(f"/projects/{project.id}/dashboard")
     curve = page.get_by_role("img", name="Interactions per image")
     expect(curve).to_be_visible()

@@ -9,7 +9,7 @@ from playwright.sync_api import Locator, Page, Route, expect
 from service.tables import Role
 from tests.conftest import ServiceUnderTest
 from tests.factories import a_project, told
-from tests.web.conftest import SignIn, eventually
+from tests.web.conftest import SignIn, eventually, held_back
 from tests.web.people import a_person, end_login
 
 pytestmark = pytest.mark.parametrize("service", ["sqlite"], indirect=True)
@@ -63,11 +63,7 @@ def test_a_label_that_somebody_else_changed_shows_what_they_chose(page: Page, ap
 
 def test_what_is_typed_outlasts_the_answer_to_something_else(page: Page, api: httpx.Client) -> None:
     project = a_project(api, images=0)
-    held: list[Route] = []
-    page.route(
-        "**/api/labels/*",
-        lambda route: held.append(route) if route.request.method == "PATCH" else route.continue_(),
-    )
+    held = held_back(page, "**/api/labels/*", "PATCH")
     page.goto(f"/projects/{project.id}/settings")
 
     def type_while_renaming(field: Locator, typed: str, before: str, after: str) -> None:
@@ -92,11 +88,7 @@ def test_what_is_changed_while_settings_are_saved_stays_and_is_saved_next(
     page: Page, api: httpx.Client
 ) -> None:
     project = a_project(api, images=0)
-    held: list[Route] = []
-    page.route(
-        f"**/api/projects/{project.id}",
-        lambda route: held.append(route) if route.request.method == "PATCH" else route.continue_(),
-    )
+    held = held_back(page, f"**/api/projects/{project.id}", "PATCH")
     page.goto(f"/projects/{project.id}/settings")
     name, people = page.get_by_label("Name", exact=True), page.get_by_label("People per image")
     own, save = page.get_by_label("People may review"), page.get_by_role("button", name="Save")
@@ -120,11 +112,7 @@ def test_what_is_changed_while_settings_are_saved_stays_and_is_saved_next(
 
 def test_what_is_typed_while_the_name_before_is_sent_stays(page: Page, api: httpx.Client) -> None:
     project = a_project(api, images=0)
-    held: list[Route] = []
-    page.route(
-        "**/api/**",
-        lambda route: held.append(route) if route.request.method == "POST" else route.continue_(),
-    )
+    held = held_back(page, "**/api/**", "POST")
 
     def name_two(path: str, label: str, button: str, there: Locator) -> None:
         page.goto(path)

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import httpx
 import numpy as np
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import Locator, Page, expect
 
 from service.db import unit_of_work
 from service.tables import Annotation, Role
 from tests.conftest import ServiceUnderTest
 from tests.factories import a_project, accept_next, open_next, png, review_all, told, upload
-from tests.web.conftest import SignIn, eventually
+from tests.web.conftest import SignIn, eventually, held_back
 from tests.web.people import a_person
 
 
@@ -121,8 +121,7 @@ def test_images_that_are_selected_while_others_are_assigned_stay_selected(
     page: Page, api: httpx.Client
 ) -> None:
     project = a_project(api, images=3)
-    held: list[Route] = []
-    page.route("**/assignments", lambda route: held.append(route))
+    held = held_back(page, "**/assignments")
     page.goto(f"/projects/{project.id}/images")
     tiles = page.locator(".tile")
     tiles.nth(0).get_by_label("Select").check()

@@ -54,6 +54,18 @@ export function unlessDrawing(easels: Readonly<Signal<Easels | null>>, act: () =
   };
 }
 
+/** What opens a dialog about the image, as long as there is one to work on. */
+export function asks<T>(
+  desk: Desk,
+  easels: Readonly<Signal<Easels | null>>,
+  asking: Signal<T | null>,
+): (what: T) => () => void {
+  return (what) =>
+    unlessDrawing(easels, () => {
+      if (desk.open) asking.value = what;
+    });
+}
+
 /** For the click on a button: the second one of a double click would meet the next image, which nobody has seen. */
 export function unlessDouble(act: () => void): (click: Pick<MouseEvent, "detail">) => void {
   return ({ detail }) => {

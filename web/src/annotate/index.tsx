@@ -10,7 +10,7 @@ import { texts } from "../texts";
 import { commandsFor, type Does, HELD } from "./commands";
 import { Desk } from "./desk";
 import { Flagging, Skipping } from "./dialogs";
-import { drawing, unlessDouble, unlessDrawing } from "./doing";
+import { asks, drawing, unlessDouble, unlessDrawing } from "./doing";
 import { useCtrl, useInk, useLeaving, useMarks, useProbe, useThinking } from "./effects";
 import { Act, Display, Labels, Origin } from "./panel";
 import { Nothing } from "./phases";
@@ -70,10 +70,7 @@ function Bureau({ desk }: { desk: Desk }) {
   }
 
   const does = useMemo<Does>(() => {
-    const ask = (what: Asking) =>
-      unlessDrawing(easels, () => {
-        if (desk.open) asking.value = what;
-      });
+    const ask = asks(desk, easels, asking);
     return {
       ...drawing(desk, easels, () => desk.open),
       cancel: () => easels.value?.hand.cancel() || desk.home(),

@@ -4,7 +4,7 @@ import { useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 import { commandsFor, type Does, HELD } from "../annotate/commands";
 import { Desk } from "../annotate/desk";
-import { drawing, unlessDouble, unlessDrawing } from "../annotate/doing";
+import { asks, drawing, unlessDouble, unlessDrawing } from "../annotate/doing";
 import { useCtrl, useInk, useLeaving, useMarks, useProbe, useThinking } from "../annotate/effects";
 import { Act, Display, Origin } from "../annotate/panel";
 import { Nothing } from "../annotate/phases";
@@ -79,10 +79,7 @@ export function Review({ labelId }: { labelId: number }) {
 
   const does = useMemo<Does>(() => {
     const { masks, chosen, side } = views;
-    const ask = (what: Asking) =>
-      unlessDrawing(easels, () => {
-        if (desk.open) asking.value = what;
-      });
+    const ask = asks(desk, easels, asking);
     return {
       ...drawing(desk, easels, inHand),
       cancel: () => {
